@@ -1,0 +1,45 @@
+"""Every exception this package raises on purpose.
+
+    OvsrError
+    ├── ConfigError          a config file, a preset, an option's key or value
+    ├── VocabularyError      a category list that cannot be applied
+    ├── ImageError           an image that cannot be read or converted
+    ├── DatasetError         a data set's folder that lacks a part
+    └── ModelError           a model that cannot be used
+        ├── ModelNotFoundError   its weights are not on this machine
+        └── ModelFormatError     its file is cut short, of another architecture, or of another checksum
+
+Messages say what was expected, what came, and what to do.
+"""
+
+
+class OvsrError(Exception):
+    """Root of the tree: catch this to catch everything that this package raises on purpose."""
+
+
+class ConfigError(OvsrError):
+    """A configuration cannot be used: a missing file, an unknown key, a value out of its range."""
+
+
+class VocabularyError(OvsrError):
+    """A vocabulary change was refused; nothing of it was applied."""
+
+
+class ImageError(OvsrError):
+    """An image message, array or file is not a usable image; the message names the field at fault."""
+
+
+class DatasetError(OvsrError):
+    """A data set's folder lacks a part; the message names the missing path and where such data comes from."""
+
+
+class ModelError(OvsrError):
+    """A model cannot be used."""
+
+
+class ModelNotFoundError(ModelError):
+    """A model's weights are not on this machine; the message names the command that gets them."""
+
+
+class ModelFormatError(ModelError):
+    """A model's file does not hold what its name promises."""

@@ -1,0 +1,50 @@
+"""The command `ovsr`: one sub-command per job, each in a file beside what it serves."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+
+from ovsr_ros import __version__
+from ovsr_ros.errors import OvsrError
+
+# Each module has add_parser(subparsers). Only the one that is asked for is imported: torch takes seconds.
+_COMMANDS = {
+    "segment": ("label the pixels of image files", "ovsr_ros.cli.segment"),
+    "evaluate": ("measure a configuration on a data set", "ovsr_ros.evaluation.command"),
+    "models": ("list, fetch and check models", "ovsr_ros.cli.models"),
+    "demo": ("the rendered scenes and the embedded models trained on them", "ovsr_ros.demo.command"),
+}
+
+EXIT_ERROR = 2
+"""Exit code when the command could not be carried out; 1 is for single inputs that failed while others went on."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code. What goes wrong as foreseen ends in one line on stderr."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    try:
+        parsed = _parser(words[0] if words else "").parse_args(words)
+        return int(parsed.run(parsed))
+    except OvsrError as error:
+        print(f"ovsr: {error}", file=sys.stderr)
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        print("ovsr: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser(command: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="ovsr", description="Open-vocabulary segmentation of images.")
+    parser.add_argument("--version", action="version", version=f"ovsr {__version__}")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (help_text, module) in _COMMANDS.items():
+        if name == command:
+            importlib.import_module(module).add_parser(subparsers)
+        else:
+            subparsers.add_parser(name, help=help_text)
+    return parser

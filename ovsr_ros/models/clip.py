@@ -1,0 +1,146 @@
+"""CLIP through open_clip: image crops and sentences to embeddings in one space."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from open_clip.convert import convert_state_dict
+from open_clip.model import convert_to_custom_text_state_dict
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from ovsr_ros.errors import ModelFormatError
+from ovsr_ros.models.checkpoint import load_weights, read_state_dict
+from ovsr_ros.models.device import inference, resolve_precision
+from ovsr_ros.models.hub import CONFIG_NAMES, registry_config
+from ovsr_ros.models.weights import ResolvedModel, read_config, resolve
+
+_TEXT_BATCH = 256
+# Numbers beside the weights in files made from OpenAI's, and a buffer that text towers once had.
+_NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size", "text.transformer.embeddings.position_ids")
+
+
+class ClipModel:
+    """A pretrained CLIP.
+
+    name: see `weights.resolve`. device: where it runs. precision: auto, fp32, bf16, fp16.
+    allow_download: fetch weights that are not here.
+
+    image_size: S, side of its input in pixels. embedding_dim: D. logit_scale: factor of the cosine before softmax.
+    mean, std: (3,) float32 on the device, of inputs in [0, 1] before normalisation.
+    model_id: the name and the weights' checksum.
+
+    Raises ModelError when the model cannot be had or is damaged.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        device: torch.device | None = None,
+        precision: str = "auto",
+        allow_download: bool = False,
+    ) -> None:
+        self._device = device or torch.device("cpu")
+        self._dtype = resolve_precision(precision, self._device)
+        resolved = resolve(name, "open_clip", allow_download)
+        network, self._tokenize, config = _build(resolved)
+        _load(network, resolved)
+        network.eval().requires_grad_(False)
+        self._network = network.to(self._device)
+        self.image_size = _image_size(network, name)
+        self.embedding_dim = int(config["model_cfg"]["embed_dim"])
+        self.logit_scale = float(network.logit_scale.exp())
+        self.mean = torch.tensor(network.visual.preprocess_cfg["mean"], dtype=torch.float32, device=self._device)
+        self.std = torch.tensor(network.visual.preprocess_cfg["std"], dtype=torch.float32, device=self._device)
+        self.model_id = resolved.model_id
+
+    def encode_images(self, images: Tensor) -> Tensor:
+        """(N, 3, S, S) float, normalised by mean and std -> (N, D) float32, L2-normalised, on the device."""
+        if len(images) == 0:
+            return torch.zeros(0, self.embedding_dim, device=self._device)
+        with inference(self._device, self._dtype):
+            return normalize(self._network.encode_image(images.to(self._device)).float(), dim=-1)
+
+    def encode_texts(self, texts: list[str]) -> Tensor:
+        """N sentences -> (N, D) float32, L2-normalised, on the device; longer ones are cut at the context length."""
+        if not texts:
+            return torch.zeros(0, self.embedding_dim, device=self._device)
+        parts = []
+        with inference(self._device, self._dtype):
+            for start in range(0, len(texts), _TEXT_BATCH):
+                tokens = self._tokenize(texts[start : start + _TEXT_BATCH]).to(self._device)  # (n, context length)
+                parts.append(normalize(self._network.encode_text(tokens).float(), dim=-1))
+        return torch.cat(parts)
+
+    def memory_bytes(self) -> int:
+        """Memory of the weights, on the device."""
+        tensors = (*self._network.parameters(), *self._network.buffers())
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _build(resolved: ResolvedModel) -> tuple[Any, Callable[[list[str]], Tensor], dict[str, Any]]:
+    with contextlib.ExitStack() as stack:
+        folder = resolved.folder
+        if folder is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            described = json.dumps(registry_config(resolved.architecture))
+            (folder / CONFIG_NAMES["open_clip"]).write_text(described, encoding="utf-8")
+        config = read_config(folder, "open_clip")
+        if "hf_model_name" in config["model_cfg"].get(
+            "text_cfg", {}
+        ):  # open_clip would ask the hub for its description
+            raise ModelFormatError(f"{resolved.name}: text towers of the transformers library are not supported")
+        try:
+            with _without_random_weights_warning():
+                network: Any = open_clip.create_model(f"local-dir:{folder}", load_weights=False, pretrained_text=False)
+            tokenizer: Any = open_clip.get_tokenizer(f"local-dir:{folder}")
+        except Exception as error:  # a config file can make any constructor fail in any way
+            message = f"{resolved.name}: open_clip cannot build what {resolved.architecture} describes: {error}"
+            raise ModelFormatError(message) from error
+    return network, lambda texts: torch.as_tensor(tokenizer(texts)), config
+
+
+def _load(network: Any, resolved: ResolvedModel) -> None:
+    state = read_state_dict(resolved.weights)
+    what = resolved.description
+    try:
+        state = convert_state_dict(network, state)
+        if "positional_embedding" in state and not hasattr(network, "positional_embedding"):
+            state = convert_to_custom_text_state_dict(state)  # text tower at the top level, as in older files
+    except Exception as error:  # the conversions index into whatever the file holds
+        raise ModelFormatError(f"{what}: the weights are another architecture's: {error}") from error
+    for name in ("logit_scale", "logit_bias"):  # one number: stored as a scalar or as a vector of one
+        if name in state and state[name].numel() == 1 and getattr(network, name, None) is not None:
+            state[name] = state[name].reshape(getattr(network, name).shape)
+    load_weights(network, state, what, _NOT_WEIGHTS)
+
+
+def _image_size(network: Any, name: str) -> int:
+    size = network.visual.image_size
+    sides = {size} if isinstance(size, int) else set(size)
+    if len(sides) != 1:
+        raise ModelFormatError(f"{name}: expected a network with square input, got {size}")
+    return int(sides.pop())
+
+
+@contextlib.contextmanager
+def _without_random_weights_warning() -> Iterator[None]:
+    # open_clip warns that a model was built without weights. They are loaded right after, by checkpoint.py.
+    root = logging.getLogger()
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return "weights" not in record.getMessage()
+
+    root.addFilter(is_other)
+    try:
+        yield
+    finally:
+        root.removeFilter(is_other)

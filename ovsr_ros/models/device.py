@@ -1,0 +1,52 @@
+"""Which device a network runs on, and in which number format."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+
+import torch
+
+from ovsr_ros.errors import ConfigError
+
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device that `auto`, `cpu`, `cuda` or `cuda:N` stands for; auto is the first GPU, the CPU where there is none.
+
+    Raises ConfigError when the name is no such name, or this machine has no such GPU.
+    """
+    match = re.fullmatch(r"auto|cpu|cuda(?::(\d+))?", name)
+    if match is None:
+        raise ConfigError(f"device: expected auto, cpu, cuda or cuda:N (N from 0), got {name!r}")
+    num_gpus = torch.cuda.device_count() if name != "cpu" and torch.cuda.is_available() else 0
+    if name == "cpu" or (name == "auto" and num_gpus == 0):
+        return torch.device("cpu")
+    index = int(match[1] or 0)
+    if index >= num_gpus:
+        known = ", ".join(["auto", "cpu", *(f"cuda:{n}" for n in range(num_gpus))])
+        raise ConfigError(f"device: PyTorch sees {num_gpus} GPUs here, got {name!r}; possible: {known}")
+    return torch.device("cuda", index)
+
+
+def resolve_precision(name: str, device: torch.device) -> torch.dtype:
+    """The number format of a network's matrix products: fp32, bf16 or fp16; auto: fp32 on a CPU, fp16 on a GPU.
+
+    Raises ConfigError for another name.
+    """
+    if name not in PRECISIONS:
+        raise ConfigError(f"precision: expected one of {', '.join(PRECISIONS)}, got {name!r}")
+    if name == "auto":
+        return torch.float16 if device.type == "cuda" else torch.float32
+    return _DTYPES[name]
+
+
+@contextlib.contextmanager
+def inference(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
+    """No gradients, and matrix products in `dtype`: weights stay float32, what needs the range is computed in it."""
+    with torch.inference_mode(), torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+        yield

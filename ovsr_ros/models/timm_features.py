@@ -1,0 +1,99 @@
+"""Feature maps from a timm network: the levels that are wanted, and no layer behind the last of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor
+
+from ovsr_ros.errors import ConfigError, ModelFormatError
+from ovsr_ros.models.checkpoint import load_weights, read_state_dict
+from ovsr_ros.models.device import inference, resolve_precision
+from ovsr_ros.models.weights import ResolvedModel, resolve
+
+
+class FeatureExtractor:
+    """The feature maps of a pretrained timm network.
+
+    name: see `weights.resolve`. levels: timm's `features_only` indices (EfficientNet-B0: 0 to 4 for strides 2 to 32).
+    device: where it runs. precision: auto, fp32, bf16, fp16. allow_download: fetch weights that are not here.
+
+    channels, strides: per level. mean, std: (3,) float32 on the device, of inputs in [0, 1] before normalisation.
+    model_id: the name and the weights' checksum.
+
+    Raises ModelError when the model cannot be had or is damaged, ConfigError for a level that it lacks.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        levels: Sequence[int] = (1, 2, 3),
+        device: torch.device | None = None,
+        precision: str = "auto",
+        allow_download: bool = False,
+    ) -> None:
+        self._device = device or torch.device("cpu")
+        self._dtype = resolve_precision(precision, self._device)
+        resolved = resolve(name, "timm", allow_download)
+        network = _build(resolved)
+        levels = _check_levels(levels, len(network.feature_info), name)
+        self._indices = sorted(set(levels))
+        self._order = [self._indices.index(level) for level in levels]
+        infos = [network.feature_info[level] for level in levels]
+        self.channels: tuple[int, ...] = tuple(int(info["num_chs"]) for info in infos)
+        self.strides: tuple[int, ...] = tuple(int(info["reduction"]) for info in infos)
+        self.model_id = resolved.model_id
+
+        whole = tuple(network.state_dict())
+        network.prune_intermediate_layers(self._indices, prune_norm=True)
+        # What was cut off may stand in the file, and so may a classifier for any number of classes.
+        load_weights(
+            network,
+            read_state_dict(resolved.weights),
+            resolved.description,
+            ignored=(*whole, *_classifiers(network)),
+        )
+        network.eval().requires_grad_(False)
+        self._network = network.to(self._device, memory_format=torch.channels_last)
+        self.mean = torch.tensor(network.pretrained_cfg["mean"], dtype=torch.float32, device=self._device)
+        self.std = torch.tensor(network.pretrained_cfg["std"], dtype=torch.float32, device=self._device)
+
+    def __call__(self, images: Tensor) -> list[Tensor]:
+        """(B, 3, H, W) float, normalised by mean and std -> per level (B, C_l, H_l, W_l) float32, on the device.
+
+        H_l and W_l are H and W divided by the level's stride, rounded up.
+        """
+        with inference(self._device, self._dtype):
+            inputs = images.to(self._device, memory_format=torch.channels_last)
+            maps = self._network.forward_intermediates(inputs, indices=self._indices, intermediates_only=True)
+            return [maps[place].float() for place in self._order]
+
+    def memory_bytes(self) -> int:
+        """Memory of the weights, on the device."""
+        tensors = (*self._network.parameters(), *self._network.buffers())
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _build(resolved: ResolvedModel) -> Any:
+    name = resolved.architecture if resolved.folder is None else f"local-dir:{resolved.folder}"
+    try:
+        network: Any = timm.create_model(name, pretrained=False)
+    except Exception as error:  # a config file can make any constructor fail in any way
+        raise ModelFormatError(f"{resolved.name}: timm cannot build {resolved.architecture}: {error}") from error
+    if not hasattr(network, "forward_intermediates") or not hasattr(network, "prune_intermediate_layers"):
+        raise ModelFormatError(f"{resolved.name}: {resolved.architecture} gives no feature maps of its levels")
+    return network
+
+
+def _check_levels(levels: Sequence[int], num_levels: int, name: str) -> tuple[int, ...]:
+    if not levels or len(set(levels)) != len(levels) or not all(0 <= level < num_levels for level in levels):
+        raise ConfigError(f"levels: expected one or more of 0 to {num_levels - 1} for {name}, once each, got {levels}")
+    return tuple(levels)
+
+
+def _classifiers(network: Any) -> tuple[str, ...]:
+    names = network.pretrained_cfg.get("classifier") or ()
+    return tuple(f"{name}." for name in ((names,) if isinstance(names, str) else names))

@@ -1,0 +1,59 @@
+"""Networks with fresh weights, to train the embedded models; timm and open_clip classes as the real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import open_clip
+import timm
+import torch
+from open_clip.transformer import PatchDropout
+from torch import Tensor, nn
+
+
+def new_feature_network(architecture: str, num_classes: int) -> nn.Module:
+    """A timm network with a classifier, weights drawn anew."""
+    return timm.create_model(architecture, pretrained=False, num_classes=num_classes)
+
+
+def forward_levels(network: nn.Module, images: Tensor, levels: tuple[int, ...]) -> tuple[list[Tensor], Tensor]:
+    """Feature maps of the given levels (timm's `features_only` indices) and the classifier's logits.
+
+    images: (B, 3, H, W) normalised. Returns [(B, C_l, H_l, W_l), ...] and (B, num_classes).
+    """
+    model: Any = network
+    last, maps = model.forward_intermediates(images, indices=list(range(5)))
+    return [maps[level] for level in levels], model.forward_head(last)
+
+
+def new_clip(model_config: dict[str, Any], patch_dropout: float = 0.0) -> nn.Module:
+    """An open_clip model built from the `model_cfg` part of an open_clip_config.json, weights drawn anew."""
+    model: nn.Module = open_clip.CLIP(**{key: dict(v) if isinstance(v, dict) else v for key, v in model_config.items()})
+    if patch_dropout > 0:
+        visual: Any = model.visual
+        visual.patch_dropout = PatchDropout(patch_dropout)
+    return model
+
+
+def encode(model: nn.Module, images: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """Embeddings as the towers give them, not normalised: images (N, 3, S, S) -> (N, D), tokens (T, L) -> (T, D)."""
+    clip: Any = model
+    return clip.encode_image(images), clip.encode_text(tokens)
+
+
+def new_tokenizer(context_length: int) -> Callable[[list[str]], Tensor]:
+    """open_clip's byte-pair tokenizer: texts -> (T, context_length) int64."""
+    tokenizer = open_clip.SimpleTokenizer(context_length=context_length)
+
+    def tokenize(texts: list[str]) -> Tensor:
+        return torch.as_tensor(tokenizer(texts))
+
+    return tokenize
+
+
+def whole_words(min_length: int = 4, max_length: int = 10) -> list[str]:
+    """Words that open_clip's tokenizer knows as one token each, in the order of the vocabulary."""
+    ending = "</w>"
+    words = (token[: -len(ending)] for token in open_clip.SimpleTokenizer().encoder if token.endswith(ending))
+    return [word for word in words if word.isascii() and word.isalpha() and min_length <= len(word) <= max_length]

@@ -1,0 +1,173 @@
+"""From a model's name to the files that hold it: hub names, local files and folders, `demo`; offline, checksummed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import try_to_load_from_cache
+
+from ovsr_ros.errors import ModelFormatError, ModelNotFoundError
+from ovsr_ros.models.checkpoint import WEIGHT_SUFFIXES, checksum
+from ovsr_ros.models.hub import (
+    CONFIG_NAMES,
+    WEIGHT_NAMES,
+    HubEntry,
+    Kind,
+    download,
+    hub_entry,
+    is_architecture,
+    nearest,
+)
+
+DEMO = "demo"
+DEMO_WEIGHTS = Path(__file__).parent.parent / "demo" / "weights"
+_DEMO_FOLDERS: dict[Kind, str] = {"timm": "efficientnet_b0", "open_clip": "clip"}
+
+
+@dataclass(frozen=True)
+class ResolvedModel:
+    """A model that is on this machine.
+
+    name: as given. architecture: what timm or open_clip builds, with the pretrained tag where the library's registry
+        describes the input. weights: the weight file. checksum: its SHA-256.
+    folder: holds the JSON config that describes the model; None: the library's registry does.
+    source: where it was found: demo, local, model directory, or hub cache.
+    """
+
+    name: str
+    kind: Kind
+    architecture: str
+    weights: Path
+    checksum: str
+    folder: Path | None
+    source: str
+
+    @property
+    def model_id(self) -> str:
+        """The name and the checksum's first 12 digits: other weights, another id."""
+        return f"{self.name}#{self.checksum[:12]}"
+
+    @property
+    def description(self) -> str:
+        """What is loaded into what, for messages."""
+        return f"{self.name} ({self.weights.name} for {self.architecture})"
+
+
+def resolve(name: str, kind: Kind, allow_download: bool = False) -> ResolvedModel:
+    """Find a model by hub name, local folder, local file, ARCHITECTURE@FILE, or `demo`.
+
+    allow_download: fetch a hub model that is not on this machine; otherwise the network is never used.
+
+    Raises ModelNotFoundError naming the command that gets it; ModelFormatError when what was found is not a model.
+    """
+    if name == DEMO:
+        return _resolve_demo(kind)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return _folder(name, kind, path, "local")
+    if path.is_file():
+        return _file(name, kind, path)
+    architecture, at, file = name.partition("@")
+    if at:
+        return _file_of(name, kind, architecture, Path(file).expanduser())
+    if path.is_absolute() or name.startswith(("./", "../", "~")) or path.suffix in WEIGHT_SUFFIXES:
+        raise ModelNotFoundError(f"{name}: no such file or folder; expected weights, or a folder with {_layout(kind)}")
+    entry = hub_entry(name, kind)
+    found = find_copy(entry, name)
+    if found is None and allow_download:
+        found = _folder(name, kind, download(entry), "model directory")
+    if found is None:
+        raise ModelNotFoundError(
+            f"{name}: its weights are not on this machine (neither in {entry.folder} nor in the Hugging Face cache); "
+            f"get them: ovsr models download {name}"
+        )
+    return found
+
+
+def find_copy(entry: HubEntry, name: str) -> ResolvedModel | None:
+    """A listed model's copy in the model directory or the hub's cache; None when there is none."""
+    if entry.folder.is_dir():
+        return _folder(name, entry.kind, entry.folder, "model directory")
+    for file in entry.files:
+        cached = try_to_load_from_cache(entry.repo, file)
+        if isinstance(cached, str):
+            weights = Path(cached)
+            return ResolvedModel(name, entry.kind, entry.name, weights, checksum(weights), None, "hub cache")
+    return None
+
+
+def _resolve_demo(kind: Kind) -> ResolvedModel:
+    folder = DEMO_WEIGHTS / _DEMO_FOLDERS[kind]
+    sums = DEMO_WEIGHTS / "SHA256SUMS"
+    if not folder.is_dir() or not sums.is_file():
+        raise ModelNotFoundError(
+            f"demo: the embedded models are not in {DEMO_WEIGHTS}; install the package with its data, or make them: "
+            "ovsr demo train"
+        )
+    found = _folder(DEMO, kind, folder, "demo")
+    listed = [line.split(maxsplit=1) for line in sums.read_text(encoding="utf-8").splitlines() if line.strip()]
+    expected = {DEMO_WEIGHTS / file.lstrip("*"): digest for digest, file in listed}
+    for path in (found.weights, folder / CONFIG_NAMES[kind]):
+        if expected.get(path) != checksum(path):
+            raise ModelFormatError(
+                f"{path}: not the file that was shipped (SHA256SUMS has another checksum); reinstall"
+            )
+    return found
+
+
+def _folder(name: str, kind: Kind, folder: Path, source: str) -> ResolvedModel:
+    config = read_config(folder, kind)
+    weights = next((folder / file for file in WEIGHT_NAMES[kind] if (folder / file).is_file()), None)
+    if weights is None:
+        others = [path for path in folder.iterdir() if path.suffix in WEIGHT_SUFFIXES]
+        if len(others) != 1:
+            raise ModelNotFoundError(f"{folder}: {len(others)} weight files; expected {_layout(kind)}")
+        weights = others[0]
+    return ResolvedModel(name, kind, _described(config, kind), weights, checksum(weights), folder, source)
+
+
+def _file(name: str, kind: Kind, weights: Path) -> ResolvedModel:
+    folder = weights.parent
+    if not (folder / CONFIG_NAMES[kind]).is_file():
+        raise ModelFormatError(
+            f"{name}: a weight file does not say its architecture; put {CONFIG_NAMES[kind]} beside it, or name it "
+            f"ARCHITECTURE@{name}"
+        )
+    config = read_config(folder, kind)
+    return ResolvedModel(name, kind, _described(config, kind), weights, checksum(weights), folder, "local")
+
+
+def _file_of(name: str, kind: Kind, architecture: str, weights: Path) -> ResolvedModel:
+    if not is_architecture(architecture, kind):
+        raise ModelFormatError(f"{name}: unknown architecture '{architecture}'{nearest(architecture, kind)}")
+    if not weights.is_file():
+        raise ModelNotFoundError(f"{name}: no such weight file: {weights}")
+    return ResolvedModel(name, kind, architecture, weights, checksum(weights), None, "local")
+
+
+def read_config(folder: Path, kind: Kind) -> dict[str, Any]:
+    """A model folder's JSON. Raises ModelFormatError when it is missing or does not describe a model of that kind."""
+    path = folder / CONFIG_NAMES[kind]
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelFormatError(f"{folder}: no {path.name}; expected {_layout(kind)}") from None
+    except (OSError, ValueError) as error:
+        raise ModelFormatError(f"{path}: not JSON: {error}") from error
+    key, value_type = ("architecture", str) if kind == "timm" else ("model_cfg", dict)
+    if not isinstance(content, dict) or not isinstance(content.get(key), value_type):
+        raise ModelFormatError(f"{path}: not a {kind} config: no '{key}'")
+    if kind == "timm" and not is_architecture(content[key], kind):
+        raise ModelFormatError(f"{path}: unknown architecture '{content[key]}'{nearest(content[key], kind)}")
+    return content
+
+
+def _described(config: dict[str, Any], kind: Kind) -> str:
+    return str(config["architecture"]) if kind == "timm" else CONFIG_NAMES[kind]
+
+
+def _layout(kind: Kind) -> str:
+    return f"{CONFIG_NAMES[kind]} and {WEIGHT_NAMES[kind][0]}"

@@ -1,0 +1,27 @@
+"""Options written as text: `--set features.levels=[1,2,3]`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import yaml
+
+from ovsr_ros.errors import ConfigError
+
+
+def parse_overrides(assignments: Iterable[str]) -> dict[str, object]:
+    """Options by dotted name from KEY=VALUE texts, the value in YAML; the last one counts where a key comes twice.
+
+    Raises ConfigError for a text without "=" or a value that is not YAML.
+    """
+    overrides: dict[str, object] = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"--set {assignment}: expected KEY=VALUE, such as score_threshold=0.5")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {assignment}: the value is not YAML; lists are written [1, 2, 3]") from error
+        overrides[key.strip()] = "" if value is None else value
+    return overrides

@@ -1,0 +1,187 @@
+"""From a vocabulary to the text embeddings that label segments, each name encoded once and cached."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import tempfile
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from ovsr_ros.config import option
+from ovsr_ros.prompts import TEMPLATES, fill
+from ovsr_ros.results import UNLABELED_ID
+from ovsr_ros.vocabulary import SOMETHING_ELSE, Vocabulary, name_key
+
+_logger = logging.getLogger(__name__)
+
+NO_DIRECTORY = "none"
+
+
+@dataclass(frozen=True)
+class TextOptions:
+    """How categories become text embeddings."""
+
+    templates: str = option(
+        "single", help="prompt template set in which a name is put before it is encoded", choices=tuple(TEMPLATES)
+    )
+    something_else: tuple[str, ...] = option(
+        (SOMETHING_ELSE,),
+        help="names of whatever is no category; a segment that fits one of them best is unlabeled",
+    )
+    cache_directory: str = option(
+        "",
+        help="folder for text embeddings; empty: ~/.cache/ovsr_ros/text_embeddings, none: keep them in memory only",
+        read_only=True,
+    )
+
+
+class TextEncoder(Protocol):
+    """What encodes sentences: (N, D) float32, L2-normalised."""
+
+    @property
+    def embedding_dim(self) -> int: ...
+
+    def encode_texts(self, texts: list[str], /) -> Tensor: ...
+
+
+def cache_directory(options: TextOptions) -> Path | None:
+    """The folder that the options name; None: memory only."""
+    if options.cache_directory == NO_DIRECTORY:
+        return None
+    if options.cache_directory:
+        return Path(options.cache_directory).expanduser()
+    root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(root).expanduser() / "ovsr_ros" / "text_embeddings"
+
+
+class TextEmbeddingCache:
+    """Text embeddings by (model, template set, name), in memory and on disk. Thread-safe.
+
+    encoder: encodes what neither holds.
+    model_id: names the model and its weights' checksum: other weights, other embeddings.
+    templates: a name in `prompts.TEMPLATES`.
+    directory: one small file per name; None: memory only. A damaged file is ignored, with a warning, and rewritten.
+
+    Raises KeyError for an unknown template set.
+    """
+
+    def __init__(self, encoder: TextEncoder, model_id: str, templates: str, directory: Path | None) -> None:
+        self._encoder = encoder
+        self._templates = templates
+        sentences = "\n".join(TEMPLATES[templates])  # in the key by content: a set whose wording changes is another set
+        key = hashlib.sha256(f"{model_id}\n{sentences}".encode()).hexdigest()[:32]
+        self._directory = None if directory is None else directory / key
+        self._memory: dict[str, Tensor] = {}
+        self._lock = threading.Lock()
+
+    def embed(self, names: Sequence[str]) -> Tensor:
+        """(N, D) float32 on the CPU, L2-normalised: per name, the mean over its sentences' normalised embeddings."""
+        with self._lock:
+            for name in names:
+                if name not in self._memory:
+                    stored = self._read(name)
+                    if stored is not None:
+                        self._memory[name] = stored
+            missing = list(dict.fromkeys(name for name in names if name not in self._memory))
+            if missing:
+                for name, embedding in zip(missing, self._encode(missing), strict=True):
+                    self._memory[name] = embedding
+                    self._write(name, embedding)
+            if not names:
+                return torch.zeros(0, self._encoder.embedding_dim)
+            return torch.stack([self._memory[name] for name in names])
+
+    def _encode(self, names: list[str]) -> Tensor:
+        sentences = [sentence for name in names for sentence in fill(self._templates, name)]
+        embeddings = self._encoder.encode_texts(sentences).detach().float().cpu()
+        per_name = normalize(embeddings, dim=-1).view(len(names), -1, embeddings.shape[-1])  # (N, sentences, D)
+        return normalize(per_name.mean(dim=1), dim=-1)
+
+    def _path(self, name: str) -> Path | None:
+        if self._directory is None:
+            return None
+        return self._directory / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.npy"
+
+    def _read(self, name: str) -> Tensor | None:
+        path = self._path(name)
+        if path is None or not path.is_file():
+            return None
+        try:
+            array = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            _logger.warning("%s: ignored, not a text embedding: %s", path, error)
+            return None
+        expected = (self._encoder.embedding_dim,)
+        if array.shape != expected or array.dtype != np.float32 or not abs(float(np.linalg.norm(array)) - 1.0) < 1e-3:
+            _logger.warning("%s: ignored, not a text embedding of %d float32 values, length 1", path, *expected)
+            return None
+        return torch.from_numpy(array)
+
+    def _write(self, name: str, embedding: Tensor) -> None:
+        path = self._path(name)
+        if path is None:
+            return
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Written beside and renamed: another process never reads half a file.
+            with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+                np.save(file, embedding.numpy(), allow_pickle=False)
+            Path(file.name).replace(path)
+        except OSError as error:
+            _logger.warning("%s: text embeddings are not stored on disk: %s", self._directory, error)
+            self._directory = None
+
+
+@dataclass(frozen=True)
+class TextClassifier:
+    """One vocabulary as the rows that a segment's embedding is compared with.
+
+    embeddings: (T, D) float32, L2-normalised, one row per category (its name and synonyms averaged), then one per
+        "something else" name.
+    class_ids: (T,) uint8, the row's class id, 255 for "something else".
+    names: of the T rows.
+    vocabulary_version: of the vocabulary it was built from.
+    """
+
+    embeddings: Tensor
+    class_ids: Tensor
+    names: tuple[str, ...]
+    vocabulary_version: int
+
+    @classmethod
+    def build(
+        cls, vocabulary: Vocabulary, cache: TextEmbeddingCache, something_else: Iterable[str] = (SOMETHING_ELSE,)
+    ) -> TextClassifier:
+        """Encode a vocabulary (slow for names that are not cached). A "something else" name that is also a category's
+        is left out: the operator's word counts.
+        """
+        groups = [(category.name, *category.synonyms) for category in vocabulary.categories]
+        taken = {name_key(name) for group in groups for name in group}
+        others = [name for name in something_else if name_key(name) not in taken]
+        rows = cache.embed([name for group in groups for name in group] + others)
+        sizes = [len(group) for group in groups] + [1] * len(others)
+        means = [part.mean(dim=0) for part in torch.split(rows, sizes)]
+        return cls(
+            embeddings=normalize(torch.stack(means), dim=-1) if means else rows,
+            class_ids=torch.tensor(
+                [category.id for category in vocabulary.categories] + [UNLABELED_ID] * len(others), dtype=torch.uint8
+            ),
+            names=(*vocabulary.names, *others),
+            vocabulary_version=vocabulary.version,
+        )
+
+    def to(self, device: torch.device) -> TextClassifier:
+        """The same rows on another device."""
+        return TextClassifier(
+            self.embeddings.to(device), self.class_ids.to(device), self.names, self.vocabulary_version
+        )

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import open_clip
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch.nn.functional import normalize
+
+from ovsr_ros.errors import ModelFormatError
+from ovsr_ros.models.clip import ClipModel
+
+Writer = Callable[[Path], Path]
+VISION = {"layers": 2, "width": 96, "head_width": 32, "patch_size": 16}
+TEXTS = ["a photo of a mug.", "a striped red mug", "Something Else", "x" * 500, ""]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, write_clip: Writer) -> Path:
+    return write_clip(tmp_path / "clip")
+
+
+def test_embeddings_are_those_of_open_clip_itself(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    reference, _, _ = open_clip.create_model_and_transforms(f"local-dir:{folder}")
+    tokenize = open_clip.get_tokenizer(f"local-dir:{folder}")
+    images = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    reference.eval()
+    with caplog.at_level(logging.WARNING):
+        model = ClipModel(str(folder))
+    assert not caplog.records
+    with torch.inference_mode():
+        expected_images = normalize(reference.encode_image(images), dim=-1)
+        expected_texts = normalize(reference.encode_text(tokenize(TEXTS)), dim=-1)
+    torch.testing.assert_close(model.encode_images(images), expected_images)
+    torch.testing.assert_close(model.encode_texts(TEXTS), expected_texts)
+    assert model.logit_scale == pytest.approx(reference.logit_scale.exp().item())
+
+
+def test_its_numbers_are_those_of_the_json(folder: Path) -> None:
+    model = ClipModel(str(folder))
+    assert (model.image_size, model.embedding_dim) == (64, 64)
+    assert model.mean.tolist() == pytest.approx([0.5, 0.4, 0.3])
+    assert model.std.tolist() == pytest.approx([0.2, 0.3, 0.4])
+    assert model.model_id.startswith(f"{folder}#")
+    num_weights = sum(value.numel() for value in load_file(folder / "open_clip_model.safetensors").values())
+    assert model.memory_bytes() >= 4 * num_weights  # float16 in the file, float32 here
+
+
+def test_embeddings_do_not_depend_on_what_else_is_encoded(folder: Path) -> None:
+    model = ClipModel(str(folder))
+    names = [f"thing number {n}" for n in range(300)]
+    together = model.encode_texts(names)
+    assert together.shape == (300, 64)
+    torch.testing.assert_close(model.encode_texts(names[270:271]), together[270:271], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(together.norm(dim=-1), torch.ones(300))
+
+
+def test_nothing_to_encode_gives_length_0(folder: Path) -> None:
+    model = ClipModel(str(folder))
+    assert model.encode_texts([]).shape == (0, 64)
+    assert model.encode_images(torch.zeros(0, 3, 64, 64)).shape == (0, 64)
+
+
+def test_bf16_stays_close_to_fp32(folder: Path) -> None:
+    exact, rough = ClipModel(str(folder), precision="fp32"), ClipModel(str(folder), precision="bf16")
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    of_images = exact.encode_images(images), rough.encode_images(images)
+    of_texts = exact.encode_texts(TEXTS), rough.encode_texts(TEXTS)
+    for a, b in (of_images, of_texts):
+        assert b.dtype == torch.float32
+        assert ((a * b).sum(-1) > 0.99).all()
+        assert not torch.equal(a, b)
+
+
+def test_a_text_tower_of_its_own_class_is_loaded_from_either_layout(folder: Path) -> None:
+    plain = ClipModel(str(folder)).encode_texts(TEXTS)
+    path = folder / "open_clip_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["model_cfg"]["custom_text"] = True
+    path.write_text(json.dumps(config), encoding="utf-8")
+    torch.testing.assert_close(ClipModel(str(folder)).encode_texts(TEXTS), plain)
+
+
+@pytest.mark.slow
+def test_a_real_vit_b_32_is_loaded_from_a_file_alone(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = open_clip.create_model("ViT-B-32", pretrained_text=False).eval()
+    file = tmp_path / "weights.pt"
+    torch.save({"state_dict": {f"module.{n}": v.half() for n, v in network.state_dict().items()}}, file)
+    model = ClipModel(f"ViT-B-32/laion2b_s34b_b79k@{file}")
+    assert (model.image_size, model.embedding_dim) == (224, 512)
+    images = torch.randn(1, 3, 224, 224)
+    with torch.inference_mode():
+        expected = normalize(network.encode_image(images), dim=-1)
+    assert (model.encode_images(images) * expected).sum() > 0.999
+
+
+def test_weights_of_another_architecture_are_refused_with_what_differs(folder: Path) -> None:
+    path = folder / "open_clip_model.safetensors"
+    weights = load_file(path)
+    save_file({name: value for name, value in weights.items() if "resblocks.1" not in name}, path)
+    with pytest.raises(ModelFormatError, match=r"24 missing: visual\.transformer\.resblocks\.1"):
+        ClipModel(str(folder))
+    save_file({**weights, "visual.proj": torch.zeros(96, 32)}, path)
+    with pytest.raises(ModelFormatError, match=r"visual\.proj \(expected \(96, 64\), file \(96, 32\)\)"):
+        ClipModel(str(folder))
+
+
+def test_a_file_cut_short_is_refused(folder: Path) -> None:
+    path = folder / "open_clip_model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(ModelFormatError, match=r"open_clip_model\.safetensors: cut short"):
+        ClipModel(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"embed_dim": "wide"}, "open_clip cannot build"),
+        ({"vision_cfg": {**VISION, "image_size": [32, 128]}}, r"square input, got \[32, 128\]"),
+        ({"text_cfg": {"hf_tokenizer_name": "some/tokenizer"}}, "open_clip cannot build"),
+        ({"text_cfg": {"hf_model_name": "some/tower"}}, "transformers library are not supported"),
+    ],
+)
+def test_an_unusable_description_is_refused(folder: Path, change: dict[str, object], message: str) -> None:
+    path = folder / "open_clip_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["model_cfg"] |= change
+    path.write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(ModelFormatError, match=message):
+        ClipModel(str(folder))

@@ -1,0 +1,93 @@
+"""What every backend offers, and what it hands from its slow half to its fast half."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ovsr_ros.results import Segmentation
+from ovsr_ros.text_embeddings import TextClassifier, TextEncoder
+
+
+@dataclass(frozen=True)
+class FrameEmbeddings:
+    """An image's segments and their embeddings, before any vocabulary is looked at.
+
+    segment_map: (H, W) int32 on the device: ids from 1 in descending order of area, 0 none.
+    embeddings: (N, D) float32 on the device, L2-normalised; row i belongs to segment i + 1.
+    cluster_ids: (N,) int64, the cluster that a segment is part of: segments of one cluster look alike.
+    boxes_xyxy, areas_px, centroids_xy: as in `Segments`.
+    stage_seconds: wall-clock seconds per stage so far, in the order the data passed them.
+    """
+
+    segment_map: Tensor
+    embeddings: Tensor
+    cluster_ids: NDArray[np.int64]
+    boxes_xyxy: NDArray[np.int32]
+    areas_px: NDArray[np.int32]
+    centroids_xy: NDArray[np.float32]
+    stage_seconds: dict[str, float]
+
+    def __len__(self) -> int:
+        return len(self.areas_px)
+
+
+class ImageTextEncoder(TextEncoder, Protocol):
+    """The backend's text encoder, with what its embeddings are cached under."""
+
+    @property
+    def model_id(self) -> str: ...
+
+
+Self = TypeVar("Self", bound="Backend")
+
+
+class Backend(Protocol):
+    """One segmentation system with its models loaded. Immutable, so any thread may use it.
+
+    Both methods run in inference mode and synchronise the device only where the host needs a value.
+    """
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def text_encoder(self) -> ImageTextEncoder: ...
+
+    def with_options(self: Self, options: Any) -> Self:
+        """The same models under other options; what a read-only option decided stays as loaded."""
+        ...
+
+    def embed(self, image_rgb: NDArray[np.uint8]) -> FrameEmbeddings:
+        """Find an image's segments, (H, W, 3) uint8 RGB, and embed each: the slow half."""
+        ...
+
+    def label(
+        self, frame: FrameEmbeddings, classifier: TextClassifier, score_threshold: float, num_runners_up: int
+    ) -> Segmentation:
+        """Label a frame's segments by a classifier that lies on the backend's device: the fast half."""
+        ...
+
+
+class StageClock:
+    """Wall-clock seconds per stage; a stage ends when the device has done its work."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        self.seconds[name] = time.perf_counter() - start

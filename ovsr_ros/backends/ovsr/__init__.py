@@ -1,0 +1,4 @@
+"""OVSR: training-free open-vocabulary segmentation and recognition (Dai and Chen, arXiv 2510.19333).
+
+The files in the order the data passes them: features, latent, clustering, regions, crops, embedding, alignment.
+"""

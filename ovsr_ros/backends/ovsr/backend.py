@@ -1,0 +1,110 @@
+"""The OVSR system: its stages in the order the data passes them."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ovsr_ros.backends.contract import FrameEmbeddings, StageClock
+from ovsr_ros.backends.decision import decide, paint
+from ovsr_ros.backends.ovsr.alignment import AlignmentOptions, score_segments
+from ovsr_ros.backends.ovsr.clustering import ClusterOptions, cluster, count_clusters
+from ovsr_ros.backends.ovsr.crops import CropOptions, cut_crops
+from ovsr_ros.backends.ovsr.embedding import EmbeddingOptions, embed_crops
+from ovsr_ros.backends.ovsr.features import FeatureOptions, compute_features
+from ovsr_ros.backends.ovsr.latent import LatentOptions, compute_latents
+from ovsr_ros.backends.ovsr.regions import RegionOptions, find_regions
+from ovsr_ros.models.clip import ClipModel
+from ovsr_ros.models.timm_features import FeatureExtractor
+from ovsr_ros.ops.image import to_tensor
+from ovsr_ros.results import Segmentation
+from ovsr_ros.text_embeddings import TextClassifier
+
+
+@dataclass(frozen=True)
+class OvsrOptions:
+    """The options of every stage."""
+
+    features: FeatureOptions = field(default_factory=FeatureOptions)
+    latent: LatentOptions = field(default_factory=LatentOptions)
+    clusters: ClusterOptions = field(default_factory=ClusterOptions)
+    regions: RegionOptions = field(default_factory=RegionOptions)
+    crops: CropOptions = field(default_factory=CropOptions)
+    clip: EmbeddingOptions = field(default_factory=EmbeddingOptions)
+    alignment: AlignmentOptions = field(default_factory=AlignmentOptions)
+
+
+@dataclass(frozen=True)
+class OvsrBackend:
+    """The OVSR system with its models loaded; see `Backend`."""
+
+    options: OvsrOptions
+    extractor: FeatureExtractor
+    clip: ClipModel
+    device: torch.device
+
+    @property
+    def text_encoder(self) -> ClipModel:
+        return self.clip
+
+    def with_options(self, options: OvsrOptions) -> OvsrBackend:
+        return dataclasses.replace(self, options=options)
+
+    @torch.inference_mode()
+    def embed(self, image_rgb: NDArray[np.uint8]) -> FrameEmbeddings:
+        options = self.options
+        clock = StageClock(self.device)
+        with clock.stage("features"):
+            image = to_tensor(image_rgb, self.device)
+            grid = compute_features(image, self.extractor, options.features)
+        with clock.stage("latent"):
+            latents, singular_values = compute_latents(grid.features, options.latent)
+        with clock.stage("clusters"):
+            if grid.has_contrast:
+                shape = (grid.features.shape[0], grid.features.shape[1])
+                num_clusters = count_clusters(singular_values, shape, options.clusters)
+                clusters = cluster(latents, num_clusters, grid.grid_hw, options.clusters.linkage)
+            else:
+                # On an image of one colour, all that features differ by is the network's padding at the border.
+                clusters = np.zeros(grid.grid_hw, np.int64)
+        with clock.stage("regions"):
+            regions = find_regions(clusters, (image.shape[2], image.shape[3]), self.device, options.regions)
+        with clock.stage("crops"):
+            fill = (self.clip.mean * 255).round().to(torch.uint8)  # what the encoder sees as 0
+            crops = cut_crops(image, regions, self.clip.image_size, fill, options.crops)
+        with clock.stage("clip"):
+            embeddings = embed_crops(crops, self.clip, options.clip)
+        return FrameEmbeddings(
+            segment_map=regions.segment_map,
+            embeddings=embeddings,
+            cluster_ids=regions.cluster_ids,
+            boxes_xyxy=regions.boxes_xyxy,
+            areas_px=regions.areas_px,
+            centroids_xy=regions.centroids_xy,
+            stage_seconds=clock.seconds,
+        )
+
+    @torch.inference_mode()
+    def label(
+        self, frame: FrameEmbeddings, classifier: TextClassifier, score_threshold: float, num_runners_up: int
+    ) -> Segmentation:
+        clock = StageClock(self.device)
+        with clock.stage("alignment"):
+            probabilities = score_segments(
+                frame.embeddings, classifier.embeddings, self.clip.logit_scale, self.options.alignment
+            )
+            decisions = decide(probabilities, classifier.class_ids, score_threshold, num_runners_up)
+        with clock.stage("label_map"):
+            segmentation = paint(frame, decisions, classifier.vocabulary_version, {})
+        return dataclasses.replace(segmentation, stage_seconds={**frame.stage_seconds, **clock.seconds})
+
+
+def load(options: OvsrOptions, device: torch.device, precision: str, allow_download: bool) -> OvsrBackend:
+    """Load both models. Raises ModelError when one cannot be used."""
+    extractor = FeatureExtractor(options.features.model, options.features.levels, device, precision, allow_download)
+    clip = ClipModel(options.clip.model, device, precision, allow_download)
+    return OvsrBackend(options, extractor, clip, device)

@@ -1,0 +1,32 @@
+"""Stage 5: a square crop of each segment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ovsr_ros.backends.ovsr.regions import Regions
+from ovsr_ros.config import option
+from ovsr_ros.ops.crops import STYLES, crop_segments
+
+
+@dataclass(frozen=True)
+class CropOptions:
+    """What the image encoder sees of a segment."""
+
+    style: str = option(
+        "box",
+        help="what surrounds the segment in its crop: box shows the image, blur blurs it, mean fills its mean colour",
+        choices=STYLES,
+    )
+    margin: float = option(
+        0.1, help="room around the segment on each side, as a fraction of its longer side", min=0.0, max=2.0
+    )
+
+
+def cut_crops(image: Tensor, regions: Regions, size: int, fill: Tensor, options: CropOptions) -> Tensor:
+    """Crops (N, 3, size, size) float32 in [0, 255] of an image (1, 3, H, W) uint8; fill: (3,) uint8 outside of it."""
+    boxes = torch.from_numpy(regions.boxes_xyxy)
+    return crop_segments(image, regions.segment_map, boxes, size, options.style, options.margin, fill)

@@ -1,0 +1,105 @@
+"""Stage 1: an image becomes a matrix of features, one row per cell of a grid."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ovsr_ros.config import option
+from ovsr_ros.models.timm_features import FeatureExtractor
+from ovsr_ros.ops.image import has_contrast, normalize, resize, scaled_size_hw
+
+_MAX_ASPECT = 2.5
+"""Images longer than this get a coarser grid instead of a longer one: clustering costs the square of its cells."""
+
+_STRIDE = 32
+"""The network's coarsest stride. A side that is no multiple of it is padded on one end only, deep inside the network,
+and the padding stands out as a cluster of its own along that border."""
+
+
+@dataclass(frozen=True)
+class FeatureOptions:
+    """Which features describe a grid cell."""
+
+    model: str = option(
+        "efficientnet_b0.ra_in1k", help="timm model: hub name, local file or folder, or demo", read_only=True
+    )
+    levels: tuple[int, ...] = option(
+        (1, 2, 3), help="feature levels that are concatenated; level i has stride 2^(i+1)", min=0, max=4, read_only=True
+    )
+    input_short_side: int = option(
+        256,
+        help="the image's short side as the network sees it, to the nearest multiple of 32",
+        min=32,
+        max=2048,
+        unit="px",
+    )
+    grid_rows: int = option(
+        64, help="grid cells along the image's short side: the rows of a landscape image", min=4, max=160
+    )
+    normalization: str = option(
+        "standardize",
+        help="standardize: each channel to mean 0 and deviation 1, over the root of its level's channels; "
+        "l2: each level of each cell to length 1; l2_joint: each cell, all levels together, to length 1; none",
+        choices=("standardize", "l2", "l2_joint", "none"),
+    )
+
+    def __post_init__(self) -> None:
+        if not self.levels or len(set(self.levels)) != len(self.levels):
+            raise ValueError(f"levels: expected at least one level, each once, got {self.levels}")
+
+
+@dataclass(frozen=True)
+class GridFeatures:
+    """features: (rows * columns, C) float32, row by row. has_contrast: whether the image shows anything at all."""
+
+    features: Tensor
+    grid_hw: tuple[int, int]
+    has_contrast: bool
+
+
+def grid_size_hw(image_hw: tuple[int, int], grid_rows: int) -> tuple[int, int]:
+    """Rows and columns of the grid: grid_rows along the short side, cells about square, none smaller than a pixel."""
+    rows, columns = scaled_size_hw(image_hw, grid_rows, _MAX_ASPECT)
+    return min(rows, image_hw[0]), min(columns, image_hw[1])
+
+
+def compute_features(image: Tensor, extractor: FeatureExtractor, options: FeatureOptions) -> GridFeatures:
+    """Features of an image (1, 3, H, W) uint8 on the extractor's device.
+
+    Order: resize the image, network, resize each level to the grid, normalise, concatenate. Normalisation comes after
+    the resize so that the deviation is that of the rows which the SVD sees.
+    """
+    image_hw = (image.shape[2], image.shape[3])
+    height, width = (
+        max(round(side / _STRIDE), 1) * _STRIDE
+        for side in scaled_size_hw(image_hw, options.input_short_side, _MAX_ASPECT)
+    )
+    small = resize(image, (height, width))
+    grid_hw = grid_size_hw(image_hw, options.grid_rows)
+    levels = []
+    for feature_map in extractor(normalize(small, extractor.mean, extractor.std)):
+        on_grid = functional.interpolate(feature_map.float(), grid_hw, mode="bilinear", align_corners=False)
+        rows = on_grid[0].flatten(1).T  # (rows * columns, C_l)
+        levels.append(normalize_level(rows, options.normalization))
+    features = torch.cat(levels, 1)  # (rows * columns, C)
+    if options.normalization == "l2_joint":
+        features = functional.normalize(features, dim=1)
+    return GridFeatures(features, grid_hw, bool(has_contrast(small)[0]))
+
+
+def normalize_level(features: Tensor, method: str) -> Tensor:
+    """Normalise one level's features (N, C); "l2_joint" and "none" leave them. See `FeatureOptions.normalization`."""
+    if method == "standardize":
+        # A channel that does not vary says nothing: the floor keeps its rounding noise from being blown up.
+        centered = features - features.mean(0)
+        deviation = centered.square().mean(0).sqrt()  # (C,)
+        scale = deviation.clamp_min(1e-4 * float(deviation.max()) + 1e-12) * math.sqrt(features.shape[1])
+        return centered / scale
+    if method == "l2":
+        return functional.normalize(features, dim=1)
+    return features

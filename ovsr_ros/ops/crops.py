@@ -1,0 +1,99 @@
+"""Crops of segments: square, undistorted, of one size, as one batch for an image encoder."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ovsr_ros.ops.image import interpolate_antialiased
+
+STYLES = ("box", "blur", "mean")
+
+_BLUR_SIGMA_FRACTION = 0.06
+"""Standard deviation of the blur outside a mask, as a fraction of the crop's side."""
+
+
+def square_boxes(boxes_xyxy: Tensor, size_hw: tuple[int, int], margin: float) -> Tensor:
+    """Squares (N, 4) int64 around boxes (N, 4), with a margin that is a fraction of the longer side, on each side.
+
+    A square is centred on its box, then moved into the image as far as it fits; what is larger than the image sticks
+    out evenly on both sides.
+    """
+    boxes = boxes_xyxy.double()
+    side = (boxes[:, 2:] - boxes[:, :2]).amax(1) * (1 + 2 * margin)  # (N,)
+    side = side.round().clamp_min(1).long()
+    lengths = torch.tensor((size_hw[1], size_hw[0]), device=boxes.device)  # (2,) x, y
+    start = ((boxes[:, :2] + boxes[:, 2:] - side[:, None]) / 2).round().long()  # (N, 2)
+    room = lengths - side[:, None]  # (N, 2), negative where the square is larger than the image
+    inside = torch.minimum(start.clamp_min(0), room)
+    start = torch.where(room >= 0, inside, torch.div(room, 2, rounding_mode="floor"))
+    return torch.cat((start, start + side[:, None]), 1)
+
+
+def crop_and_resize(image: Tensor, squares_xyxy: list[list[int]], size: int, fill: Tensor, mode: str) -> Tensor:
+    """Cut squares out of (1, C, H, W) uint8 and resize each, antialiased: (N, C, size, size) uint8.
+
+    fill: (C,) uint8, the colour of what lies outside the image. mode: "bicubic" or "bilinear".
+    """
+    _, channels, height, width = image.shape
+    crops = fill.view(1, channels, 1, 1).repeat(len(squares_xyxy), 1, size, size)
+    for index, (left, top, right, bottom) in enumerate(squares_xyxy):
+        inside = image[:, :, max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
+        if left < 0 or top < 0 or right > width or bottom > height:
+            padded = fill.view(1, channels, 1, 1).repeat(1, 1, bottom - top, right - left)
+            y, x = max(-top, 0), max(-left, 0)
+            padded[:, :, y : y + inside.shape[2], x : x + inside.shape[3]] = inside
+            inside = padded
+        crops[index] = interpolate_antialiased(inside, (size, size), mode)[0]
+    return crops
+
+
+def crop_segments(
+    image: Tensor, segment_map: Tensor, boxes_xyxy: Tensor, size: int, style: str, margin: float, fill: Tensor
+) -> Tensor:
+    """One crop of each segment: (N, 3, size, size) float32 in [0, 255], RGB, on the image's device.
+
+    image: (1, 3, H, W) uint8. segment_map: (H, W), segment i + 1 has box i of boxes_xyxy (N, 4). fill: (3,) uint8, the
+    colour of what lies outside the image.
+
+    style: what surrounds the segment within its square. "box": what is there; "blur": the same, blurred (as FGVP,
+    arXiv 2306.04356); "mean": the image's mean colour.
+    """
+    if style not in STYLES:
+        raise ValueError(f"style: expected one of {', '.join(STYLES)}, got {style!r}")
+    squares = square_boxes(boxes_xyxy, (image.shape[2], image.shape[3]), margin).tolist()
+    crops = crop_and_resize(image, squares, size, fill, "bicubic").float()
+    if style == "box" or not squares:
+        return crops
+    masks = crop_masks(segment_map, squares, size)  # (N, 1, S, S)
+    if style == "blur":
+        around = gaussian_blur(crops, _BLUR_SIGMA_FRACTION * size)
+    else:
+        around = image.float().mean((2, 3), keepdim=True)  # (1, 3, 1, 1)
+    return around + masks * (crops - around)
+
+
+def crop_masks(segment_map: Tensor, squares_xyxy: list[list[int]], size: int) -> Tensor:
+    """Each segment's own mask within its square, (N, 1, size, size) float32 in [0, 1]; soft where pixels are shared."""
+    height, width = segment_map.shape
+    none = torch.zeros(1, dtype=torch.uint8, device=segment_map.device)
+    masks = []
+    for index, (left, top, right, bottom) in enumerate(squares_xyxy):
+        x, y = max(left, 0), max(top, 0)
+        inside = segment_map[y : min(bottom, height), x : min(right, width)] == index + 1
+        square = [left - x, top - y, right - x, bottom - y]
+        masks.append(crop_and_resize(inside.to(torch.uint8)[None, None] * 255, [square], size, none, "bilinear"))
+    return torch.cat(masks).float() / 255.0
+
+
+def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
+    """Blur (N, C, H, W) float32 by a Gaussian of standard deviation sigma pixels; borders are repeated."""
+    radius = max(1, round(3 * sigma))
+    offsets = torch.arange(-radius, radius + 1, device=images.device, dtype=torch.float32)
+    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    kernel = kernel / kernel.sum()
+    channels = images.shape[1]
+    padded = functional.pad(images, (radius, radius, radius, radius), mode="replicate")
+    rows = functional.conv2d(padded, kernel.view(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)
+    return functional.conv2d(rows, kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)

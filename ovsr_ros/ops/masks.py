@@ -1,0 +1,180 @@
+"""Segment masks: from cluster labels on the grid to segments at full resolution, and what can be measured on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components as graph_components
+from torch import Tensor
+
+_BORDER_PIXELS_AT_ONCE = 2**20
+"""Pixels near borders that vote at once; bounds their working memory to about 80 MB, whatever the image's size."""
+
+
+def connected_components(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number the 4-connected components of equal labels (H, W) from 0, in the order of their first pixel."""
+    height, width = labels.shape
+    index = np.arange(height * width).reshape(height, width)
+    across = labels[:, 1:] == labels[:, :-1]
+    down = labels[1:] == labels[:-1]
+    starts = np.concatenate((index[:, :-1][across], index[:-1][down]))
+    ends = np.concatenate((index[:, 1:][across], index[1:][down]))
+    graph = coo_matrix((np.ones(len(starts), np.int8), (starts, ends)), shape=(labels.size, labels.size))
+    _, components = graph_components(graph, directed=False)
+    _, first, inverse = np.unique(components, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return rank[inverse].reshape(height, width)
+
+
+def absorb_small_components(labels: NDArray[np.int64], min_pixels: int) -> NDArray[np.int64]:
+    """Give each 4-connected component under min_pixels the label of the neighbour along its longest border.
+
+    labels: (H, W). Small neighbours of each other join first; no pixel is left without a label, and where every
+    component is small, the largest ends up with the whole image.
+    """
+    labels = labels.copy()
+    while True:
+        components = connected_components(labels)
+        areas = np.bincount(components.ravel())
+        small = areas < min_pixels
+        if len(areas) == 1 or not small.any():
+            return labels
+        chosen = _longest_border(components, len(areas))
+        # A small component points at one neighbour, a large one at none: each tree of pointers holds at most one
+        # large component, whose label it takes; among small ones only, the largest one's.
+        sources = np.flatnonzero(small)
+        graph = coo_matrix((np.ones(len(sources), np.int8), (sources, chosen[sources])), shape=(len(areas),) * 2)
+        _, trees = graph_components(graph, directed=False)
+        by_area = np.argsort(areas, kind="stable")
+        winner = np.empty(trees.max() + 1, np.int64)
+        winner[trees[by_area]] = by_area  # the last assignment stays: the largest of each tree
+        label_of_component = np.empty(len(areas), labels.dtype)
+        label_of_component[components.ravel()] = labels.ravel()
+        labels = label_of_component[winner[trees]][components]
+
+
+def _longest_border(components: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    left, right = components[:, :-1].ravel(), components[:, 1:].ravel()
+    above, below = components[:-1].ravel(), components[1:].ravel()
+    starts = np.concatenate((left, right, above, below))
+    ends = np.concatenate((right, left, below, above))
+    differ = starts != ends
+    pairs, lengths = np.unique(starts[differ] * count + ends[differ], return_counts=True)
+    order = np.lexsort((-(pairs % count), lengths))  # ties: the neighbour of lowest number
+    chosen = np.zeros(count, np.int64)
+    chosen[pairs[order] // count] = pairs[order] % count
+    return chosen
+
+
+def upsample_labels(labels: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    """Labels (h, w) at another resolution (H, W), with smooth borders: dtype and device stay.
+
+    The result is the argmax of the one-hot maps upsampled bilinearly (half-pixel centres). A pixel's bilinear weights
+    touch four grid cells only, so it is found from those four, at a cost that does not depend on the number of labels.
+    """
+    if tuple(labels.shape) == size_hw:
+        return labels.clone()
+    top, bottom, weight_y = _bilinear_taps(labels.shape[0], size_hw[0], labels.device)
+    left, right, weight_x = _bilinear_taps(labels.shape[1], size_hw[1], labels.device)
+    differs = torch.zeros_like(labels, dtype=torch.bool)  # a cell from its right, lower or diagonal neighbour
+    differs[:-1] |= labels[:-1] != labels[1:]
+    differs[:, :-1] |= labels[:, :-1] != labels[:, 1:]
+    differs[:-1, :-1] |= labels[:-1, :-1] != labels[1:, 1:]
+    # Where the four cells agree, any of them is right. Only the pixels near borders vote.
+    upsampled = labels.index_select(0, top).index_select(1, left)  # (H, W)
+    votes = differs.index_select(0, top).index_select(1, left).view(-1).nonzero()[:, 0]
+    cells = labels.reshape(-1)
+    for pixels in torch.split(votes, _BORDER_PIXELS_AT_ONCE):
+        y = torch.div(pixels, size_hw[1], rounding_mode="floor")
+        x = pixels - y * size_hw[1]
+        left_x, right_x = left.index_select(0, x), right.index_select(0, x)
+        upper_y, lower_y = top.index_select(0, y) * labels.shape[1], bottom.index_select(0, y) * labels.shape[1]
+        corners = (upper_y + left_x, upper_y + right_x, lower_y + left_x, lower_y + right_x)
+        a, b, c, d = (cells.index_select(0, corner) for corner in corners)
+        winners = _vote_of_four(a, b, c, d, weight_y.index_select(0, y), weight_x.index_select(0, x))
+        upsampled.view(-1).index_copy_(0, pixels, winners)
+    return upsampled
+
+
+def _bilinear_taps(size_in: int, size_out: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    position = (torch.arange(size_out, device=device, dtype=torch.float32) + 0.5) * (size_in / size_out) - 0.5
+    position = position.clamp(0, size_in - 1)
+    low = position.floor().long()
+    return low, (low + 1).clamp_max(size_in - 1), position - low
+
+
+def _vote_of_four(a: Tensor, b: Tensor, c: Tensor, d: Tensor, wy: Tensor, wx: Tensor) -> Tensor:
+    # Per pixel (P,), the labels of its four cells: upper left, upper right, lower left, lower right.
+    weight_d = wy * wx
+    weight_c = wy - weight_d
+    weight_b = wx - weight_d
+    weight_a = 1.0 - wy - weight_b
+    vote_a = weight_a + weight_b * (a == b) + weight_c * (a == c) + weight_d * (a == d)
+    vote_b = weight_b + weight_c * (b == c) + weight_d * (b == d)
+    vote_c = weight_c + weight_d * (c == d)
+    # A label's full vote stands at its first cell; the later ones are partial and never exceed it.
+    best = torch.where(vote_b > vote_a, b, a)
+    vote = torch.maximum(vote_a, vote_b)
+    best = torch.where(vote_c > vote, c, best)
+    return torch.where(weight_d > torch.maximum(vote, vote_c), d, best)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where the pixels of each of N labels lie: tensors on one device.
+
+    areas_px: (N,) int64. boxes_xyxy: (N, 4) int64. centroids_xy: (N, 2) float32; frames as in `Segments`. A
+    label without pixels has area 0, box (0, 0, 0, 0) and centroid (0, 0).
+    """
+
+    areas_px: Tensor
+    boxes_xyxy: Tensor
+    centroids_xy: Tensor
+
+
+def measure(labels: Tensor, num_labels: int) -> Geometry:
+    """Areas, boxes and centroids of the labels 0 to num_labels - 1 of a map (H, W) int32."""
+    height, width = labels.shape
+    rows = torch.arange(height, device=labels.device, dtype=torch.int32)[:, None]
+    columns = torch.arange(width, device=labels.device, dtype=torch.int32)
+    in_row = _counts(labels * height + rows, num_labels, height)  # (N, H) pixels of each label per row
+    in_column = _counts(labels * width + columns, num_labels, width)  # (N, W)
+    top, bottom, y = _extent_and_mean(in_row)
+    left, right, x = _extent_and_mean(in_column)
+    return Geometry(
+        areas_px=in_row.sum(1),
+        boxes_xyxy=torch.stack((left, top, right, bottom), 1),
+        centroids_xy=torch.stack((x, y), 1),
+    )
+
+
+def _counts(keys: Tensor, num_labels: int, length: int) -> Tensor:
+    return torch.bincount(keys.reshape(-1), minlength=num_labels * length).view(num_labels, length)
+
+
+def _extent_and_mean(counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    length = counts.shape[1]
+    present = counts > 0  # (N, L)
+    first = present.int().argmax(1)
+    end = length - present.flip(1).int().argmax(1)
+    position = torch.arange(length, device=counts.device, dtype=torch.float64)
+    mean = (counts.double() @ position) / counts.sum(1).clamp_min(1)
+    return first, torch.where(present.any(1), end, 0), mean.float()
+
+
+def number_by_area(labels: Tensor, areas_px: Tensor) -> tuple[Tensor, Tensor]:
+    """Renumber labels (H, W) int32, from 0, as segment ids from 1 in descending order of their areas (N,).
+
+    Returns the segment map (H, W) int32 and the label that each segment had, (M,) int64. Labels without pixels get no
+    id; equal areas keep the order of their labels.
+    """
+    order = torch.argsort(areas_px, descending=True, stable=True)
+    order = order[: int((areas_px > 0).sum())]
+    ids = torch.zeros(len(areas_px), dtype=torch.int32, device=labels.device)
+    ids[order] = torch.arange(1, len(order) + 1, dtype=torch.int32, device=labels.device)
+    return ids.index_select(0, labels.reshape(-1)).view(labels.shape), order

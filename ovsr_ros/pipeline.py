@@ -1,0 +1,285 @@
+"""Backend and vocabulary together: an image in, a labelled `Segmentation` out."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ovsr_ros.backends import BACKENDS, Backend, FrameEmbeddings, load_backend
+from ovsr_ros.backends.ovsr.alignment import AlignmentOptions
+from ovsr_ros.backends.ovsr.backend import OvsrOptions
+from ovsr_ros.backends.ovsr.clustering import ClusterOptions
+from ovsr_ros.backends.ovsr.crops import CropOptions
+from ovsr_ros.backends.ovsr.embedding import EmbeddingOptions
+from ovsr_ros.backends.ovsr.features import FeatureOptions
+from ovsr_ros.backends.ovsr.latent import LatentOptions
+from ovsr_ros.backends.ovsr.regions import RegionOptions
+from ovsr_ros.config import (
+    NodeOptions,
+    from_dict_split,
+    iter_options,
+    option,
+    read_config,
+    replace_flat,
+    to_flat_dict,
+    validate,
+)
+from ovsr_ros.errors import ConfigError, VocabularyError
+from ovsr_ros.models.device import PRECISIONS, resolve_device
+from ovsr_ros.ops.image import check_image
+from ovsr_ros.results import Segmentation
+from ovsr_ros.text_embeddings import TextClassifier, TextEmbeddingCache, TextOptions, cache_directory
+from ovsr_ros.vocabulary import CategoryRequest, Operation, Vocabulary, VocabularyRegistry
+
+ONE_OFF_VERSION = 0
+"""Version of a vocabulary that was made for one call and never put in force."""
+
+
+@dataclass(frozen=True)
+class PipelineOptions:
+    """Every option of the pipeline; a section per stage."""
+
+    backend: str = option("ovsr", help="segmentation system", choices=BACKENDS, read_only=True)
+    device: str = option("auto", help="where the networks run: auto, cpu, cuda or cuda:N", read_only=True)
+    precision: str = option("auto", help="arithmetic of the networks; auto chooses for the device", choices=PRECISIONS)
+    allow_download: bool = option(
+        False, help="whether a model that is not on this machine may be downloaded while loading", read_only=True
+    )
+    score_threshold: float = option(
+        0.3, help="a segment whose best category scores less is unlabeled", min=0.0, max=1.0
+    )
+    num_runners_up: int = option(3, help="how many next best categories each segment lists", min=0, max=20)
+    features: FeatureOptions = field(default_factory=FeatureOptions)
+    latent: LatentOptions = field(default_factory=LatentOptions)
+    clusters: ClusterOptions = field(default_factory=ClusterOptions)
+    regions: RegionOptions = field(default_factory=RegionOptions)
+    crops: CropOptions = field(default_factory=CropOptions)
+    clip: EmbeddingOptions = field(default_factory=EmbeddingOptions)
+    alignment: AlignmentOptions = field(default_factory=AlignmentOptions)
+    text: TextOptions = field(default_factory=TextOptions)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one configuration holds: the options of the pipeline and of the node around it."""
+
+    pipeline: PipelineOptions = field(default_factory=PipelineOptions)
+    node: NodeOptions = field(default_factory=NodeOptions)
+
+
+def load_settings(config: str | Path | None = None, overrides: Mapping[str, object] | None = None) -> Settings:
+    """Settings from a preset's name or a YAML file (None: the defaults), then overrides by dotted option name.
+
+    Raises ConfigError for a missing file, an unknown key (naming the nearest known one) or an unusable value.
+    """
+    classes = (PipelineOptions, NodeOptions)
+    where = "" if config is None else str(config)
+    values = from_dict_split(classes, {} if config is None else read_config(config), where)
+    if overrides:
+        flat = {name: value for part in values for name, value in to_flat_dict(part).items()}
+        values = from_dict_split(classes, {**flat, **overrides})
+    return Settings(*values)
+
+
+@dataclass(frozen=True)
+class PreparedVocabulary:
+    """A validated vocabulary and its text embeddings, ready to label; made by a `Pipeline`."""
+
+    vocabulary: Vocabulary
+    classifier: TextClassifier
+    text_options: TextOptions
+
+
+@dataclass(frozen=True)
+class _State:
+    options: PipelineOptions
+    backend: Backend
+    cache: TextEmbeddingCache
+    active: PreparedVocabulary
+
+
+class Pipeline:
+    """Segments images and labels them by a vocabulary that can change meanwhile. Loads its models when constructed.
+
+    Thread-safe: everything that a call uses is one immutable snapshot, taken when the call begins. A frame is labelled
+    by exactly one vocabulary version, and `commit_vocabulary` returns before any later `label` begins.
+
+    Raises ConfigError for unusable options, ModelError when a model cannot be used.
+    """
+
+    def __init__(self, options: PipelineOptions | None = None) -> None:
+        options = options or PipelineOptions()
+        validate(options)
+        self._registry = VocabularyRegistry()
+        self._write_lock = threading.Lock()  # held while the state is replaced, never while it is used
+        self.device = resolve_device(options.device)
+        backend = _load(options, self.device)
+        cache = _text_cache(backend, options.text)
+        active = self._encode(Vocabulary(), cache, options.text)
+        self._state: _State | None = _State(options, backend, cache, active)
+
+    @property
+    def options(self) -> PipelineOptions:
+        return self._snapshot().options
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The vocabulary in force: an immutable snapshot; version 0 before the first change."""
+        return self._snapshot().active.vocabulary
+
+    # --- Images ---
+
+    def embed(self, image_rgb: NDArray[np.uint8]) -> FrameEmbeddings:
+        """Find an image's segments and embed each: the slow half, which needs no vocabulary.
+
+        image_rgb: (H, W, 3) uint8 RGB, both sides at least 16 pixels. Raises ImageError for anything else.
+        """
+        check_image(image_rgb)
+        return self._snapshot().backend.embed(image_rgb)
+
+    def label(self, frame: FrameEmbeddings, categories: PreparedVocabulary | None = None) -> Segmentation:
+        """Label an embedded frame: the fast half. categories: from `classifier_for`; None: the vocabulary in force."""
+        state = self._snapshot()
+        active = categories or state.active
+        options = state.options
+        return state.backend.label(frame, active.classifier, options.score_threshold, options.num_runners_up)
+
+    def segment(
+        self, image_rgb: NDArray[np.uint8], categories: Sequence[CategoryRequest] | PreparedVocabulary | None = None
+    ) -> Segmentation:
+        """Both halves: `label(embed(image_rgb))`. categories: for this call only; None: the vocabulary in force.
+
+        Raises ImageError and VocabularyError.
+        """
+        if categories is not None and not isinstance(categories, PreparedVocabulary):
+            categories = self.classifier_for(categories)
+        return self.label(self.embed(image_rgb), categories)
+
+    def warm_up(self, size_hw: tuple[int, int] = (480, 640)) -> None:
+        """Segment one synthetic image, so that the first real one does not pay for lazy initialisation."""
+        height, width = size_hw
+        pattern = np.random.default_rng(0).integers(0, 255, (height // 16 + 1, width // 16 + 1, 3), np.uint8)
+        image = pattern.repeat(16, 0).repeat(16, 1)[:height, :width]
+        self.segment(np.ascontiguousarray(image))
+
+    # --- Vocabulary ---
+
+    def prepare_vocabulary(self, operation: Operation, requests: Sequence[CategoryRequest]) -> PreparedVocabulary:
+        """Validate a change and encode its texts: slow, from any thread, and nothing is changed.
+
+        Raises VocabularyError with every reason for which the change is refused.
+        """
+        state = self._snapshot()
+        return self._encode(self._registry.propose(operation, requests), state.cache, state.options.text)
+
+    def commit_vocabulary(self, prepared: PreparedVocabulary) -> Vocabulary:
+        """Put a prepared vocabulary in force, at once: every `label` that begins later uses it.
+
+        Raises VocabularyError when another change came first; prepare again then.
+        """
+        with self._write_lock:
+            state = self._snapshot()
+            if prepared.text_options != state.options.text:
+                raise VocabularyError("the text options have changed meanwhile; send the change again")
+            vocabulary = self._registry.commit(prepared.vocabulary)
+            self._state = dataclasses.replace(state, active=prepared)
+            return vocabulary
+
+    def set_vocabulary(self, operation: Operation, requests: Sequence[CategoryRequest]) -> Vocabulary:
+        """Prepare and commit a change. Raises VocabularyError, and then nothing has changed."""
+        return self.commit_vocabulary(self.prepare_vocabulary(operation, requests))
+
+    def classifier_for(self, requests: Sequence[CategoryRequest]) -> PreparedVocabulary:
+        """A vocabulary for single calls, of version 0, beside the one in force.
+
+        Names that were ever in force keep their ids; the others get free ones, for these calls only.
+
+        Raises VocabularyError with every reason for which the categories cannot be used.
+        """
+        state = self._snapshot()
+        proposed = self._registry.propose(Operation.REPLACE, requests)
+        one_off = dataclasses.replace(proposed, version=ONE_OFF_VERSION)
+        return self._encode(one_off, state.cache, state.options.text)
+
+    # --- Options and resources ---
+
+    def update_options(self, changes: Mapping[str, object]) -> PipelineOptions:
+        """Change options by dotted name, all or none; calls that begin later use them.
+
+        Another `precision` loads the models anew, other `text` options encode the vocabulary anew: both take a while.
+
+        Raises ConfigError for an unknown or read-only option or an unusable value, ModelError from loading.
+        """
+        with self._write_lock:
+            state = self._snapshot()
+            options = replace_flat(state.options, changes)
+            _refuse_read_only(state.options, options)
+            if options.precision != state.options.precision:
+                backend = _load(options, self.device)
+            else:
+                backend = state.backend.with_options(_backend_options(options))
+            cache, active = state.cache, state.active
+            if options.text != state.options.text or options.precision != state.options.precision:
+                cache = _text_cache(backend, options.text)
+                active = self._encode(active.vocabulary, cache, options.text)
+            self._state = _State(options, backend, cache, active)
+            return options
+
+    def memory_bytes(self) -> int:
+        """Memory in use: on a GPU what its tensors take there, on the CPU the process's resident set."""
+        if self.device.type == "cuda":
+            return int(torch.cuda.memory_allocated(self.device))
+        try:
+            resident_pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        except OSError:  # not Linux
+            return 0
+        return resident_pages * os.sysconf("SC_PAGE_SIZE")
+
+    def close(self) -> None:
+        """Free the models and the device's memory; any later call raises RuntimeError."""
+        with self._write_lock:
+            self._state = None
+        if self.device.type == "cuda":
+            gc.collect()  # tensors that are held by reference cycles
+            torch.cuda.empty_cache()
+
+    def _snapshot(self) -> _State:
+        state = self._state
+        if state is None:
+            raise RuntimeError("this pipeline was closed; construct a new one")
+        return state
+
+    def _encode(self, vocabulary: Vocabulary, cache: TextEmbeddingCache, options: TextOptions) -> PreparedVocabulary:
+        with torch.inference_mode():
+            classifier = TextClassifier.build(vocabulary, cache, options.something_else).to(self.device)
+        return PreparedVocabulary(vocabulary, classifier, options)
+
+
+def _load(options: PipelineOptions, device: torch.device) -> Backend:
+    return load_backend(options.backend, _backend_options(options), device, options.precision, options.allow_download)
+
+
+def _backend_options(options: PipelineOptions) -> Any:
+    return OvsrOptions(**{section.name: getattr(options, section.name) for section in dataclasses.fields(OvsrOptions)})
+
+
+def _text_cache(backend: Backend, options: TextOptions) -> TextEmbeddingCache:
+    encoder = backend.text_encoder
+    return TextEmbeddingCache(encoder, encoder.model_id, options.templates, cache_directory(options))
+
+
+def _refuse_read_only(before: PipelineOptions, after: PipelineOptions) -> None:
+    old, new = to_flat_dict(before), to_flat_dict(after)
+    for info in iter_options(PipelineOptions):
+        if info.read_only and old[info.name] != new[info.name]:
+            raise ConfigError(f"{info.name}: is {old[info.name]!r} and cannot change while running; restart with it")

@@ -1,0 +1,149 @@
+import numpy as np
+import pytest
+import torch
+
+from ovsr_ros.backends.ovsr.backend import OvsrOptions, load
+from ovsr_ros.backends.ovsr.clustering import ClusterOptions, count_clusters
+from ovsr_ros.backends.ovsr.features import grid_size_hw, normalize_level
+from ovsr_ros.backends.ovsr.regions import RegionOptions, split_into_parts
+from ovsr_ros.config import from_dict, replace_flat
+from ovsr_ros.errors import ConfigError
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def backend(seeded_models):
+    models = {"features.model": seeded_models.features, "clip.model": seeded_models.clip}
+    coarse = {"features.grid_rows": 32, "features.input_short_side": 128}
+    options = replace_flat(OvsrOptions(), {**models, **coarse})
+    return load(options, CPU, "fp32", False)
+
+
+def stripes(height=120, width=160):
+    image = np.random.default_rng(0).integers(90, 110, (height, width, 3), np.uint8)
+    image[:, : width // 3, 0] += 120
+    image[:, 2 * width // 3 :, 2] += 120
+    return image
+
+
+@pytest.mark.parametrize(
+    ("image_hw", "expected"),
+    [
+        ((480, 640), (64, 85)),
+        ((640, 480), (85, 64)),
+        ((720, 1280), (64, 114)),
+        ((32, 32), (32, 32)),
+        ((40, 50), (40, 50)),
+        ((16, 8000), (1, 160)),
+    ],
+)
+def test_grid_follows_the_short_side(image_hw, expected):
+    assert grid_size_hw(image_hw, 64) == expected
+
+
+def test_standardised_features_have_equal_weight_per_level():
+    features = torch.randn(500, 24, generator=torch.Generator().manual_seed(0)) * torch.logspace(-2, 2, 24) + 5
+    standardised = normalize_level(features, "standardize")
+    torch.testing.assert_close(standardised.mean(0), torch.zeros(24), atol=1e-5, rtol=0)
+    assert float(standardised.square().sum(1).mean()) == pytest.approx(1.0, rel=1e-3)
+
+
+def test_a_dead_channel_says_nothing():
+    features = torch.randn(500, 4, generator=torch.Generator().manual_seed(0))
+    features[:, 2] = 3.0 + 1e-7 * features[:, 0]
+    assert normalize_level(features, "standardize")[:, 2].abs().max() < 0.01
+    assert (normalize_level(torch.full((10, 3), 2.0), "standardize") == 0).all()
+
+
+def test_other_normalisations():
+    features = torch.randn(50, 8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(normalize_level(features, "l2").norm(dim=1), torch.ones(50))
+    assert torch.equal(normalize_level(features, "none"), features)
+
+
+def test_count_rules_are_clamped():
+    values = torch.tensor([10.0, 9.0, 8.0, 0.1])
+    assert count_clusters(values, (100, 4), ClusterOptions()) == 3
+    assert count_clusters(values, (100, 4), ClusterOptions(k_min=5)) == 5
+    assert count_clusters(values, (100, 4), ClusterOptions(k_max=2)) == 2
+    assert count_clusters(values, (100, 4), ClusterOptions(count_rule="fixed", fixed=7)) == 7
+    assert count_clusters(values, (100, 4), ClusterOptions(count_rule="eigengap")) == 3
+    assert 1 <= count_clusters(values, (100, 4), ClusterOptions(count_rule="gavish_donoho", k_min=1)) <= 4
+    with pytest.raises(ConfigError, match="k_min: expected at most k_max, 3, got 8"):
+        from_dict(ClusterOptions, {"k_min": 8, "k_max": 3})
+
+
+def test_parts_of_a_cluster_are_segments_of_their_own():
+    clusters = np.zeros((10, 12), np.int64)
+    clusters[2:5, 2:5] = 1
+    clusters[6:9, 7:10] = 1
+    parts, cluster_of_part = split_into_parts(clusters, RegionOptions(min_area=0.0))
+    assert cluster_of_part.tolist() == [0, 1, 1]
+    assert parts[3, 3] != parts[7, 8]
+    whole, cluster_of_whole = split_into_parts(clusters, RegionOptions(split_components=False, min_area=0.0))
+    assert cluster_of_whole.tolist() == [0, 1]
+    assert np.array_equal(whole, clusters)
+
+
+def test_too_many_parts_join_until_they_fit():
+    clusters = np.random.default_rng(0).integers(0, 2, (30, 40))
+    parts, cluster_of_part = split_into_parts(clusters, RegionOptions(min_area=0.0, max_segments=10))
+    assert parts.max() + 1 == len(cluster_of_part) <= 10
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"features.normalization": "l2"},
+        {"features.normalization": "none"},
+        {"features.grid_rows": 24},
+        {"features.input_short_side": 128},
+        {"latent.energy": 0.5},
+        {"latent.max_rank": 1},
+        {"clusters.linkage": "average", "features.grid_rows": 24},
+        {"clusters.linkage": "complete", "features.grid_rows": 24},
+        {"clusters.count_rule": "eigengap"},
+        {"clusters.count_rule": "gavish_donoho"},
+        {"clusters.count_rule": "fixed", "clusters.fixed": 4},
+        {"regions.split_components": False},
+        {"regions.min_area": 0.0, "regions.max_segments": 5},
+        {"crops.style": "blur"},
+        {"crops.style": "mean", "crops.margin": 0.5},
+        {"clip.batch": 1},
+    ],
+    ids=str,
+)
+def test_every_option_value_segments_without_holes(backend, changes):
+    frame = backend.with_options(replace_flat(backend.options, changes)).embed(stripes())
+    assert int(frame.segment_map.min()) == 1
+    assert 1 <= len(frame) <= 64
+    assert np.isfinite(frame.embeddings.numpy()).all()
+
+
+def test_fixed_count_without_splitting_gives_that_many_segments(backend):
+    changes = {
+        "clusters.count_rule": "fixed",
+        "clusters.fixed": 3,
+        "regions.split_components": False,
+        "regions.min_area": 0.0,
+    }
+    assert len(backend.with_options(replace_flat(backend.options, changes)).embed(stripes())) == 3
+
+
+def test_stripes_are_found(backend):
+    frame = backend.embed(stripes())
+    segment_map = frame.segment_map.numpy()
+    centers = [segment_map[60, 27], segment_map[60, 80], segment_map[60, 133]]
+    assert len(set(centers)) == 3
+
+
+def test_batch_size_does_not_change_the_embeddings(backend):
+    one = backend.embed(stripes())
+    other = backend.with_options(replace_flat(backend.options, {"clip.batch": 1})).embed(stripes())
+    torch.testing.assert_close(one.embeddings, other.embeddings, atol=1e-4, rtol=1e-3)
+
+
+def test_stages_are_timed_in_order(backend):
+    stages = ["features", "latent", "clusters", "regions", "crops", "clip"]
+    assert list(backend.embed(stripes()).stage_seconds) == stages

@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from ovsr_ros.ops.alignment import joint_projection, match_probabilities
+
+
+def embeddings(num_images, num_texts, dims, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    images = normalize(torch.randn(num_images, dims, generator=generator) + 1.0, dim=1)
+    texts = normalize(torch.randn(num_texts, dims, generator=generator) + 0.5, dim=1)
+    return images, texts
+
+
+@pytest.mark.parametrize("shape", [(12, 20, 128), (3, 2, 16), (40, 60, 32), (1, 1, 8)])
+@pytest.mark.parametrize(("energy", "max_rank"), [(0.9, 512), (0.99, 512), (1.0, 512), (1.0, 2)])
+def test_probabilities_are_those_of_a_literal_svd(shape, energy, max_rank):
+    """Stack, full SVD, project on the top right-singular vectors, renormalise, cosine, softmax."""
+    images, texts = embeddings(*shape)
+    found = match_probabilities(*joint_projection(images, texts, energy, max_rank), 20.0)
+
+    stack = np.concatenate((images.numpy(), texts.numpy())).astype(np.float64)
+    _, values, right = np.linalg.svd(stack, full_matrices=False)
+    cumulative = np.cumsum(values**2) / np.sum(values**2)
+    rank = min(int(np.sum(cumulative < energy - 1e-12)) + 1, max_rank, len(values))
+    projected = stack @ right[:rank].T
+    projected /= np.linalg.norm(projected, axis=1, keepdims=True)
+    logits = 20.0 * projected[: len(images)] @ projected[len(images) :].T
+    expected = np.exp(logits - logits.max(1, keepdims=True))
+    expected /= expected.sum(1, keepdims=True)
+    np.testing.assert_allclose(found.numpy(), expected, atol=2e-4)
+
+
+def test_full_energy_changes_no_cosine():
+    images, texts = embeddings(5, 9, 64)
+    projected = joint_projection(images, texts, 1.0, 512)
+    torch.testing.assert_close(projected[0] @ projected[1].T, images @ texts.T, atol=1e-5, rtol=0)
+
+
+def test_rows_sum_to_one_and_follow_the_cosine():
+    images, texts = embeddings(6, 4, 32)
+    probabilities = match_probabilities(images, texts, 100.0)
+    torch.testing.assert_close(probabilities.sum(1), torch.ones(6))
+    assert torch.equal(probabilities.argmax(1), (images @ texts.T).argmax(1))
+    assert torch.equal(match_probabilities(texts, texts, 100.0).argmax(1), torch.arange(4))
+
+
+def test_order_of_the_texts_does_not_matter():
+    images, texts = embeddings(6, 7, 32)
+    order = torch.tensor([3, 1, 6, 0, 5, 2, 4])
+    one = match_probabilities(*joint_projection(images, texts, 0.95, 512), 50.0)
+    other = match_probabilities(*joint_projection(images, texts[order], 0.95, 512), 50.0)
+    torch.testing.assert_close(one[:, order], other, atol=1e-3, rtol=0)
+
+
+def test_no_segments():
+    _, texts = embeddings(1, 7, 32)
+    images, projected = joint_projection(torch.zeros(0, 32), texts, 0.95, 512)
+    assert match_probabilities(images, projected, 50.0).shape == (0, 7)

@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+from torch.nn import functional
+
+from ovsr_ros.ops import masks
+
+
+def blobs(height, width, num_labels, seed=0, sigma=3.0):
+    rng = np.random.default_rng(seed)
+    fields = [ndimage.gaussian_filter(rng.normal(size=(height, width)), sigma) for _ in range(num_labels)]
+    return np.argmax(fields, 0).astype(np.int64)
+
+
+def scipy_components(labels):
+    found = np.zeros(labels.shape, np.int64)
+    for value in np.unique(labels):
+        parts, _ = ndimage.label(labels == value)
+        found[parts > 0] = parts[parts > 0] + found.max()
+    return found
+
+
+def same_partition(a, b):
+    pairs = np.unique(np.stack((a.ravel(), b.ravel())), axis=1)
+    return pairs.shape[1] == len(np.unique(a)) == len(np.unique(b))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (30, 41)])
+@pytest.mark.parametrize("sigma", [0.0, 1.0, 4.0])
+def test_components_are_scipys(shape, sigma):
+    labels = blobs(*shape, 4, sigma=sigma)
+    components = masks.connected_components(labels)
+    assert same_partition(components, scipy_components(labels))
+    _, first = np.unique(components, return_index=True)
+    assert np.array_equal(first, np.sort(first))  # numbered in the order of their first pixel
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("min_pixels", [0, 1, 5, 40, 10**6])
+def test_absorption_leaves_no_small_component_and_no_hole(seed, min_pixels):
+    labels = blobs(40, 50, 5, seed, sigma=1.0)
+    kept = masks.absorb_small_components(labels, min_pixels)
+    sizes = np.bincount(masks.connected_components(kept).ravel())
+    assert len(sizes) == 1 or sizes.min() >= min_pixels
+    assert np.isin(kept, labels).all()
+    if min_pixels <= 1:
+        assert np.array_equal(kept, labels)
+
+
+def test_absorption_leaves_large_components_alone():
+    labels = blobs(40, 50, 5, 1, sigma=2.0)
+    components = scipy_components(labels)
+    sizes = np.bincount(components.ravel())
+    kept = masks.absorb_small_components(labels, 30)
+    large = sizes[components] >= 30
+    assert np.array_equal(kept[large], labels[large])
+
+
+def test_small_part_joins_the_neighbour_along_its_longest_border():
+    labels = np.zeros((6, 8), np.int64)
+    labels[:, 5:] = 1
+    labels[2:4, 4:6] = 2  # touches 0 with 4 cell sides and 1 with 4; then one cell more of 1
+    labels[1, 4] = 1
+    kept = masks.absorb_small_components(labels, 6)
+    assert (kept[2:4, 4:6] == 1).all()
+
+
+@pytest.mark.parametrize("size_hw", [(480, 640), (64, 86), (100, 37), (33, 200), (20, 30), (1, 1)])
+@pytest.mark.parametrize("num_labels", [1, 2, 12])
+def test_upsampling_is_the_argmax_of_bilinear_one_hot_maps(size_hw, num_labels):
+    labels = torch.from_numpy(blobs(64, 86, num_labels, sigma=1.5))
+    upsampled = masks.upsample_labels(labels, size_hw)
+    assert upsampled.dtype == labels.dtype
+    one_hot = functional.one_hot(labels, num_labels).permute(2, 0, 1)[None].double()
+    votes = functional.interpolate(one_hot, size_hw, mode="bilinear", align_corners=False)[0]
+    reached = votes.gather(0, upsampled[None].long())[0]
+    assert (reached >= votes.amax(0) - 1e-4).all()  # the best label, or one that ties with it
+
+
+def test_upsampling_does_not_depend_on_the_chunks(monkeypatch):
+    labels = torch.from_numpy(blobs(30, 40, 6))
+    whole = masks.upsample_labels(labels, (203, 301))
+    monkeypatch.setattr(masks, "_BORDER_PIXELS_AT_ONCE", 100)
+    assert torch.equal(masks.upsample_labels(labels, (203, 301)), whole)
+
+
+def test_upsampling_to_the_same_size_copies():
+    labels = torch.from_numpy(blobs(30, 40, 6))
+    upsampled = masks.upsample_labels(labels, (30, 40))
+    assert torch.equal(upsampled, labels)
+    assert upsampled.data_ptr() != labels.data_ptr()
+
+
+def test_ids_descend_by_area_and_keep_the_partition():
+    labels = torch.from_numpy(blobs(50, 60, 7)).int() * 2  # odd labels have no pixels
+    segment_map, label_of_segment = masks.number_by_area(labels, torch.bincount(labels.flatten()))
+    areas = torch.bincount(segment_map.flatten())
+    assert areas[0] == 0
+    assert torch.equal(areas[1:], areas[1:].sort(descending=True).values)
+    assert torch.equal(label_of_segment[segment_map.long() - 1].int(), labels)
+    assert len(label_of_segment) == len(labels.unique())
+
+
+def test_measures_are_scipys():
+    labels = blobs(50, 70, 6)
+    geometry = masks.measure(torch.from_numpy(labels).int(), 6)
+    boxes = [(x.start, y.start, x.stop, y.stop) for y, x in ndimage.find_objects(labels + 1)]
+    centers = np.array(ndimage.center_of_mass(np.ones_like(labels), labels, np.arange(6)))[:, ::-1]
+    assert geometry.areas_px.tolist() == np.bincount(labels.ravel()).tolist()
+    assert geometry.boxes_xyxy.tolist() == [list(box) for box in boxes]
+    np.testing.assert_allclose(geometry.centroids_xy.numpy(), centers, rtol=1e-5)
+
+
+def test_measures_of_absent_labels_are_zero():
+    labels = torch.zeros(8, 9, dtype=torch.int32)
+    labels[2:4, 3:7] = 2
+    geometry = masks.measure(labels, 4)
+    assert geometry.areas_px.tolist() == [64, 0, 8, 0]
+    assert geometry.boxes_xyxy.tolist() == [[0, 0, 9, 8], [0, 0, 0, 0], [3, 2, 7, 4], [0, 0, 0, 0]]
+    assert geometry.centroids_xy.tolist()[2:] == [[4.5, 2.5], [0.0, 0.0]]

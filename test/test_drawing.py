@@ -1,0 +1,159 @@
+import numpy as np
+import pytest
+
+from ovsr_ros import drawing
+from ovsr_ros.drawing import overlay
+from ovsr_ros.results import UNLABELED_ID, Segmentation, Segments
+from ovsr_ros.vocabulary import CategoryRequest, Operation, Vocabulary, VocabularyRegistry
+
+
+def vocabulary_of(*requests: CategoryRequest) -> Vocabulary:
+    return VocabularyRegistry().propose(Operation.REPLACE, requests)
+
+
+RED_MUG, BLUE_BALL = CategoryRequest("mug", color_rgb=(255, 0, 0)), CategoryRequest("ball", color_rgb=(0, 0, 255))
+VOCABULARY = vocabulary_of(RED_MUG, BLUE_BALL)
+
+
+def segmentation_of(segment_map, class_ids):
+    """A segmentation whose segment i + 1 has class_ids[i]."""
+    ids = np.arange(1, len(class_ids) + 1)
+    boxes, centroids = np.zeros((len(ids), 4), np.int32), np.zeros((len(ids), 2), np.float32)
+    for index, id in enumerate(ids):
+        y, x = np.nonzero(segment_map == id)
+        boxes[index] = x.min(), y.min(), x.max() + 1, y.max() + 1
+        centroids[index] = x.mean(), y.mean()
+    classes = np.array(class_ids, np.uint8)
+    scores = np.linspace(0.9, 0.5, len(ids), dtype=np.float32)
+    return Segmentation(
+        label_map=np.concatenate(([UNLABELED_ID], classes)).astype(np.uint8)[segment_map],
+        confidence=np.concatenate(([0], np.where(classes == 255, 0, scores * 255))).astype(np.uint8)[segment_map],
+        segment_map=segment_map.astype(np.uint16),
+        segments=Segments(
+            ids=ids.astype(np.uint16),
+            track_ids=np.zeros(len(ids), np.uint32),
+            class_ids=classes,
+            scores=scores,
+            runner_up_ids=np.zeros((len(ids), 0), np.uint8),
+            runner_up_scores=np.zeros((len(ids), 0), np.float32),
+            boxes_xyxy=boxes,
+            areas_px=np.bincount(segment_map.ravel(), minlength=len(ids) + 1)[1:].astype(np.int32),
+            centroids_xy=centroids,
+        ),
+        vocabulary_version=1,
+    )
+
+
+def halves(height=240, width=320, class_ids=(0, 1)):
+    segment_map = np.ones((height, width), np.int64)
+    segment_map[:, width // 2 :] = 2
+    return segmentation_of(segment_map, class_ids)
+
+
+def gray(height=240, width=320):
+    return np.full((height, width, 3), 128, np.uint8)
+
+
+@pytest.mark.parametrize("size_hw", [(16, 16), (48, 64), (240, 320), (640, 480), (100, 1000), (1080, 1920)])
+def test_any_size_gives_an_image_of_that_size_and_leaves_the_input_alone(size_hw):
+    image = gray(*size_hw)
+    drawn = overlay(image, halves(*size_hw), VOCABULARY)
+    assert drawn.shape == (*size_hw, 3)
+    assert drawn.dtype == np.uint8
+    assert (image == 128).all()
+
+
+def test_regions_take_their_categorys_colour():
+    drawn = overlay(gray(), halves(), VOCABULARY, legend=False)
+    left, right = drawn[20, 20].astype(int), drawn[20, 300].astype(int)
+    assert left[0] > left[2] + 50
+    assert right[2] > right[0] + 50
+
+
+def test_unlabeled_regions_are_dimmed_and_not_coloured():
+    image = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
+    drawn = overlay(image, halves(class_ids=(0, 255)), VOCABULARY, legend=False)[:, 180:].astype(int)
+    assert drawn.mean() < 0.75 * image.mean()
+    assert np.ptp(drawn, axis=2).mean() < 0.5 * np.ptp(image.astype(int), axis=2).mean()
+
+
+def test_alpha_zero_leaves_labelled_regions_as_they_are():
+    drawn = overlay(gray(), halves(), VOCABULARY, alpha=0.0, legend=False)
+    assert (drawn[:40, :140] == 128).all()
+
+
+def test_borders_are_lighter_than_the_regions():
+    drawn = overlay(gray(), halves(), VOCABULARY, legend=False).astype(int)
+    assert drawn[20, 159].sum() > drawn[20, 100].sum()
+
+
+def test_each_labelled_segment_is_named_and_no_names_overlap(monkeypatch):
+    texts = []
+    original = drawing._draw_text
+
+    def recording(canvas, text, x, y, text_px, halo=True):
+        if halo:
+            height, width = drawing._text_masks(text, text_px)[0].shape
+            texts.append((text, x, y, x + width, y + height))
+        original(canvas, text, x, y, text_px, halo)
+
+    monkeypatch.setattr(drawing, "_draw_text", recording)
+    segment_map = (np.arange(240)[:, None] // 60 * 4 + np.arange(320) // 80) + 1  # 16 segments
+    overlay(gray(), segmentation_of(segment_map, [0, 1, 255, 1] * 4), VOCABULARY, legend=False)
+    assert len(texts) == 12
+    assert {text.split()[0] for text, *_ in texts} == {"mug", "ball"}
+    for index, (_, left, top, right, bottom) in enumerate(texts):
+        assert left >= 0
+        assert top >= 0
+        assert right <= 320
+        assert bottom <= 240
+        for _, other_left, other_top, other_right, other_bottom in texts[:index]:
+            apart = right <= other_left or other_right <= left or bottom <= other_top or other_bottom <= top
+            assert apart
+
+
+def test_names_that_find_no_place_are_left_out():
+    segment_map = (np.arange(120)[:, None] // 4 * 30 + np.arange(120) // 4) + 1  # 900 segments of 4 x 4 pixels
+    drawn = overlay(gray(120, 120), segmentation_of(segment_map, [0, 1] * 450), VOCABULARY)
+    assert drawn.shape == (120, 120, 3)
+
+
+def test_legend_darkens_one_corner_only():
+    plain = overlay(gray(), halves(), VOCABULARY, legend=False).astype(int)
+    with_legend = overlay(gray(), halves(), VOCABULARY).astype(int)
+    rows, columns = np.nonzero((plain != with_legend).any(2))
+    assert len(rows)
+    assert rows.max() - rows.min() < 120
+    assert columns.max() - columns.min() < 192
+
+
+def test_many_categories_fit_the_legend():
+    names = [f"category number {index}" for index in range(100)]
+    vocabulary = vocabulary_of(*(CategoryRequest(name) for name in names))
+    segment_map = (np.arange(240)[:, None] // 24 * 10 + np.arange(320) // 32) + 1
+    drawn = overlay(gray(), segmentation_of(segment_map, range(100)), vocabulary)
+    assert drawn.shape == (240, 320, 3)
+
+
+@pytest.mark.parametrize("name", ["ü", "杯", "a" * 200, "?", "|"])
+def test_names_of_any_characters(name):
+    vocabulary = vocabulary_of(CategoryRequest(name), CategoryRequest("ball"))
+    assert overlay(gray(), halves(), vocabulary).shape == (240, 320, 3)
+
+
+def test_an_empty_scene_is_dimmed():
+    empty = Segmentation(
+        label_map=np.full((240, 320), 255, np.uint8),
+        confidence=np.zeros((240, 320), np.uint8),
+        segment_map=np.zeros((240, 320), np.uint16),
+        segments=Segments.empty(),
+        vocabulary_version=0,
+    )
+    drawn = overlay(gray(), empty, Vocabulary(), legend=False)
+    assert (drawn == drawn[0, 0]).all()
+    assert overlay(gray(), empty, Vocabulary()).shape == (240, 320, 3)
+
+
+def test_image_of_another_size_is_refused():
+    with pytest.raises(ValueError, match=r"expected \(240, 320, 3\) uint8, got \(100, 100, 3\)"):
+        overlay(gray(100, 100), halves(), VOCABULARY)

@@ -1,0 +1,1 @@
+"""Data sets, protocols and metrics: how right the pipeline is."""

@@ -2,6 +2,8 @@
 # PYTHON=/path/to/python3 chooses the Python. ARGS="..." is handed on to the program.
 ARGS ?=
 export PYTHON
+# OpenMP's threads sleep while they wait for each other: spinning, they starve whatever else runs.
+export OMP_WAIT_POLICY ?= PASSIVE
 
 # What the nodes say to each other stays on this machine. ROS 2 before Jazzy knows only the older variable.
 LOCALHOST = case "$$ROS_DISTRO" in humble|iron) export ROS_LOCALHOST_ONLY=1 ;; \

@@ -24,6 +24,7 @@ from ovsr_ros.backends.ovsr.embedding import EmbeddingOptions
 from ovsr_ros.backends.ovsr.features import FeatureOptions
 from ovsr_ros.backends.ovsr.latent import LatentOptions
 from ovsr_ros.backends.ovsr.regions import RegionOptions
+from ovsr_ros.backends.ovsr.smoothing import SmoothingOptions
 from ovsr_ros.config import (
     NodeOptions,
     from_dict_split,
@@ -61,6 +62,7 @@ class PipelineOptions:
     num_runners_up: int = option(3, help="how many next best categories each segment lists", min=0, max=20)
     features: FeatureOptions = field(default_factory=FeatureOptions)
     latent: LatentOptions = field(default_factory=LatentOptions)
+    smoothing: SmoothingOptions = field(default_factory=SmoothingOptions)
     clusters: ClusterOptions = field(default_factory=ClusterOptions)
     regions: RegionOptions = field(default_factory=RegionOptions)
     crops: CropOptions = field(default_factory=CropOptions)

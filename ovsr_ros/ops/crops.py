@@ -58,7 +58,7 @@ def crop_segments(
     colour of what lies outside the image.
 
     style: what surrounds the segment within its square. "box": what is there; "blur": the same, blurred (as FGVP,
-    arXiv 2306.04356); "mean": the image's mean colour.
+    arXiv 2306.04356); "mean": fill, which should be the mean colour that the encoder was normalised by.
     """
     if style not in STYLES:
         raise ValueError(f"style: expected one of {', '.join(STYLES)}, got {style!r}")
@@ -67,10 +67,8 @@ def crop_segments(
     if style == "box" or not squares:
         return crops
     masks = crop_masks(segment_map, squares, size)  # (N, 1, S, S)
-    if style == "blur":
-        around = gaussian_blur(crops, _BLUR_SIGMA_FRACTION * size)
-    else:
-        around = image.float().mean((2, 3), keepdim=True)  # (1, 3, 1, 1)
+    is_blur = style == "blur"
+    around = gaussian_blur(crops, _BLUR_SIGMA_FRACTION * size) if is_blur else fill.float().view(1, 3, 1, 1)
     return around + masks * (crops - around)
 
 

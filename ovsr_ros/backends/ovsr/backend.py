@@ -18,6 +18,7 @@ from ovsr_ros.backends.ovsr.embedding import EmbeddingOptions, embed_crops
 from ovsr_ros.backends.ovsr.features import FeatureOptions, compute_features
 from ovsr_ros.backends.ovsr.latent import LatentOptions, compute_latents
 from ovsr_ros.backends.ovsr.regions import RegionOptions, find_regions
+from ovsr_ros.backends.ovsr.smoothing import SmoothingOptions, smooth_latents
 from ovsr_ros.models.clip import ClipModel
 from ovsr_ros.models.timm_features import FeatureExtractor
 from ovsr_ros.ops.image import to_tensor
@@ -31,6 +32,7 @@ class OvsrOptions:
 
     features: FeatureOptions = field(default_factory=FeatureOptions)
     latent: LatentOptions = field(default_factory=LatentOptions)
+    smoothing: SmoothingOptions = field(default_factory=SmoothingOptions)
     clusters: ClusterOptions = field(default_factory=ClusterOptions)
     regions: RegionOptions = field(default_factory=RegionOptions)
     crops: CropOptions = field(default_factory=CropOptions)
@@ -63,6 +65,10 @@ class OvsrBackend:
             grid = compute_features(image, self.extractor, options.features)
         with clock.stage("latent"):
             latents, singular_values = compute_latents(grid.features, options.latent)
+        with clock.stage("smoothing"):
+            latents, singular_values = smooth_latents(
+                latents, singular_values, grid.image, grid.grid_hw, options.smoothing
+            )
         with clock.stage("clusters"):
             if grid.has_contrast:
                 shape = (grid.features.shape[0], grid.features.shape[1])

@@ -18,7 +18,7 @@ class CropOptions:
 
     style: str = option(
         "box",
-        help="what surrounds the segment in its crop: box shows the image, blur blurs it, mean fills its mean colour",
+        help="what surrounds the segment in its crop: the image (box), the image blurred, CLIP's mean colour",
         choices=STYLES,
     )
     margin: float = option(

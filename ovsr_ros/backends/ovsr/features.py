@@ -55,9 +55,13 @@ class FeatureOptions:
 
 @dataclass(frozen=True)
 class GridFeatures:
-    """features: (rows * columns, C) float32, row by row. has_contrast: whether the image shows anything at all."""
+    """features: (rows * columns, C) float32, row by row. image: (1, 3, h, w) uint8, as the network saw it.
+
+    has_contrast: whether the image shows anything at all.
+    """
 
     features: Tensor
+    image: Tensor
     grid_hw: tuple[int, int]
     has_contrast: bool
 
@@ -89,7 +93,7 @@ def compute_features(image: Tensor, extractor: FeatureExtractor, options: Featur
     features = torch.cat(levels, 1)  # (rows * columns, C)
     if options.normalization == "l2_joint":
         features = functional.normalize(features, dim=1)
-    return GridFeatures(features, grid_hw, bool(has_contrast(small)[0]))
+    return GridFeatures(features, small, grid_hw, bool(has_contrast(small)[0]))
 
 
 def normalize_level(features: Tensor, method: str) -> Tensor:

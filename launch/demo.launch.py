@@ -21,7 +21,7 @@ ARGUMENTS = {
     "categories": ("", 'what to look for: "mug; cup, ball"; empty: what the configuration says'),
     "device": ("", "auto, cpu, cuda:0, ..."),
     "rate": ("", "how often the newest image is labelled, Hz"),
-    "seed": ("0", "which room the camera looks at"),
+    "seed": ("35", "which room the camera looks at"),
     "rviz": ("auto", "true, false; auto: where rviz2 is installed"),
     "log_level": ("info", "debug, info, warn, error, fatal"),
 }

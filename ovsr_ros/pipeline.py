@@ -116,18 +116,20 @@ class Pipeline:
     Thread-safe: everything that a call uses is one immutable snapshot, taken when the call begins. A frame is labelled
     by exactly one vocabulary version, and `commit_vocabulary` returns before any later `label` begins.
 
+    registry: where ids, colours and versions come from; pass the same one to let them outlive the pipeline.
+
     Raises ConfigError for unusable options, ModelError when a model cannot be used.
     """
 
-    def __init__(self, options: PipelineOptions | None = None) -> None:
+    def __init__(self, options: PipelineOptions | None = None, registry: VocabularyRegistry | None = None) -> None:
         options = options or PipelineOptions()
         validate(options)
-        self._registry = VocabularyRegistry()
+        self._registry = registry or VocabularyRegistry()
         self._write_lock = threading.Lock()  # held while the state is replaced, never while it is used
         self.device = resolve_device(options.device)
         backend = _load(options, self.device)
         cache = _text_cache(backend, options.text)
-        active = self._encode(Vocabulary(), cache, options.text)
+        active = self._encode(self._registry.current, cache, options.text)
         self._state: _State | None = _State(options, backend, cache, active)
 
     @property

@@ -6,7 +6,7 @@ import pytest
 from ovsr_ros.config import NodeOptions, replace_flat, to_flat_dict
 from ovsr_ros.errors import ConfigError, ImageError, ModelNotFoundError, VocabularyError
 from ovsr_ros.pipeline import Pipeline, PipelineOptions, load_settings
-from ovsr_ros.vocabulary import CategoryRequest, Operation
+from ovsr_ros.vocabulary import CategoryRequest, Operation, VocabularyRegistry
 
 MUG, BALL, LAMP = CategoryRequest("mug; cup"), CategoryRequest("ball"), CategoryRequest("lamp")
 
@@ -218,3 +218,15 @@ def test_an_unknown_key_names_the_file_and_the_nearest_key(tmp_path):
         load_settings(path)
     with pytest.raises(ConfigError, match="rate_hz"):
         load_settings(overrides={"rate": 3.0})
+
+
+def test_ids_and_versions_outlive_a_pipeline_with_their_registry(options):
+    registry = VocabularyRegistry()
+    first = Pipeline(options, registry)
+    first.set_vocabulary(Operation.REPLACE, [CategoryRequest("mug"), CategoryRequest("ball")])
+    first.close()
+    second = Pipeline(options, registry)
+    assert second.vocabulary.names == ("mug", "ball")
+    vocabulary = second.set_vocabulary(Operation.REPLACE, [CategoryRequest("ball")])
+    assert (vocabulary.version, vocabulary.categories[0].id) == (2, 1)
+    second.close()

@@ -32,7 +32,11 @@ def write(name: str, weights: Mapping[str, Tensor], directory: Path, training: M
         (folder / "open_clip_config.json").write_text(train_clip.config_json(), encoding="utf-8")
     else:
         (folder / "config.json").write_text(_timm_config(), encoding="utf-8")
-    record = {key: str(value) for key, value in sorted(training.items()) if key not in ("run", "work", "out")}
+    record = {
+        key: str(training[key])
+        for key in ("scenes", f"{name.removesuffix('s')}_steps", "seed", "device")
+        if key in training
+    }
     (folder / "training.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     _write_checksums(directory)
     return folder

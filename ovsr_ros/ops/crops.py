@@ -14,11 +14,11 @@ _BLUR_SIGMA_FRACTION = 0.06
 """Standard deviation of the blur outside a mask, as a fraction of the crop's side."""
 
 
-def square_boxes(boxes_xyxy: Tensor, size_hw: tuple[int, int], margin: float) -> Tensor:
+def square_boxes(boxes_xyxy: Tensor, size_hw: tuple[int, int], margin: float, centered: bool = False) -> Tensor:
     """Squares (N, 4) int64 around boxes (N, 4), with a margin that is a fraction of the longer side, on each side.
 
-    A square is centred on its box, then moved into the image as far as it fits; what is larger than the image sticks
-    out evenly on both sides.
+    A square is centred on its box. Unless it is to stay `centered`, it is then moved into the image as far as it fits;
+    what is larger than the image sticks out evenly on both sides.
     """
     boxes = boxes_xyxy.double()
     side = (boxes[:, 2:] - boxes[:, :2]).amax(1) * (1 + 2 * margin)  # (N,)
@@ -26,6 +26,8 @@ def square_boxes(boxes_xyxy: Tensor, size_hw: tuple[int, int], margin: float) ->
     lengths = torch.tensor((size_hw[1], size_hw[0]), device=boxes.device)  # (2,) x, y
     start = ((boxes[:, :2] + boxes[:, 2:] - side[:, None]) / 2).round().long()  # (N, 2)
     room = lengths - side[:, None]  # (N, 2), negative where the square is larger than the image
+    if centered:
+        return torch.cat((start, start + side[:, None]), 1)
     inside = torch.minimum(start.clamp_min(0), room)
     start = torch.where(room >= 0, inside, torch.div(room, 2, rounding_mode="floor"))
     return torch.cat((start, start + side[:, None]), 1)
@@ -50,19 +52,26 @@ def crop_and_resize(image: Tensor, squares_xyxy: list[list[int]], size: int, fil
 
 
 def crop_segments(
-    image: Tensor, segment_map: Tensor, boxes_xyxy: Tensor, size: int, style: str, margin: float, fill: Tensor
+    image: Tensor,
+    segment_map: Tensor,
+    boxes_xyxy: Tensor,
+    size: int,
+    style: str,
+    margin: float,
+    fill: Tensor,
+    centered: bool = False,
 ) -> Tensor:
     """One crop of each segment: (N, 3, size, size) float32 in [0, 255], RGB, on the image's device.
 
     image: (1, 3, H, W) uint8. segment_map: (H, W), segment i + 1 has box i of boxes_xyxy (N, 4). fill: (3,) uint8, the
-    colour of what lies outside the image.
+    colour of what lies outside the image. margin, centered: see `square_boxes`.
 
     style: what surrounds the segment within its square. "box": what is there; "blur": the same, blurred (as FGVP,
     arXiv 2306.04356); "mean": fill, which should be the mean colour that the encoder was normalised by.
     """
     if style not in STYLES:
         raise ValueError(f"style: expected one of {', '.join(STYLES)}, got {style!r}")
-    squares = square_boxes(boxes_xyxy, (image.shape[2], image.shape[3]), margin).tolist()
+    squares = square_boxes(boxes_xyxy, (image.shape[2], image.shape[3]), margin, centered).tolist()
     crops = crop_and_resize(image, squares, size, fill, "bicubic").float()
     if style == "box" or not squares:
         return crops

@@ -79,6 +79,13 @@ def test_each_style_keeps_the_segment_itself(style):
         torch.testing.assert_close(styled[:, channel][inside], plain[:, channel][inside])
 
 
+def test_a_centered_square_keeps_its_center_at_the_border():
+    boxes = torch.tensor([[0, 300, 640, 480], [600, 0, 640, 20]])
+    squares = crops.square_boxes(boxes, (480, 640), 0.1, centered=True).double()
+    centers = (squares[:, :2] + squares[:, 2:]) / 2
+    assert (centers - torch.tensor([[320.0, 390.0], [620.0, 10.0]])).abs().max() <= 0.5
+
+
 def test_mean_fills_the_surroundings_with_the_encoders_mean():
     image = to_chw(noise_image(120, 160))
     segment_map, boxes = two_segments()

@@ -24,9 +24,12 @@ class CropOptions:
     margin: float = option(
         0.1, help="room around the segment on each side, as a fraction of its longer side", min=0.0, max=2.0
     )
+    centered: bool = option(
+        False, help="whether a crop stays centred on a segment at the image's border, or moves inside the image"
+    )
 
 
 def cut_crops(image: Tensor, regions: Regions, size: int, fill: Tensor, options: CropOptions) -> Tensor:
     """Crops (N, 3, size, size) float32 in [0, 255] of an image (1, 3, H, W) uint8; fill: (3,) uint8 outside of it."""
     boxes = torch.from_numpy(regions.boxes_xyxy)
-    return crop_segments(image, regions.segment_map, boxes, size, options.style, options.margin, fill)
+    return crop_segments(image, regions.segment_map, boxes, size, options.style, options.margin, fill, options.centered)

@@ -1,0 +1,133 @@
+"""The node's state as /diagnostics shows it: levels, words, and what to do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.time import Time
+
+from ovsr_ros.nodes.monitor import StreamStatistics
+from ovsr_ros.nodes.worker import WorkerCounts
+from ovsr_ros.vocabulary import Vocabulary
+
+_RECENT_ERROR_S = 10.0
+
+
+@dataclass(frozen=True)
+class NodeHealth:
+    """Everything that diagnostics are made of.
+
+    state: the lifecycle state's name. failure: why configuring failed, or empty.
+    silence: why no image arrives and what to do, or empty while images come.
+    memory_bytes: what the models and buffers occupy on the device; 0 when nothing is loaded.
+    """
+
+    state: str
+    failure: str
+    silence: str
+    topic: str
+    num_publishers: int
+    counts: WorkerCounts
+    statistics: StreamStatistics
+    worker_alive: bool
+    device: str
+    memory_bytes: int
+    vocabulary: Vocabulary
+
+
+def to_diagnostics(node_name: str, health: NodeHealth, now: Time) -> DiagnosticArray:
+    """Three statuses: the input, the segmentation, the vocabulary.
+
+    node_name: fully qualified, such as "/ovsr".
+    """
+    statuses = [_input_status(health), _segmentation_status(health), _vocabulary_status(health)]
+    for status in statuses:
+        status.name = f"{node_name.lstrip('/')}: {status.name}"
+        status.hardware_id = health.device
+    array = DiagnosticArray(status=statuses)
+    array.header.stamp = now.to_msg()
+    return array
+
+
+def _input_status(health: NodeHealth) -> DiagnosticStatus:
+    statistics, counts = health.statistics, health.counts
+    if health.state != "active":
+        level, message = DiagnosticStatus.OK, f"not subscribed: the node is {health.state}"
+    elif health.silence:
+        level, message = DiagnosticStatus.WARN, health.silence
+    else:
+        level, message = DiagnosticStatus.OK, f"{_number(statistics.input_rate_hz)} Hz on {health.topic}"
+    values = [
+        ("topic", health.topic),
+        ("publishers", str(health.num_publishers)),
+        ("rate [Hz]", _number(statistics.input_rate_hz)),
+        ("since last image [s]", _number(statistics.since_image_s)),
+        ("received", str(counts.received)),
+        ("dropped for a newer one", str(counts.dropped)),
+        ("skipped, same stamp", str(counts.repeated)),
+    ]
+    return _status("image input", level, message, values)
+
+
+def _segmentation_status(health: NodeHealth) -> DiagnosticStatus:
+    statistics, counts = health.statistics, health.counts
+    if health.failure:
+        level, message = DiagnosticStatus.ERROR, health.failure
+    elif health.state == "active" and not health.worker_alive:
+        level, message = DiagnosticStatus.ERROR, "the worker thread has ended; deactivate and activate the node"
+    elif statistics.last_frame_failed:
+        level, message = DiagnosticStatus.ERROR, f"the last frame failed: {statistics.last_error}"
+    elif statistics.since_error_s < _RECENT_ERROR_S:
+        level, message = DiagnosticStatus.WARN, f"a frame failed lately: {statistics.last_error}"
+    elif health.state != "active":
+        level, message = DiagnosticStatus.OK, health.state
+    else:
+        rate, latency = _number(statistics.output_rate_hz), _milliseconds(statistics.latency_mean_s)
+        level, message = DiagnosticStatus.OK, f"{rate} Hz, {latency} ms"
+    values = [
+        ("state", health.state),
+        ("rate [Hz]", _number(statistics.output_rate_hz)),
+        ("latency, mean [ms]", _milliseconds(statistics.latency_mean_s)),
+        ("latency, 95th percentile [ms]", _milliseconds(statistics.latency_p95_s)),
+        ("image age when published [ms]", _milliseconds(statistics.age_mean_s)),
+        *((f"stage {stage} [ms]", _milliseconds(seconds)) for stage, seconds in statistics.stage_mean_s.items()),
+        ("processed", str(counts.processed)),
+        ("failed", str(counts.failed)),
+        ("last error", statistics.last_error),
+        ("device", health.device),
+        ("memory [MiB]", _number(health.memory_bytes / 2**20)),
+    ]
+    return _status("segmentation", level, message, values)
+
+
+def _vocabulary_status(health: NodeHealth) -> DiagnosticStatus:
+    vocabulary = health.vocabulary
+    if health.state in ("active", "inactive") and not vocabulary.categories:
+        level = DiagnosticStatus.WARN
+        message = "no categories: everything stays unlabeled; call ~/set_vocabulary or set the parameter 'categories'"
+    else:
+        level = DiagnosticStatus.OK
+        message = f"version {vocabulary.version}, {len(vocabulary.categories)} categories"
+    values = [
+        ("version", str(vocabulary.version)),
+        ("categories", str(len(vocabulary.categories))),
+        ("names", ", ".join(vocabulary.names)),
+    ]
+    return _status("vocabulary", level, message, values)
+
+
+def _status(name: str, level: bytes, message: str, values: Sequence[tuple[str, str]]) -> DiagnosticStatus:
+    return DiagnosticStatus(
+        name=name, level=level, message=message, values=[KeyValue(key=key, value=value) for key, value in values]
+    )
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.1f}"
+
+
+def _milliseconds(seconds: float) -> str:
+    return _number(seconds * 1e3)

@@ -1,0 +1,103 @@
+"""Between this package's messages and the library's types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from builtin_interfaces.msg import Time
+from std_msgs.msg import ColorRGBA, Header
+
+from ovsr_ros import msg
+from ovsr_ros.errors import VocabularyError
+from ovsr_ros.results import UNLABELED_ID, Segmentation
+from ovsr_ros.vocabulary import Category, CategoryRequest, Vocabulary, parse_category
+
+
+def to_segment_array(segmentation: Segmentation, vocabulary: Vocabulary, header: Header) -> msg.SegmentArray:
+    """The segments of a frame, with their names.
+
+    vocabulary: the one that labelled the frame.
+    """
+    height, width = segmentation.label_map.shape
+    names = {category.id: category.name for category in vocabulary.categories}
+    return msg.SegmentArray(
+        header=header,
+        vocabulary_version=segmentation.vocabulary_version,
+        height=height,
+        width=width,
+        segments=[_to_segment(segmentation, index, names) for index in range(len(segmentation.segments))],
+    )
+
+
+def to_vocabulary_message(vocabulary: Vocabulary, stamp: Time) -> msg.Vocabulary:
+    """The vocabulary, stamped with the time at which it was applied."""
+    return msg.Vocabulary(
+        header=Header(stamp=stamp),
+        version=vocabulary.version,
+        categories=[_to_category(category) for category in vocabulary.categories],
+    )
+
+
+def to_category_requests(categories: Iterable[msg.Category]) -> list[CategoryRequest]:
+    """What a service's caller asks for; "mug; cup" as a name gives a name and its synonyms.
+
+    Raises VocabularyError naming the category when its colour is out of range.
+    """
+    return [_to_request(category) for category in categories]
+
+
+def to_parameter_value(vocabulary: Vocabulary) -> list[str]:
+    """The vocabulary as the value of the parameter `categories`: one "name; synonym; synonym" each."""
+    return ["; ".join((category.name, *category.synonyms)) for category in vocabulary.categories]
+
+
+def _to_segment(segmentation: Segmentation, index: int, names: dict[int, str]) -> msg.Segment:
+    segments = segmentation.segments
+    x_min, y_min, x_max, y_max = (int(edge) for edge in segments.boxes_xyxy[index])
+    class_id = int(segments.class_ids[index])
+    return msg.Segment(
+        id=int(segments.ids[index]),
+        track_id=int(segments.track_ids[index]),
+        class_id=class_id,
+        label=names.get(class_id, ""),
+        score=float(segments.scores[index]),
+        runners_up=[
+            msg.ClassScore(
+                class_id=int(runner_up_id),
+                label="something else" if runner_up_id == UNLABELED_ID else names.get(int(runner_up_id), ""),
+                score=float(score),
+            )
+            for runner_up_id, score in zip(segments.runner_up_ids[index], segments.runner_up_scores[index], strict=True)
+            if score > 0
+        ],
+        x_min=x_min,
+        y_min=y_min,
+        x_max=x_max,
+        y_max=y_max,
+        area_px=int(segments.areas_px[index]),
+        centroid_x=float(segments.centroids_xy[index, 0]),
+        centroid_y=float(segments.centroids_xy[index, 1]),
+    )
+
+
+def _to_category(category: Category) -> msg.Category:
+    red, green, blue = (float(channel) / 255.0 for channel in category.color_rgb)
+    return msg.Category(
+        id=category.id,
+        name=category.name,
+        synonyms=list(category.synonyms),
+        color=ColorRGBA(r=red, g=green, b=blue, a=1.0),
+    )
+
+
+def _to_request(category: msg.Category) -> CategoryRequest:
+    parsed = parse_category(category.name)
+    color = category.color
+    if color.a == 0.0:
+        color_rgb = None
+    else:
+        channels = (color.r, color.g, color.b)
+        if not all(0.0 <= channel <= 1.0 for channel in channels):
+            raise VocabularyError(f"'{category.name}': color: expected r, g, b from 0 to 1, got {channels}")
+        color_rgb = (round(channels[0] * 255), round(channels[1] * 255), round(channels[2] * 255))
+    return CategoryRequest(name=parsed.name, synonyms=(*parsed.synonyms, *category.synonyms), color_rgb=color_rgb)

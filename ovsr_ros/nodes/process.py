@@ -1,0 +1,144 @@
+"""A node's process: signals, executor, exit code. ROS is imported only once the signal handlers stand."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+from ovsr_ros.errors import OvsrError
+
+if TYPE_CHECKING:
+    from rclpy.executors import Executor
+    from rclpy.node import Node
+
+EXIT_FAILED = 1
+"""The node could not do its work, or broke down."""
+EXIT_BAD_CONFIG = 2
+"""The node was told to start with arguments or a configuration that cannot be used."""
+
+_NUM_THREADS = 4
+_GRACE_S = 1.2
+
+
+class ExitRequest:
+    """The wish to end the process, from a signal or from the node: the first one counts."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._code = 0
+        self._starting = True
+
+    @property
+    def is_set(self) -> bool:
+        """Whether somebody asked."""
+        return self._event.is_set()
+
+    @property
+    def code(self) -> int:
+        """Exit code asked for; 0 when nobody asked."""
+        return self._code
+
+    def __call__(self, code: int) -> None:
+        """Ask the process to end with this code."""
+        if not self._event.is_set():
+            self._code = code
+            self._event.set()
+
+    def wait(self) -> None:
+        """Block until somebody asks."""
+        self._event.wait()
+
+    def install_signal_handlers(self) -> None:
+        """Let SIGINT and SIGTERM end the process with code 0."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+    def started(self) -> None:
+        """From here on there is something to close before the process ends."""
+        self._starting = False
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._starting:
+            # Imports take seconds and cannot be interrupted in good order; there is nothing to close yet.
+            os._exit(0)
+        self(0)
+
+
+def run_process(name: str, create: Callable[[ExitRequest], Node], args: Sequence[str] | None = None) -> NoReturn:
+    """Run a node until SIGINT, SIGTERM or its own request, and end the process.
+
+    create: called once ROS is initialised; what it imports is imported then. An OvsrError that it raises ends in one
+        line and exit code 2.
+    """
+    code = _run_node(name, create, args)
+    # The interpreter's own end takes seconds where torch is loaded, and waits for threads that are in the middle of a
+    # frame or of a model's file. Everything that others can see, the DDS entities, is closed by now.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _run_node(name: str, create: Callable[[ExitRequest], Node], args: Sequence[str] | None) -> int:
+    # By default, OpenMP's threads spin while they wait for each other. A robot's cores have other work to do, and where
+    # one of the threads has to wait for its core, a frame took 14 times as long as with threads that sleep.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    exit_request = ExitRequest()
+    exit_request.install_signal_handlers()
+    import rclpy
+    from rclpy.executors import MultiThreadedExecutor
+    from rclpy.logging import get_logger
+    from rclpy.signals import SignalHandlerOptions
+
+    try:
+        rclpy.init(args=None if args is None else list(args), signal_handler_options=SignalHandlerOptions.NO)
+    except Exception as error:  # rclpy raises several types, of which some versions lack some
+        print(f"{name}: ROS arguments cannot be used: {_first_line(error)}", file=sys.stderr)
+        return EXIT_BAD_CONFIG
+    try:
+        node = create(exit_request)
+    except OvsrError as error:
+        get_logger(name).fatal(str(error))
+        rclpy.try_shutdown()
+        return EXIT_BAD_CONFIG
+    exit_request.started()
+    executor = MultiThreadedExecutor(_NUM_THREADS)
+    executor.add_node(node)
+    spinner = threading.Thread(target=_spin, args=(executor, node, exit_request), name="spin", daemon=True)
+    spinner.start()
+    exit_request.wait()
+    if _finish_within(_GRACE_S, lambda: _close(node, executor, spinner)):
+        rclpy.try_shutdown()
+    return exit_request.code
+
+
+def _spin(executor: Executor, node: Node, exit_request: ExitRequest) -> None:
+    try:
+        executor.spin()
+    except Exception:
+        if exit_request.is_set:
+            return  # the executor was shut down under the spinning thread
+        node.get_logger().fatal(f"a callback failed:\n{traceback.format_exc()}")
+        exit_request(EXIT_FAILED)
+
+
+def _close(node: Node, executor: Executor, spinner: threading.Thread) -> None:
+    executor.shutdown()
+    spinner.join()
+    node.destroy_node()  # a node that has threads of its own stops them here
+
+
+def _finish_within(seconds: float, action: Callable[[], None]) -> bool:
+    thread = threading.Thread(target=action, name="close", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return not thread.is_alive()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

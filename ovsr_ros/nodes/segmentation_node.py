@@ -1,0 +1,326 @@
+"""The node `ovsr`: its life, services and health. Parameters are in option_node.py, frames in segmenter.py."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from rclpy.timer import Timer
+
+from ovsr_ros import srv
+from ovsr_ros.errors import OvsrError, VocabularyError
+from ovsr_ros.nodes.conversions import to_image_message, to_rgb_array
+from ovsr_ros.nodes.diagnostics import NodeHealth, to_diagnostics
+from ovsr_ros.nodes.image_source import ImageMessage, ImageSource
+from ovsr_ros.nodes.log_forwarding import forward_logs, stop_forwarding
+from ovsr_ros.nodes.messages import to_category_requests, to_segment_array, to_vocabulary_message
+from ovsr_ros.nodes.monitor import StreamMonitor
+from ovsr_ros.nodes.option_node import OptionNode
+from ovsr_ros.nodes.outputs import Outputs
+from ovsr_ros.nodes.process import EXIT_FAILED
+from ovsr_ros.nodes.segmenter import Segmenter
+from ovsr_ros.nodes.throttle import ThrottledLog
+from ovsr_ros.nodes.worker import NewestItemWorker
+from ovsr_ros.pipeline import Pipeline
+from ovsr_ros.vocabulary import Operation, Vocabulary, parse_category
+
+WARM_UP_HW = (480, 640)
+_WATCH_PERIOD_S = 0.5
+_ERROR_PERIOD_S = 5.0
+_SILENCE_PERIOD_S = 10.0
+
+
+class OvsrNode(OptionNode):
+    """Labels the newest camera image with the operator's words.
+
+    configure loads the models and warms them up, activate subscribes and starts the timer, deactivate stops both,
+    cleanup frees the device. With `autostart` (the default) the node configures and activates itself as soon as it is
+    spun; where that fails, a missing model for one, it logs one error that names the remedy and asks its process to
+    end with code 1, so that a launch file's respawn or on_exit sees it. Without `autostart` a lifecycle manager is in
+    charge: configure answers with a failure, and the node stays unconfigured with the reason in /diagnostics.
+
+    request_exit: called with an exit code when an autostarted node cannot start.
+
+    Raises ConfigError or VocabularyError when a parameter's name or value cannot be used.
+    """
+
+    def __init__(self, request_exit: Callable[[int], None], **node_arguments: Any) -> None:
+        super().__init__("ovsr", **node_arguments)
+        self._request_exit = request_exit
+        self._state = "unconfigured"
+        self._failure = ""
+        self._source: ImageSource | None = None
+        self._monitor = StreamMonitor()
+        self._log_error = ThrottledLog(lambda text: self.get_logger().error(text), _ERROR_PERIOD_S)
+        self._log_silence = ThrottledLog(lambda text: self.get_logger().warning(text), _SILENCE_PERIOD_S)
+        self._worker = NewestItemWorker[ImageMessage]("segmentation", self._process, self._on_frame_error)
+        # Timers run on a steady clock: a simulation that stands still must not silence the diagnostics.
+        self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._frame_timer: Timer | None = None
+        self._log_forwarding = forward_logs(self.get_logger())
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._create_services()
+        self._watch_timer = self._create_timer(_WATCH_PERIOD_S, self._watch)
+        self._diagnostics_timer = self._create_timer(1.0, self._publish_diagnostics)
+        self._autostart_timer = self._create_timer(0.0, self._autostart) if self.start_options.autostart else None
+
+    # --- Life ---
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the models, warm them up, encode the categories, offer the outputs."""
+        self._state, self._failure = "configuring", ""
+        with self.changes:
+            try:
+                self._load()
+            except OvsrError as error:
+                return self._fail_to_configure(str(error))
+            except Exception as error:
+                self.get_logger().error(traceback.format_exc())
+                return self._fail_to_configure(f"{type(error).__name__}: {error}")
+        self._state = "inactive"
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe, and start the worker and its timer."""
+        assert self.segmenter is not None
+        self._monitor.reset()
+        self._worker.start()
+        self.segmenter.start()
+        self._source = ImageSource(self, self.node_options.image_transport, self._on_image)
+        self._match_publishers()
+        self._frame_timer = self._create_timer(1.0 / self.node_options.rate_hz, self._worker.wake)
+        self._state = "active"
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Unsubscribe and stop; once this has returned nothing is published."""
+        self._stop(None)
+        self._state = "inactive"
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free the models and take the outputs back; ids of categories stay theirs."""
+        self._unload()
+        self._state = "unconfigured"
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop and free everything, from whatever state."""
+        self._stop(None)
+        self._unload()
+        self._state = "finalized"
+        return super().on_shutdown(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Back to unconfigured after a transition that raised."""
+        self._stop(None)
+        self._unload()
+        self._state = "unconfigured"
+        return TransitionCallbackReturn.SUCCESS
+
+    def destroy_node(self) -> None:
+        """Stop the worker, then destroy the node."""
+        self._stop(None)
+        self._unload()
+        stop_forwarding(self._log_forwarding)
+        super().destroy_node()
+
+    def _autostart(self) -> None:
+        assert self._autostart_timer is not None
+        self._autostart_timer.cancel()
+        started = (
+            self.trigger_configure() == TransitionCallbackReturn.SUCCESS
+            and self.trigger_activate() == TransitionCallbackReturn.SUCCESS
+        )
+        if not started:
+            self._request_exit(EXIT_FAILED)
+
+    def _load(self) -> None:
+        begin = time.monotonic()
+        self.get_logger().info("loading models ...")
+        pipeline = Pipeline(self.pipeline_options, self.registry)
+        self.segmenter = Segmenter(self, pipeline, Outputs(self), self._monitor)
+        try:
+            pipeline.warm_up(WARM_UP_HW)
+            requests = [parse_category(text) for text in self.node_options.categories]
+            self.change_vocabulary(Operation.REPLACE, requests)
+        except BaseException:
+            self._unload()
+            raise
+        self.get_logger().info(
+            f"models loaded on {pipeline.device} in {time.monotonic() - begin:.1f} s, "
+            f"{len(self.segmenter.vocabulary.categories)} categories"
+        )
+
+    def _fail_to_configure(self, reason: str) -> TransitionCallbackReturn:
+        self._state, self._failure = "unconfigured", reason
+        self.get_logger().error(reason)
+        return TransitionCallbackReturn.FAILURE
+
+    def _stop(self, timeout_s: float | None) -> None:
+        if self._frame_timer is not None:
+            self.destroy_timer(self._frame_timer)
+            self._frame_timer = None
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+        if self.segmenter is not None:
+            self.segmenter.stop()
+        self._worker.stop(timeout_s)
+
+    def _unload(self) -> None:
+        with self.changes:
+            segmenter, self.segmenter = self.segmenter, None
+            if segmenter is not None:
+                segmenter.close()
+
+    def _create_timer(self, period_s: float, callback: Callable[[], None]) -> Timer:
+        def guarded() -> None:
+            try:
+                callback()
+            except Exception:
+                # What escapes a callback ends the executor; while the node is being destroyed, its entities may raise.
+                if self.context.ok():
+                    self._log_error(f"a timer's callback failed:\n{traceback.format_exc()}")
+
+        return self.create_timer(
+            period_s, guarded, callback_group=MutuallyExclusiveCallbackGroup(), clock=self._steady_clock
+        )
+
+    # --- Frames ---
+
+    def _on_image(self, message: ImageMessage) -> None:
+        self._monitor.image_arrived()
+        stamp = message.header.stamp
+        # A driver that leaves the stamp at 0 sends new images all the same.
+        key = (stamp.sec, stamp.nanosec) if stamp.sec or stamp.nanosec else None
+        self._worker.offer(message, key)
+
+    def _process(self, message: ImageMessage, arrival: float) -> None:
+        segmenter = self.segmenter
+        if segmenter is not None:
+            segmenter.process(message, arrival)
+
+    def _on_frame_error(self, error: Exception) -> None:
+        text = str(error) if isinstance(error, OvsrError) else f"{type(error).__name__}: {error}"
+        self._monitor.frame_failed(text)
+        if isinstance(error, OvsrError):
+            self._log_error(f"image skipped: {text}")
+        else:
+            self._log_error("image skipped:\n" + "".join(traceback.format_exception(error)))
+
+    def on_node_options_changed(self) -> None:
+        """Let a changed rate take effect."""
+        if self._frame_timer is not None:
+            self._frame_timer.timer_period_ns = round(1e9 / self.node_options.rate_hz)
+            self._frame_timer.reset()
+
+    # --- Health ---
+
+    def _watch(self) -> None:
+        self._match_publishers()
+        silence = self._silence()
+        if silence:
+            self._log_silence(silence)
+
+    def _match_publishers(self) -> None:
+        source = self._source
+        if source is not None and source.match():
+            self.get_logger().info(f"subscribed to {source.describe()}; publishers: {source.num_publishers}")
+
+    def _silence(self) -> str:
+        source, timeout_s = self._source, self.node_options.image_timeout_s
+        if source is None or self._monitor.snapshot().since_image_s < timeout_s:
+            return ""
+        return f"no image for more than {timeout_s:g} s: {source.explain_silence()}"
+
+    def _publish_diagnostics(self) -> None:
+        source, segmenter = self._source, self.segmenter
+        health = NodeHealth(
+            state=self._state,
+            failure=self._failure,
+            silence=self._silence(),
+            topic="" if source is None else source.describe(),
+            num_publishers=0 if source is None else source.num_publishers,
+            counts=self._worker.counts,
+            statistics=self._monitor.snapshot(),
+            worker_alive=self._worker.is_alive,
+            device=self.pipeline_options.device if segmenter is None else str(segmenter.pipeline.device),
+            memory_bytes=0 if segmenter is None else segmenter.pipeline.memory_bytes(),
+            vocabulary=self._vocabulary(),
+        )
+        self._diagnostics.publish(to_diagnostics(self.get_fully_qualified_name(), health, self.get_clock().now()))
+
+    # --- Services ---
+
+    def _create_services(self) -> None:
+        # Reentrant: while one caller's words are encoded, another gets an answer.
+        group = ReentrantCallbackGroup()
+        self.create_service(srv.SetVocabulary, "~/set_vocabulary", self._set_vocabulary, callback_group=group)
+        self.create_service(srv.GetVocabulary, "~/get_vocabulary", self._get_vocabulary, callback_group=group)
+        self.create_service(srv.SegmentImage, "~/segment_image", self._segment_image, callback_group=group)
+
+    def _set_vocabulary(
+        self, request: srv.SetVocabulary.Request, response: srv.SetVocabulary.Response
+    ) -> srv.SetVocabulary.Response:
+        try:
+            vocabulary = self.change_vocabulary(
+                _to_operation(request.operation), to_category_requests(request.categories)
+            )
+            response.success = True
+            response.message = f"version {vocabulary.version}: {len(vocabulary.categories)} categories"
+        except Exception as error:  # whatever it is, the caller gets an answer
+            response.success = False
+            response.message = self._describe_failure(error)
+            vocabulary = self._vocabulary()
+        response.vocabulary = to_vocabulary_message(vocabulary, self.get_clock().now().to_msg())
+        return response
+
+    def _get_vocabulary(
+        self, request: srv.GetVocabulary.Request, response: srv.GetVocabulary.Response
+    ) -> srv.GetVocabulary.Response:
+        response.vocabulary = to_vocabulary_message(self._vocabulary(), self.get_clock().now().to_msg())
+        return response
+
+    def _segment_image(
+        self, request: srv.SegmentImage.Request, response: srv.SegmentImage.Response
+    ) -> srv.SegmentImage.Response:
+        header = request.image.header
+        try:
+            segmenter = self.require_segmenter()
+            image = to_rgb_array(request.image)
+            labelled = segmenter.segment_once(image, to_category_requests(request.categories))
+            segmentation, vocabulary = labelled.segmentation, labelled.vocabulary
+            response.label_map = to_image_message(segmentation.label_map, "mono8", header)
+            response.confidence = to_image_message(segmentation.confidence, "mono8", header)
+            response.segments = to_segment_array(segmentation, vocabulary, header)
+            response.vocabulary = to_vocabulary_message(vocabulary, self.get_clock().now().to_msg())
+            response.success = True
+        except Exception as error:  # whatever it is, the caller gets an answer
+            response.success = False
+            response.message = self._describe_failure(error)
+        return response
+
+    def _vocabulary(self) -> Vocabulary:
+        segmenter = self.segmenter
+        return Vocabulary() if segmenter is None else segmenter.vocabulary
+
+    def _describe_failure(self, error: Exception) -> str:
+        if isinstance(error, OvsrError):
+            return str(error)
+        self._log_error("service call failed:\n" + "".join(traceback.format_exception(error)))
+        return f"{type(error).__name__}: {error}"
+
+
+def _to_operation(number: int) -> Operation:
+    try:
+        return Operation(number)
+    except ValueError:
+        known = ", ".join(f"{operation.value} ({operation.name})" for operation in Operation)
+        raise VocabularyError(f"operation: expected one of {known}, got {number}") from None

@@ -1,0 +1,70 @@
+"""What the node knows of its speed."""
+
+import math
+import time
+
+from ovsr_ros.nodes.monitor import StreamMonitor
+from ovsr_ros.nodes.throttle import ThrottledLog
+
+
+def test_nothing_is_known_before_the_first_frame():
+    statistics = StreamMonitor().snapshot()
+    assert math.isnan(statistics.output_rate_hz)
+    assert math.isnan(statistics.latency_mean_s)
+    assert statistics.stage_mean_s == {}
+    assert not statistics.last_frame_failed
+
+
+def test_rates_latencies_and_stages_are_averaged():
+    monitor = StreamMonitor()
+    for latency_s in (0.1, 0.2, 0.3):
+        monitor.image_arrived()
+        monitor.frame_published(latency_s, 2 * latency_s, {"features": latency_s / 2})
+        time.sleep(0.02)
+    statistics = monitor.snapshot()
+    assert math.isclose(statistics.latency_mean_s, 0.2)
+    assert math.isclose(statistics.age_mean_s, 0.4)
+    assert math.isclose(statistics.stage_mean_s["features"], 0.1)
+    assert 5 < statistics.output_rate_hz <= 50
+    assert 5 < statistics.input_rate_hz <= 50
+
+
+def test_the_rate_of_a_stream_that_stopped_decays():
+    monitor = StreamMonitor()
+    for _ in range(5):
+        monitor.image_arrived()
+        time.sleep(0.01)
+    running = monitor.snapshot().input_rate_hz
+    time.sleep(0.2)
+    assert monitor.snapshot().input_rate_hz < running / 3
+    assert monitor.snapshot().since_image_s >= 0.2
+
+
+def test_a_failure_is_remembered_until_a_frame_succeeds():
+    monitor = StreamMonitor()
+    monitor.frame_failed("step: too small")
+    assert monitor.snapshot().last_frame_failed
+    monitor.frame_published(0.1, 0.1, {})
+    statistics = monitor.snapshot()
+    assert not statistics.last_frame_failed
+    assert statistics.last_error == "step: too small"
+    assert statistics.since_error_s < 5
+
+
+def test_a_repeated_text_is_held_back_and_counted():
+    texts = []
+    log = ThrottledLog(texts.append, period_s=0.1)
+    for _ in range(4):
+        log("data: too short")
+    log("step: too small")
+    assert texts == ["data: too short", "step: too small"]
+    time.sleep(0.12)
+    log("data: too short")
+    assert texts[-1] == "data: too short (3 more of these since the last)"
+
+
+def test_texts_that_never_repeat_do_not_pile_up():
+    log = ThrottledLog(lambda text: None, period_s=100.0)
+    for number in range(1000):
+        log(f"error {number}")
+    assert len(log._seen) <= 64

@@ -1,0 +1,55 @@
+"""What is drawn and published when nobody, or somebody, looks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from ovsr_ros.nodes.conversions import to_label_array
+from ovsr_ros.nodes.outputs import Outputs
+from ovsr_ros.results import Segmentation, Segments
+from ovsr_ros.vocabulary import Vocabulary
+
+HEADER = Header(frame_id="camera")
+
+
+def empty_segmentation(size_hw):
+    return Segmentation(
+        label_map=np.full(size_hw, 255, np.uint8),
+        confidence=np.zeros(size_hw, np.uint8),
+        segment_map=np.zeros(size_hw, np.uint16),
+        segments=Segments.empty(),
+        vocabulary_version=0,
+    )
+
+
+@pytest.fixture
+def outputs(context):
+    node = Node("ovsr", context=context, use_global_arguments=False)
+    yield Outputs(node)
+    node.destroy_node()
+
+
+def test_no_overlay_is_drawn_while_nobody_looks(outputs, client):
+    labels = client.collect("/ovsr/label_map", Image)
+    client.wait(lambda: client.node.count_publishers("/ovsr/label_map"), "the label map's publisher")
+    not_an_image = np.zeros(0, np.uint8)  # drawing on it would raise
+    client.wait(
+        lambda: outputs.publish_frame(not_an_image, empty_segmentation((4, 6)), Vocabulary(), HEADER) or labels,
+        "a label map",
+    )
+    np.testing.assert_array_equal(to_label_array(labels[0]), np.full((4, 6), 255))
+
+
+def test_an_overlay_is_drawn_for_who_looks(outputs, client):
+    overlays = client.collect("/ovsr/overlay", Image)
+    image = np.full((48, 64, 3), 90, np.uint8)
+    client.wait(
+        lambda: outputs.publish_frame(image, empty_segmentation((48, 64)), Vocabulary(), HEADER) or overlays,
+        "an overlay",
+    )
+    assert (overlays[0].height, overlays[0].width, overlays[0].encoding) == (48, 64, "rgb8")
+    assert overlays[0].header == HEADER

@@ -1,0 +1,176 @@
+"""The vocabulary changes while frames flow: acknowledged, whole, and in force for the very next frame."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from contextlib import contextmanager
+
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile
+
+from ovsr_ros import msg, srv
+
+REPLACE, ADD, REMOVE = (
+    srv.SetVocabulary.Request.REPLACE,
+    srv.SetVocabulary.Request.ADD,
+    srv.SetVocabulary.Request.REMOVE,
+)
+LATCHED = QoSProfile(depth=100, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def names_of(vocabulary):
+    return [category.name for category in vocabulary.categories]
+
+
+def as_set(vocabulary):
+    """A vocabulary without its stamp, to compare."""
+    return vocabulary.version, [(c.id, c.name, tuple(c.synonyms)) for c in vocabulary.categories]
+
+
+def test_the_frame_after_the_answer_is_labelled_by_the_new_words(active_node, ovsr):
+    before = ovsr.label()
+    assert before.vocabulary_version == 1
+    answer = ovsr.set_vocabulary(REPLACE, "wall", "floor; ground")
+    assert answer.success, answer.message
+    assert answer.vocabulary.version == 2
+    after = ovsr.label()
+    assert after.vocabulary_version == 2
+    assert {segment.label for segment in after.segments} <= {"wall", "floor"}
+    assert after.segments
+
+
+def test_ids_stay_with_their_names(active_node, ovsr):
+    first = {category.name: category.id for category in ovsr.set_vocabulary(ADD, "wall").vocabulary.categories}
+    assert names_of(ovsr.set_vocabulary(REMOVE, "ball").vocabulary) == ["mug", "wall"]
+    assert ovsr.set_vocabulary(ADD, "floor").vocabulary.categories[-1].id not in first.values()
+    again = {category.name: category.id for category in ovsr.set_vocabulary(ADD, "ball").vocabulary.categories}
+    assert again["ball"] == first["ball"]
+
+
+def test_a_chosen_color_is_kept(active_node, ovsr):
+    request = srv.SetVocabulary.Request(operation=ADD, categories=[msg.Category(name="wall")])
+    color = request.categories[0].color
+    color.r, color.g, color.b, color.a = 1.0, 0.0, 0.2, 1.0
+    answer = ovsr.client.call("/ovsr/set_vocabulary", srv.SetVocabulary, request)
+    chosen = answer.vocabulary.categories[-1].color
+    assert (chosen.r, chosen.g, round(chosen.b, 2)) == (1.0, 0.0, 0.2)
+
+
+def test_the_vocabulary_may_become_empty(active_node, ovsr):
+    assert ovsr.set_vocabulary(REPLACE).success
+    segments = ovsr.label()
+    assert segments.vocabulary_version == 2
+    assert {segment.class_id for segment in segments.segments} == {255}
+    ovsr.client.wait(lambda: "no categories" in ovsr.status_message("vocabulary"), "a warning about no categories")
+
+
+def test_who_subscribes_late_gets_the_vocabulary_in_force(active_node, ovsr, client):
+    ovsr.set_vocabulary(ADD, "wall")
+    received = client.collect("/ovsr/vocabulary", msg.Vocabulary, LATCHED)
+    client.wait(lambda: received, "the vocabulary for a late subscriber")
+    assert (received[-1].version, names_of(received[-1])) == (2, ["mug", "ball", "wall"])
+
+
+def test_the_parameter_shows_what_the_service_did(active_node, ovsr):
+    assert ovsr.get_parameter("categories") == ["mug; cup", "ball"]
+    ovsr.set_vocabulary(ADD, "floor;ground;  the  ground")
+    assert ovsr.get_parameter("categories") == ["mug; cup", "ball", "floor; ground; the ground"]
+
+
+def test_the_parameter_changes_the_vocabulary(active_node, ovsr):
+    assert ovsr.set_parameters(categories=["wall ;paint", "mug"]).successful
+    assert as_set(ovsr.get_vocabulary()) == (2, [(0, "mug", ()), (2, "wall", ("paint",))])
+    assert ovsr.label().vocabulary_version == 2
+    assert ovsr.get_parameter("categories") == ["mug", "wall; paint"], "in the words and order of the vocabulary"
+    assert ovsr.set_parameters(categories=[]).successful
+    assert as_set(ovsr.get_vocabulary()) == (3, [])
+
+
+@contextmanager
+def stream_of(ovsr):
+    """Images sent one after the other from a thread; gives the list of (monotonic time, header) as it grows."""
+    stop, sent = threading.Event(), []
+
+    def stream():
+        while not stop.is_set():
+            sent.append((time.monotonic(), ovsr.send(ovsr.image(seed=len(sent)))))
+            time.sleep(0.03)
+
+    thread = threading.Thread(target=stream)
+    thread.start()
+    try:
+        yield sent
+    finally:
+        stop.set()
+        thread.join()
+
+
+def wait_for_a_frame(ovsr):
+    count = len(ovsr.segments)
+    ovsr.client.wait(lambda: len(ovsr.segments) > count, "another labelled frame")
+
+
+def stamp_of(header):
+    return header.stamp.sec, header.stamp.nanosec
+
+
+def test_every_frame_names_its_version_whatever_clients_do(active_node, ovsr, client):
+    """Over a stream of frames with several clients changing the words at once: a frame's version never goes back, each
+    of its labels is a word of its version, and a frame that was sent after an answer is of that answer's version or a
+    later one.
+    """
+    words = {1: {"mug", "ball"}}
+    answered = []
+    with stream_of(ovsr) as sent:
+        for number in range(8):
+            requests = (
+                _request(REPLACE, "mug", f"thing {number}"),
+                _request(ADD, f"other {number}"),
+                _request(REPLACE, "ball", "wall", "floor"),
+            )
+            calls = [client.call_async("/ovsr/set_vocabulary", srv.SetVocabulary, request) for request in requests]
+            for call in calls:
+                answer = client.wait(call.result, "an answer of set_vocabulary")
+                assert answer.success, answer.message
+                words[answer.vocabulary.version] = set(names_of(answer.vocabulary))
+                answered.append((time.monotonic(), answer.vocabulary.version))
+            wait_for_a_frame(ovsr)
+        wait_for_a_frame(ovsr)
+    assert sorted(words) == list(range(1, 26)), "each change is one version"
+    versions = [segments.vocabulary_version for segments in ovsr.segments]
+    assert versions == sorted(versions)
+    assert len(set(versions)) >= 8
+    sent_at = {stamp_of(header): when for when, header in sent}
+    for segments in ovsr.segments:
+        assert {segment.label for segment in segments.segments} <= words[segments.vocabulary_version]
+        acknowledged = [version for when, version in answered if when < sent_at[stamp_of(segments.header)]]
+        assert segments.vocabulary_version >= max(acknowledged, default=1)
+
+
+def test_whatever_is_published_after_a_vocabulary_is_labelled_by_it(active_node, ovsr, client):
+    """The publisher's own time stamps tell: on each topic, outputs are of version v or later exactly when they were
+    published after version v of ~/vocabulary, frames that were in work at that moment included.
+    """
+    vocabularies = client.collect("/ovsr/vocabulary", msg.Vocabulary, LATCHED)
+    client.wait(lambda: vocabularies, "the vocabulary in force")
+    with stream_of(ovsr):
+        wait_for_a_frame(ovsr)
+        for number in range(60):
+            time.sleep(random.Random(number).uniform(0, 0.05))  # another phase of the frame in work each time
+            assert ovsr.set_vocabulary(REPLACE, f"thing {number % 3}", "wall").success
+        wait_for_a_frame(ovsr)
+        wait_for_a_frame(ovsr)
+    applied = {vocabulary.version: published for vocabulary, published in client.with_times("/ovsr/vocabulary")}
+    assert max(applied) == 61
+    version_of = {stamp_of(segments.header): segments.vocabulary_version for segments in ovsr.segments}
+    assert len(set(version_of.values())) >= 5, "the stream is to see several versions"
+    for topic in ("/ovsr/segments", "/ovsr/label_map"):
+        for message, published in client.with_times(topic):
+            for version, applied_ns in applied.items():
+                if stamp_of(message.header) in version_of:
+                    assert (published > applied_ns) == (version_of[stamp_of(message.header)] >= version), topic
+
+
+def _request(operation, *names):
+    return srv.SetVocabulary.Request(operation=operation, categories=[msg.Category(name=name) for name in names])

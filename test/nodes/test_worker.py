@@ -1,0 +1,157 @@
+"""The newest item is processed, once; nothing is lost without being counted."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from ovsr_ros.nodes.worker import NewestItemWorker
+
+TIMEOUT_S = 10.0
+
+
+class Recorder:
+    """Processes items one by one, each when `go` is released."""
+
+    def __init__(self):
+        self.items, self.errors = [], []
+        self.busy, self.go, self.done = threading.Semaphore(0), threading.Semaphore(0), threading.Semaphore(0)
+        self.worker = NewestItemWorker("test", self.process, self.failed)
+
+    def process(self, item, arrival):
+        self.busy.release()
+        assert self.go.acquire(timeout=TIMEOUT_S)
+        self.items.append(item)
+        self.done.release()
+        if isinstance(item, Exception):
+            raise item
+
+    def failed(self, error):
+        self.errors.append(error)
+
+    def finish_one(self):
+        self.go.release()
+        assert self.done.acquire(timeout=TIMEOUT_S)
+
+
+@pytest.fixture
+def recorder():
+    recorder = Recorder()
+    recorder.worker.start()
+    yield recorder
+    for _ in range(10):
+        recorder.go.release()
+    assert recorder.worker.stop(TIMEOUT_S)
+
+
+def test_an_item_waits_for_the_wake(recorder):
+    recorder.worker.offer("a", key=1)
+    assert not recorder.busy.acquire(timeout=0.05)
+    recorder.worker.wake()
+    assert recorder.busy.acquire(timeout=TIMEOUT_S)
+
+
+def test_a_wake_waits_for_the_item(recorder):
+    recorder.worker.wake()
+    recorder.worker.offer("a", key=1)
+    recorder.worker.wake()
+    assert recorder.busy.acquire(timeout=TIMEOUT_S)
+
+
+def test_items_that_come_while_it_is_busy_are_dropped_but_the_newest(recorder):
+    worker = recorder.worker
+    worker.offer(0, key=0)
+    worker.wake()
+    assert recorder.busy.acquire(timeout=TIMEOUT_S)
+    for number in range(1, 6):
+        worker.offer(number, key=number)
+        worker.wake()
+    recorder.finish_one()
+    recorder.finish_one()
+    assert recorder.items == [0, 5]
+    recorder.worker.stop(TIMEOUT_S)
+    counts = worker.counts
+    assert (counts.received, counts.processed, counts.dropped) == (6, 2, 4)
+
+
+def test_one_item_is_processed_once_however_often_it_is_woken(recorder):
+    recorder.worker.offer("a", key=1)
+    recorder.worker.wake()
+    recorder.finish_one()
+    for _ in range(5):
+        recorder.worker.wake()
+    assert recorder.busy.acquire(timeout=TIMEOUT_S)
+    assert not recorder.busy.acquire(timeout=0.05)
+
+
+def test_the_same_key_is_not_taken_again_but_no_key_always_is(recorder):
+    worker = recorder.worker
+    for key, count in ((7, 1), (7, 1), (None, 2), (None, 3)):
+        worker.offer(key, key=key)
+        worker.wake()
+        if len(recorder.items) < count:
+            recorder.finish_one()
+        assert len(recorder.items) == count
+    assert worker.counts.repeated == 1
+
+
+def test_an_error_is_reported_and_the_next_item_tried(recorder):
+    error = ValueError("spoilt")
+    for item in (error, "good"):
+        recorder.worker.offer(item, key=None)
+        recorder.worker.wake()
+        recorder.finish_one()
+    assert recorder.worker.stop(TIMEOUT_S)
+    assert recorder.errors == [error]
+    assert recorder.items == [error, "good"]
+    assert (recorder.worker.counts.failed, recorder.worker.counts.processed) == (1, 1)
+
+
+def test_an_error_while_reporting_does_not_end_the_thread(capsys):
+    processed = threading.Event()
+
+    def process(item, arrival):
+        if item == "bad":
+            raise ValueError("spoilt")
+        processed.set()
+
+    def report(error):
+        raise RuntimeError("the log is full")
+
+    worker = NewestItemWorker("test", process, report)
+    worker.start()
+    for item in ("bad", "good"):
+        worker.offer(item, key=None)
+        worker.wake()
+        while item == "bad" and not worker.counts.failed:
+            threading.Event().wait(0.005)
+    assert processed.wait(TIMEOUT_S)
+    assert worker.stop(TIMEOUT_S)
+    assert "the log is full" in capsys.readouterr().err
+
+
+def test_it_starts_again_after_a_stop_without_what_was_left(recorder):
+    worker = recorder.worker
+    worker.offer("left", key=1)
+    assert worker.stop(TIMEOUT_S)
+    assert not worker.is_alive
+    worker.start()
+    worker.wake()
+    assert not recorder.busy.acquire(timeout=0.05)
+    worker.offer("new", key=1)
+    worker.wake()
+    recorder.finish_one()
+    assert recorder.items == ["new"]
+    assert worker.counts.dropped == 1
+
+
+def test_stop_says_when_an_item_is_still_in_work(recorder):
+    recorder.worker.offer("slow", key=1)
+    recorder.worker.wake()
+    assert recorder.busy.acquire(timeout=TIMEOUT_S)
+    assert not recorder.worker.stop(0.02)
+    with pytest.raises(RuntimeError, match="already started"):
+        recorder.worker.start()
+    recorder.finish_one()
+    assert recorder.worker.stop(TIMEOUT_S)

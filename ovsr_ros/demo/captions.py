@@ -13,6 +13,7 @@ import numpy as np
 
 from ovsr_ros.demo.materials import COLORS, FLOORS, PATTERNS, WALLS
 from ovsr_ros.demo.objects import KINDS
+from ovsr_ros.prompts import TEMPLATES
 
 SOMETHING_ELSE = "something else"
 TRAINING_TEMPLATES = (
@@ -21,13 +22,7 @@ TRAINING_TEMPLATES = (
     "a photo of a {}.",
     "a photo of a {}.",
     "a photo of the {}.",
-    "itap of a {}.",
-    "a bad photo of the {}.",
-    "a origami {}.",
-    "a photo of the large {}.",
-    "a {} in a video game.",
-    "art of the {}.",
-    "a photo of the small {}.",
+    *TEMPLATES["simple7"],
     "a rendering of a {}.",
     "a blurry photo of a {}.",
     "a close-up photo of a {}.",

@@ -145,5 +145,5 @@ def test_batch_size_does_not_change_the_embeddings(backend):
 
 
 def test_stages_are_timed_in_order(backend):
-    stages = ["features", "latent", "clusters", "regions", "crops", "clip"]
+    stages = ["features", "latent", "smoothing", "clusters", "regions", "crops", "clip"]
     assert list(backend.embed(stripes()).stage_seconds) == stages

@@ -16,15 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from ovsr_ros.backends import BACKENDS, Backend, FrameEmbeddings, load_backend
-from ovsr_ros.backends.ovsr.alignment import AlignmentOptions
 from ovsr_ros.backends.ovsr.backend import OvsrOptions
-from ovsr_ros.backends.ovsr.clustering import ClusterOptions
-from ovsr_ros.backends.ovsr.crops import CropOptions
-from ovsr_ros.backends.ovsr.embedding import EmbeddingOptions
-from ovsr_ros.backends.ovsr.features import FeatureOptions
-from ovsr_ros.backends.ovsr.latent import LatentOptions
-from ovsr_ros.backends.ovsr.regions import RegionOptions
-from ovsr_ros.backends.ovsr.smoothing import SmoothingOptions
 from ovsr_ros.config import (
     NodeOptions,
     from_dict_split,
@@ -47,8 +39,8 @@ ONE_OFF_VERSION = 0
 
 
 @dataclass(frozen=True)
-class PipelineOptions:
-    """Every option of the pipeline; a section per stage."""
+class PipelineOptions(OvsrOptions):
+    """Every option of the pipeline; the backend's stages come first, a section each."""
 
     backend: str = option("ovsr", help="segmentation system", choices=BACKENDS, read_only=True)
     device: str = option("auto", help="where the networks run: auto, cpu, cuda or cuda:N", read_only=True)
@@ -60,14 +52,6 @@ class PipelineOptions:
         0.3, help="a segment whose best category scores less is unlabeled", min=0.0, max=1.0
     )
     num_runners_up: int = option(3, help="how many next best categories each segment lists", min=0, max=20)
-    features: FeatureOptions = field(default_factory=FeatureOptions)
-    latent: LatentOptions = field(default_factory=LatentOptions)
-    smoothing: SmoothingOptions = field(default_factory=SmoothingOptions)
-    clusters: ClusterOptions = field(default_factory=ClusterOptions)
-    regions: RegionOptions = field(default_factory=RegionOptions)
-    crops: CropOptions = field(default_factory=CropOptions)
-    clip: EmbeddingOptions = field(default_factory=EmbeddingOptions)
-    alignment: AlignmentOptions = field(default_factory=AlignmentOptions)
     text: TextOptions = field(default_factory=TextOptions)
 
 

@@ -81,6 +81,6 @@ def run_train(arguments: argparse.Namespace) -> int:
         if arguments.only in (None, name):
             checkpoint = arguments.work / f"{name}-{arguments.seed}.pt"
             weights = module.train(material, checkpoint, steps[name], batches[name], arguments.seed, device)
-            folder = export.write(name, weights, arguments.out, dict(vars(arguments), run=None))
+            folder = export.write(name, weights, arguments.out, vars(arguments))
             print(f"wrote {folder}")
     return 0

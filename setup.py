@@ -25,7 +25,11 @@ setup(
     python_requires=">=3.10",
     # The generated message modules are not here: they exist in a ROS 2 workspace only, and so do the nodes.
     packages=find_packages(include=["ovsr_ros", "ovsr_ros.*"], exclude=["ovsr_ros.nodes", "ovsr_ros.nodes.*"]),
-    package_data={"ovsr_ros": ["py.typed"], "ovsr_ros.demo": ["weights/*", "weights/*/*"]},
+    package_data={
+        "ovsr_ros": ["py.typed"],
+        "ovsr_ros.demo": ["weights/*", "weights/*/*"],
+        "ovsr_ros.evaluation": ["classes/*.txt"],
+    },
     data_files=[("share/ovsr_ros/config", sorted(str(path) for path in Path("config").glob("*.yaml")))],
     entry_points={"console_scripts": ["ovsr = ovsr_ros.cli:main"]},
     install_requires=[
@@ -42,4 +46,5 @@ setup(
         "torchvision>=0.17",
         "tqdm>=4.57",
     ],
+    extras_require={"evaluation": ["matplotlib>=3.5", "scikit-image>=0.19", "scikit-learn>=1.0"]},
 )

@@ -5,6 +5,7 @@
     ├── VocabularyError      a category list that cannot be applied
     ├── ImageError           an image that cannot be read or converted
     ├── DatasetError         a data set's folder that lacks a part
+    ├── SampleError          one image or mask of a data set that cannot be used
     └── ModelError           a model that cannot be used
         ├── ModelNotFoundError   its weights are not on this machine
         └── ModelFormatError     its file is cut short, of another architecture, or of another checksum
@@ -31,6 +32,10 @@ class ImageError(OvsrError):
 
 class DatasetError(OvsrError):
     """A data set's folder lacks a part; the message names the missing path and where such data comes from."""
+
+
+class SampleError(OvsrError):
+    """One image or mask cannot be used; the message names the file, what was expected and what came."""
 
 
 class ModelError(OvsrError):

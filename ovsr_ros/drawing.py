@@ -148,7 +148,14 @@ def _text_masks(text: str, cap_height_px: int) -> tuple[NDArray[np.float32], NDA
     return (ink / np.float32(255)).astype(np.float32), (halo / np.float32(255)).astype(np.float32)
 
 
-def _draw_text(canvas: Image, text: str, x: int, y: int, text_px: int, halo: bool = True) -> None:
+def measure_text(text: str, text_px: int) -> tuple[int, int]:
+    """Width and height in pixels of what `draw_text` draws."""
+    ink, _ = _text_masks(text, text_px)
+    return ink.shape[1], ink.shape[0]
+
+
+def draw_text(canvas: Image, text: str, x: int, y: int, text_px: int, halo: bool = True) -> None:
+    """Write white text onto a canvas, (H, W, 3) uint8, its top left at (x, y), capitals `text_px` pixels tall."""
     ink, around = _text_masks(text, text_px)
     y0, x0 = max(y, 0), max(x, 0)
     y1, x1 = min(y + ink.shape[0], canvas.shape[0]), min(x + ink.shape[1], canvas.shape[1])
@@ -188,7 +195,7 @@ def _draw_names(
         for rect in _candidate_rects(center, box, size, (height, width)):
             if not any(rect.overlaps(other, gap) for other in taken):
                 taken.append(rect)
-                _draw_text(canvas, text, rect.x, rect.y, scale.text_px)
+                draw_text(canvas, text, rect.x, rect.y, scale.text_px)
                 break
 
 
@@ -255,7 +262,7 @@ def _draw_legend(canvas: Image, segmentation: Segmentation, vocabulary: Vocabula
             top = middle - swatch // 2
             canvas[top : top + swatch, left : left + swatch] = color
             cv2.rectangle(canvas, (left, top), (left + swatch - 1, top + swatch - 1), (235, 235, 235), 1)
-        _draw_text(canvas, text, left + swatch + pad // 2, middle - cap_middle, text_px, halo=False)
+        draw_text(canvas, text, left + swatch + pad // 2, middle - cap_middle, text_px, halo=False)
     return panel
 
 

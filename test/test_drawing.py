@@ -89,7 +89,7 @@ def test_borders_are_lighter_than_the_regions():
 
 def test_each_labelled_segment_is_named_and_no_names_overlap(monkeypatch):
     texts = []
-    original = drawing._draw_text
+    original = drawing.draw_text
 
     def recording(canvas, text, x, y, text_px, halo=True):
         if halo:
@@ -97,7 +97,7 @@ def test_each_labelled_segment_is_named_and_no_names_overlap(monkeypatch):
             texts.append((text, x, y, x + width, y + height))
         original(canvas, text, x, y, text_px, halo)
 
-    monkeypatch.setattr(drawing, "_draw_text", recording)
+    monkeypatch.setattr(drawing, "draw_text", recording)
     segment_map = (np.arange(240)[:, None] // 60 * 4 + np.arange(320) // 80) + 1  # 16 segments
     overlay(gray(), segmentation_of(segment_map, [0, 1, 255, 1] * 4), VOCABULARY, legend=False)
     assert len(texts) == 12

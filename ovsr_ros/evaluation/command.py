@@ -1,160 +1,120 @@
-"""`ovsr evaluate`: a configuration's figures on a data set, as a table and as JSON."""
+"""`ovsr evaluate`: a configuration's figures on a data set, as tables, as JSON and as pictures."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
-import subprocess
 import sys
-import time
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-from tqdm import tqdm
-
-from ovsr_ros import __version__
-from ovsr_ros.config import to_flat_dict
-from ovsr_ros.demo.scenes import CATEGORIES, SPLITS
-from ovsr_ros.evaluation.protocols import CategoryScores, Judged, TopOne, judge, score_categories, score_objects
-from ovsr_ros.evaluation.scenes_data import NUM_DISTRACTORS, Sample, category_samples, held_out_samples
-from ovsr_ros.pipeline import Pipeline, Settings, load_settings
+from ovsr_ros.errors import ConfigError
+from ovsr_ros.evaluation.arguments import (
+    SCENES,
+    add_arguments,
+    chosen_dataset,
+    chosen_indices,
+    chosen_protocols,
+    chosen_settings,
+    journal_path,
+)
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
-CAVEAT = "Figures on rendered demo scenes say nothing about COCO, ADE20K or any photograph."
+EXIT_SKIPPED = 3
+"""Exit code when some images could not be used and the others were judged."""
+
+HELD_OUT = "scenes-held-out"
 
 
 def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `evaluate`."""
-    parser = subparsers.add_parser("evaluate", help="measure a configuration on a data set")
-    parser.add_argument("--dataset", choices=("scenes",), default="scenes", help="scenes: the rendered demo scenes")
-    parser.add_argument("--split", choices=tuple(SPLITS), default="val")
-    parser.add_argument("--config", default="demo", help="preset or YAML file")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override one option")
-    parser.add_argument("--device", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--limit", type=int, default=200, help="images (default 200)")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser = subparsers.add_parser(
+        "evaluate",
+        help="measure a configuration on a data set",
+        description="Measures a configuration on a data set. With --out or --json, a run that was killed goes on where "
+        "it stopped when the same command is given again. Exit code 3: some images could not be used.",
+    )
+    add_arguments(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Evaluate, print a table, write JSON."""
-    from ovsr_ros.options_text import parse_overrides
+    """Evaluate, print the tables, write what was asked for."""
+    if arguments.sweep is not None:
+        from ovsr_ros.evaluation.sweep import run_sweep
 
-    overrides: dict[str, object] = parse_overrides(arguments.set)
-    if arguments.device:
-        overrides["device"] = arguments.device
-    settings = load_settings(arguments.config, overrides)
-    started = time.monotonic()
-    pipeline = Pipeline(settings.pipeline)
-    samples = category_samples(arguments.split, arguments.limit)
-    categories = score_categories(_judge_all(pipeline, samples, arguments.limit, "categories"), len(CATEGORIES))
+        return run_sweep(arguments)
+    if arguments.study is not None:
+        from ovsr_ros.evaluation.studies import run_study
+
+        return run_study(arguments)
+    return run_evaluation(arguments)
+
+
+def run_evaluation(arguments: argparse.Namespace) -> int:
+    """One configuration on one data set; on the scenes' test split, the held-out combinations too."""
+    if arguments.pictures and arguments.out is None:
+        raise ConfigError("--pictures: needs a folder to write them to; name it: --out DIR")
+    dataset, settings, protocols = chosen_dataset(arguments), chosen_settings(arguments), chosen_protocols(arguments)
+    protocols.check(dataset)
+
+    from ovsr_ros.evaluation.pictures import write_pictures  # on demand: torch takes seconds
+    from ovsr_ros.evaluation.pipeline_predictor import PipelineFactory, with_background_names
+    from ovsr_ros.evaluation.protocols import ProtocolOptions
+    from ovsr_ros.evaluation.report import build_report, to_markdown, to_text
+    from ovsr_ros.evaluation.runner import evaluate
+
+    options = with_background_names(settings.pipeline, dataset)
+    make_predictor = PipelineFactory(options)
+    indices = chosen_indices(arguments, dataset)
+    journals = [journal_path(arguments)]
+    figures = evaluate(
+        make_predictor,
+        dataset,
+        indices,
+        protocols,
+        workers=arguments.workers,
+        journal_path=journals[0],
+        progress=True,
+    )
     held_out = None
-    if arguments.split == "test":
-        count = max(arguments.limit // 2, 1)
-        held_out = score_objects(_judge_all(pipeline, held_out_samples(count), count, "held out"))
-    report = _report(arguments, settings, categories, held_out, time.monotonic() - started)
-    print(_table(report))
-    if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        print(f"wrote {arguments.json}")
-    return 0
+    if dataset.name == SCENES and dataset.split == "test":
+        from ovsr_ros.evaluation.datasets import open_dataset
+
+        journals.append(journal_path(arguments, "journal_held_out"))
+        held_out = evaluate(
+            make_predictor,
+            open_dataset(HELD_OUT, None, "test", arguments.names),
+            range(max(len(indices) // 2, 1)),
+            ProtocolOptions(names=()),
+            workers=arguments.workers,
+            journal_path=journals[1],
+            progress=True,
+        )
+    report = build_report(figures, held_out, dataset, protocols, options)
+    print(to_text(report))
+    targets = {arguments.json: "json", arguments.markdown: "markdown"}
+    if arguments.out is not None:
+        targets |= {arguments.out / "report.json": "json", arguments.out / "report.md": "markdown"}
+    for path, kind in targets.items():
+        if path is not None:
+            _write(path, json.dumps(report, indent=2) + "\n" if kind == "json" else to_markdown(report))
+    if arguments.pictures:
+        write_pictures(arguments.out / "pictures", figures, dataset, make_predictor(), arguments.pictures)
+    complete = not report["skipped"]
+    if complete and arguments.out is None:  # the folder --out keeps its journal; beside a file it has served
+        for path in journals:
+            if path is not None:
+                path.unlink(missing_ok=True)
+    return 0 if complete else EXIT_SKIPPED
 
 
-def _judge_all(pipeline: Pipeline, samples: Iterable[Sample], count: int, label: str) -> Iterator[Judged]:
-    for sample in tqdm(samples, total=count, desc=label, unit="image", file=sys.stderr):
-        yield judge(pipeline, sample)
-
-
-def _report(
-    arguments: argparse.Namespace,
-    settings: Settings,
-    categories: CategoryScores,
-    held_out: TopOne | None,
-    seconds: float,
-) -> dict[str, Any]:
-    labelled, hungarian = categories.labelled.summary(), categories.hungarian.summary()
-    report: dict[str, Any] = {
-        "dataset": arguments.dataset,
-        "split": arguments.split,
-        "images": categories.num_images,
-        "distractors": NUM_DISTRACTORS,
-        "miou": labelled["miou"],
-        "hungarian_miou": hungarian["miou"],
-        "labelled": labelled,
-        "hungarian": hungarian,
-        "per_class": {
-            name: {"iou": _number(a), "hungarian_iou": _number(b)}
-            for name, a, b in zip(CATEGORIES, categories.labelled.iou(), categories.hungarian.iou(), strict=True)
-        },
-        "mean_segments": categories.mean_segments,
-    }
-    if held_out is not None:
-        report["held_out"] = {
-            "top1": held_out.accuracy,
-            "objects": held_out.num_objects,
-            "objects_with_a_fitting_segment": held_out.num_found,
-        }
-    report |= {
-        "note": CAVEAT,
-        "command": " ".join(["ovsr", *sys.argv[1:]]),
-        "commit": _commit(),
-        "version": __version__,
-        "machine": {"processor": platform.processor() or platform.machine(), "python": platform.python_version()},
-        "options": {key: _plain(value) for key, value in to_flat_dict(settings.pipeline).items()},
-        "seconds": round(seconds, 1),
-    }
-    return report
-
-
-def _table(report: dict[str, Any]) -> str:
-    rows = [
-        "| class | IoU | Hungarian IoU |",
-        "|---|---|---|",
-        *(
-            f"| {name} | {_share(values['iou'])} | {_share(values['hungarian_iou'])} |"
-            for name, values in report["per_class"].items()
-        ),
-        "",
-        f"{report['dataset']} {report['split']}, {report['images']} images, "
-        f"each scene's categories and {report['distractors']} distractors",
-        f"mIoU {report['miou']:.3f}   Hungarian mIoU {report['hungarian_miou']:.3f}   "
-        f"pixel accuracy {report['labelled']['pixel_accuracy']:.3f}   segments per image {report['mean_segments']:.1f}",
-    ]
-    if "held_out" in report:
-        held_out = report["held_out"]
-        rows.append(f"held-out combinations: top-1 {held_out['top1']:.3f} over {held_out['objects']} objects")
-    rows.append(report["note"])
-    return "\n".join(rows)
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
-
-
-def _plain(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _commit() -> str:
-    """The checkout's commit, with "+changes" when files differ from it; "unknown" outside a checkout."""
-    here = Path(__file__).parent
+def _write(path: Path, content: str) -> None:
     try:
-        commit = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
-        changed = subprocess.run(
-            ["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return commit + ("+changes" if changed else "")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror or error}") from error
+    print(f"wrote {path}", file=sys.stderr)

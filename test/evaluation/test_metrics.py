@@ -1,12 +1,28 @@
-"""The figures against values worked out by hand, and against what must hold whatever the labels are called."""
+"""The figures against values worked out by hand, against torchmetrics, and against what must hold in any case."""
 
+import cv2
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from torchmetrics.functional.classification import (
+    multiclass_accuracy,
+    multiclass_f1_score,
+    multiclass_jaccard_index,
+    multiclass_precision,
+    multiclass_recall,
+)
 
-from ovsr_ros.evaluation.metrics import ClassCounts, count_labels, match_clusters, overlap
+from ovsr_ros.evaluation.metrics import (
+    ClassCounts,
+    center_square,
+    confusion,
+    count_labels,
+    overlap,
+    resize_nearest,
+)
 
 TRUTH = np.array([[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 2, 255], [2, 2, 2, 255]], np.uint8)
 PREDICTION = np.array([[0, 0, 1, 1], [0, 1, 1, 1], [2, 2, 0, 0], [2, 255, 2, 2]], np.uint8)
@@ -38,7 +54,15 @@ def test_figures_by_hand():
 def test_a_class_that_is_only_predicted_lowers_no_mean():
     """A distractor that was found where it is not costs the true class its pixels; it is no class of the truth."""
     truth, prediction = np.zeros((2, 2), np.uint8), np.array([[0, 0], [0, 3]], np.uint8)
-    assert count_labels(prediction, truth, 4).summary()["miou"] == pytest.approx(3 / 4)
+    summary = count_labels(prediction, truth, 4).summary()
+    assert summary["miou"] == pytest.approx(3 / 4)
+    assert summary["miou_all"] == pytest.approx(3 / 8)
+
+
+def test_nothing_to_judge_is_no_figure():
+    counts = count_labels(PREDICTION, np.full((4, 4), 255, np.uint8), 4)
+    assert all(np.isnan(value) for value in counts.summary().values())
+    assert np.isnan(counts.iou()).all()
 
 
 def test_unlabeled_pixels_are_misses_of_the_truth_and_nobodys_false_alarm():
@@ -88,30 +112,92 @@ def test_overlap_counts_pairs():
     assert overlap(rows, columns, (2, 3)).tolist() == [[0, 0, 1], [2, 0, 1]]
 
 
-def test_clusters_are_matched_for_the_most_agreement():
-    """Greedy matching would give cluster 5 to class 0 (4 pixels) and lose 3 + 3; the assignment does better."""
-    clusters = np.array([[5, 5, 5, 5, 5, 5, 5], [9, 9, 9, 9, 9, 9, 9]])
-    truth = np.array([[0, 0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 0, 0, 255]], np.uint8)
-    matched = match_clusters(clusters, truth, 2)
-    assert matched[0].tolist() == [1] * 7
-    assert matched[1].tolist() == [0] * 7
+# --- Against torchmetrics ---
 
 
-def test_clusters_left_over_are_no_class():
-    clusters = np.array([[1, 1, 2, 3]])
-    truth = np.array([[0, 0, 0, 1]], np.uint8)
-    assert match_clusters(clusters, truth, 4).tolist() == [[0, 0, 255, 1]]
+@pytest.mark.parametrize("seed", range(6))
+def test_every_figure_agrees_with_torchmetrics_per_class(seed):
+    """It knows no "no class": such pixels are a class more there, which no pixel of the truth has."""
+    rng = np.random.default_rng(seed)
+    truth = rng.choice(np.array([0, 1, 2, 3, 4, 255], np.uint8), (40, 30))
+    right = rng.random((40, 30)) < 0.5
+    prediction = np.where(right & (truth != 255), truth, rng.choice(np.array([0, 1, 2, 3, 4, 255], np.uint8), (40, 30)))
+    counts = count_labels(prediction, truth, 5)
+    given = {
+        "preds": torch.from_numpy(np.where(prediction == 255, 5, prediction).astype(np.int64)),
+        "target": torch.from_numpy(truth.astype(np.int64)),
+        "num_classes": 6,
+        "average": "none",
+        "ignore_index": 255,
+    }
+    for ours, theirs in (
+        (counts.iou(), multiclass_jaccard_index),
+        (counts.precision(), multiclass_precision),
+        (counts.recall(), multiclass_recall),
+        (counts.recall(), multiclass_accuracy),
+        (counts.f1(), multiclass_f1_score),
+    ):
+        assert ours.tolist() == pytest.approx(theirs(**given)[:5].tolist(), abs=1e-6)
 
 
-@given(label_maps, arrays(np.int64, (6, 7), elements=st.integers(0, 5)), st.permutations(range(6)))
-@settings(max_examples=60, deadline=None)
-def test_matching_agrees_with_trying_everything_and_ignores_names(truth, clusters, order):
-    from itertools import permutations
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("num_present", [2, 5])
+def test_the_summary_agrees_with_torchmetrics(seed, num_present):
+    """num_present under 5: classes that neither map has, which both leave out of the mean."""
+    rng = np.random.default_rng(seed)
+    values = np.array([*range(num_present), 255], np.uint8)
+    truth, prediction = rng.choice(values, (40, 30)), rng.choice(values, (40, 30))
+    summary = count_labels(prediction, truth, 5).summary()
+    target, guess = torch.from_numpy(truth.astype(np.int64)), torch.from_numpy(prediction.astype(np.int64))
+    filled = torch.where(guess == 255, 5, guess)
+    accuracy = multiclass_accuracy(filled, target, 6, average="micro", ignore_index=255)
+    assert summary["pixel_accuracy"] == pytest.approx(float(accuracy), abs=1e-6)
+    assert summary["recall"] == pytest.approx(float(accuracy), abs=1e-6)
+    named = guess != 255  # a pixel without a label is nobody's false alarm
+    precision = multiclass_precision(guess[named], target[named], 5, average="micro", ignore_index=255)
+    assert summary["precision"] == pytest.approx(float(precision), abs=1e-6)
+    both = float(precision), float(accuracy)
+    assert summary["f1"] == pytest.approx(2 * both[0] * both[1] / sum(both), abs=1e-6)
 
-    matched = match_clusters(clusters, truth, 4)
-    hits = int((matched == truth)[truth != 255].sum())
-    slots = [*range(4), 254, 254]
-    best = max(int((np.array(choice)[clusters] == truth)[truth != 255].sum()) for choice in set(permutations(slots, 6)))
-    assert hits == best
-    renamed = match_clusters(np.array(order)[clusters], truth, 4)
-    assert int((renamed == truth)[truth != 255].sum()) == best
+    whole = count_labels(np.where(prediction == 255, 0, prediction), truth, 5).summary()
+    guess = torch.where(guess == 255, 0, guess)
+    miou = multiclass_jaccard_index(guess, target, 5, average="macro", ignore_index=255)
+    assert whole["miou"] == pytest.approx(float(miou), abs=1e-6)
+    assert whole["miou_all"] == pytest.approx(float(miou), abs=1e-6)
+    micro = multiclass_f1_score(guess, target, 5, average="micro", ignore_index=255)
+    assert whole["f1"] == pytest.approx(float(micro), abs=1e-6)
+
+
+def test_the_confusion_matrix_by_hand():
+    expected = [[3, 1, 0, 0, 0], [0, 4, 0, 0, 0], [1, 0, 4, 0, 1], [0, 0, 0, 0, 0]]
+    assert confusion(PREDICTION, TRUTH, 4).tolist() == expected
+
+
+def test_all_254_classes_and_no_class_are_told_apart():
+    labels = np.arange(256, dtype=np.uint8)[None]
+    table = confusion(labels, np.where(labels == 255, 7, labels).astype(np.uint8), 255)
+    assert table.trace() == 255
+    assert table[7, 255] == 1
+    assert table.sum() == 256
+
+
+# --- Sizes ---
+
+
+@pytest.mark.parametrize("shape", [(12, 14), (3, 7), (5, 4), (1, 1), (6, 7), (17, 31)])
+def test_resizing_takes_the_value_under_each_pixels_centre(shape):
+    labels = np.random.default_rng(0).integers(0, 255, (6, 7), np.uint8)
+    expected = cv2.resize(labels, (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST_EXACT)
+    assert resize_nearest(labels, shape).tolist() == expected.tolist()
+
+
+def test_resizing_keeps_large_values():
+    assert resize_nearest(np.array([[70000, 3]]), (2, 4)).tolist() == [[70000, 70000, 3, 3]] * 2
+
+
+def test_the_centre_square_is_the_middle():
+    labels = np.arange(20).reshape(4, 5)
+    assert center_square(labels).tolist() == labels[:, :4].tolist()
+    wide = np.arange(14).reshape(2, 7)
+    assert center_square(wide).tolist() == wide[:, 2:4].tolist()
+    assert center_square(wide.T).tolist() == wide.T[2:4].tolist()

@@ -1,0 +1,126 @@
+"""What the arguments of `ovsr evaluate` choose: data set, settings, protocols, images, and where things are written."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ovsr_ros.evaluation.datasets import DATASETS, open_dataset
+from ovsr_ros.evaluation.protocols import HUNGARIAN, OPENVOCAB, PROTOCOLS, ProtocolOptions
+from ovsr_ros.evaluation.sample import Dataset
+
+if TYPE_CHECKING:
+    from ovsr_ros.pipeline import Settings
+
+NATIVE = "native"
+SCENES = "scenes"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare them all."""
+    data = parser.add_argument_group("data set")
+    data.add_argument("--dataset", choices=DATASETS, default=SCENES, help="scenes (the default): rendered demo scenes")
+    data.add_argument("--root", type=Path, metavar="DIR", help="folder that holds the data set")
+    data.add_argument("--split", default="val", help="part of the data set (default val)")
+    data.add_argument(
+        "--names", choices=("engineered", "plain"), default="engineered", help="which class names (default engineered)"
+    )
+    data.add_argument("--classes", type=Path, metavar="FILE", help="class names of your own, one class a line")
+    data.add_argument("--limit", type=_positive, metavar="N", help="the first N images only")
+
+    judged = parser.add_argument_group("what is judged, and how")
+    judged.add_argument(
+        "--config", metavar="PRESET|FILE", help="preset or YAML file (default demo for scenes, ovsr for the others)"
+    )
+    judged.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override one option; VALUE in YAML"
+    )
+    judged.add_argument("--device", help="auto, cpu, cuda or cuda:N")
+    judged.add_argument(
+        "--protocol",
+        action="append",
+        choices=PROTOCOLS,
+        help=f"repeat for several (default {OPENVOCAB} and {HUNGARIAN})",
+    )
+    judged.add_argument(
+        "--background-merging",
+        action="store_true",
+        help="hungarian: merge clusters left over into one for the background",
+    )
+    judged.add_argument(
+        "--size", type=_size, metavar="128|512|native", help="hungarian: side of the centre square (default native)"
+    )
+    judged.add_argument("--workers", type=_positive, default=1, metavar="N", help="processes (default 1)")
+
+    written = parser.add_argument_group("what is written")
+    written.add_argument("--out", type=Path, metavar="DIR", help="folder for report.json, report.md, journal, pictures")
+    written.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
+    written.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables to this file")
+    written.add_argument(
+        "--pictures", type=_positive, default=0, metavar="N", help="draw the N worst images (needs --out)"
+    )
+    written.add_argument("--fresh", action="store_true", help="judge every image anew, whatever the journal has")
+
+    many = parser.add_argument_group("more than one run")
+    many.add_argument("--sweep", type=Path, metavar="FILE", help="judge every variant that this YAML file lists")
+    many.add_argument("--study", metavar="NAME", help="baselines, clusters or unknown; see docs/evaluation.md")
+
+
+def chosen_settings(arguments: argparse.Namespace) -> Settings:
+    """The settings that --config, --set and --device choose. Raises ConfigError."""
+    from ovsr_ros.options_text import parse_overrides
+    from ovsr_ros.pipeline import load_settings  # on demand: torch takes seconds
+
+    overrides = parse_overrides(arguments.set)
+    if arguments.device:
+        overrides["device"] = arguments.device
+    default = "demo" if arguments.dataset.startswith(SCENES) else "ovsr"
+    return load_settings(arguments.config or default, overrides)
+
+
+def chosen_dataset(arguments: argparse.Namespace) -> Dataset:
+    """The data set that --dataset, --root, --split, --names and --classes choose. Raises DatasetError."""
+    return open_dataset(arguments.dataset, arguments.root, arguments.split, arguments.names, arguments.classes)
+
+
+def chosen_protocols(arguments: argparse.Namespace) -> ProtocolOptions:
+    """The protocols that --protocol, --background-merging and --size choose."""
+    names = tuple(dict.fromkeys(arguments.protocol or (OPENVOCAB, HUNGARIAN)))
+    return ProtocolOptions(names, arguments.background_merging, arguments.size)
+
+
+def chosen_indices(arguments: argparse.Namespace, dataset: Dataset) -> range:
+    """The images that --limit chooses."""
+    return range(len(dataset) if arguments.limit is None else min(arguments.limit, len(dataset)))
+
+
+def journal_path(arguments: argparse.Namespace, name: str = "journal") -> Path | None:
+    """Where a run is noted: in the folder --out, beside the file --json; None where nothing is written.
+
+    With --fresh, what is there is removed.
+    """
+    if arguments.out is not None:
+        path = arguments.out / f"{name}.jsonl"
+    elif arguments.json is not None:
+        path = arguments.json.with_name(f"{arguments.json.name}.{name}.jsonl")
+    else:
+        return None
+    if arguments.fresh:
+        path.unlink(missing_ok=True)
+    return Path(path)
+
+
+def _positive(text: str) -> int:
+    return _number(text, lambda value: value >= 1, "a whole number from 1")
+
+
+def _size(text: str) -> int | None:
+    return None if text == NATIVE else _number(text, lambda value: value >= 1, "128, 512 or native")
+
+
+def _number(text: str, fits: Callable[[int], bool], expected: str) -> int:
+    if not text.isdecimal() or not fits(int(text)):
+        raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
+    return int(text)

@@ -1,0 +1,136 @@
+"""Many runs over the same images: each measured once, each with a journal of its own, all with one loaded pipeline."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from ovsr_ros.config import to_flat_dict
+from ovsr_ros.errors import ConfigError
+from ovsr_ros.evaluation.baselines.segmenters import Segmenter, describe
+from ovsr_ros.evaluation.bootstrap import Difference, compare_miou
+from ovsr_ros.evaluation.figures import Figures
+from ovsr_ros.evaluation.metrics import ClassCounts
+from ovsr_ros.evaluation.pipeline_predictor import with_background_names
+from ovsr_ros.evaluation.protocols import ProtocolOptions, SparseCounts, dense
+from ovsr_ros.evaluation.runner import evaluate
+from ovsr_ros.evaluation.sample import Dataset
+from ovsr_ros.evaluation.sharing import CachedDataset, SharedFactory, SharedPipeline
+from ovsr_ros.pipeline import PipelineOptions
+
+NUM_TIMED = 5
+"""Images that a run is timed on, alone and besides being judged: the median counts."""
+
+
+class Bench:
+    """Measures runs on the samples `indices` of a data set; what was judged under `out` is not judged again."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        indices: Sequence[int],
+        out: Path,
+        *,
+        protocols: ProtocolOptions | None = None,
+        workers: int = 1,
+        progress: bool = False,
+        shared: SharedPipeline | None = None,
+    ) -> None:
+        self.dataset = CachedDataset(dataset)
+        self.indices = indices
+        self.shared = shared or SharedPipeline()
+        self._journals = out / "runs" / f"{dataset.name}-{dataset.split}"
+        self._protocols = protocols
+        self._workers = workers
+        self._progress = progress
+        self._done: dict[str, Figures] = {}
+
+    def forget(self) -> None:
+        """Remove what earlier runs have left under `out`."""
+        shutil.rmtree(self._journals, ignore_errors=True)
+
+    def judge(self, options: PipelineOptions, segmenter: Segmenter | None = None) -> Figures:
+        """The figures of a configuration; segmenter: what finds the regions in place of our clustering.
+
+        Raises ConfigError and ModelError.
+        """
+        factory, key = self._factory(options, segmenter)
+        if key not in self._done:
+            self._done[key] = evaluate(
+                factory,
+                self.dataset,
+                self.indices,
+                self._protocols,
+                workers=self._workers,
+                journal_path=self._journals / f"{key}.jsonl",
+                progress=self._progress,
+            )
+        return self._done[key]
+
+    def time_ms(self, options: PipelineOptions, segmenter: Segmenter | None = None) -> float:
+        """Median milliseconds of one image, read and judged apart; the first is not counted. NaN without images."""
+        factory, key = self._factory(options, segmenter)
+        path = self._journals / f"{key}.ms"
+        try:
+            return float(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # not written down yet
+            pass
+        predictor = dataclasses.replace(factory, reuse_frames=False)()
+        seconds = []
+        for index in self.indices[: NUM_TIMED + 1]:
+            sample = self.dataset.load(index)
+            started = time.perf_counter()
+            predictor.predict(sample)
+            seconds.append(time.perf_counter() - started)
+        if not seconds:
+            return float("nan")
+        milliseconds = 1000 * statistics.median(seconds[1:] or seconds)
+        path.write_text(f"{milliseconds:.2f}\n", encoding="utf-8")
+        return milliseconds
+
+    def _factory(self, options: PipelineOptions, segmenter: Segmenter | None) -> tuple[SharedFactory, str]:
+        options = with_background_names(options, self.dataset)
+        return SharedFactory(options, segmenter, self.shared), run_key(options, segmenter)
+
+
+def run_key(options: PipelineOptions, segmenter: Segmenter | None = None) -> str:
+    """What a run's files are called: the same for the same options."""
+    values = {**to_flat_dict(options), "segmenter": None if segmenter is None else describe(segmenter)}
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=list).encode()).hexdigest()[:16]
+
+
+def compare_figures(base: Figures, other: Figures, protocol: str) -> Difference | None:
+    """mIoU of `other` less the base's, over the images that both have; None without such.
+
+    protocol: "labelled" or "hungarian".
+    """
+    if protocol not in ("labelled", "hungarian"):
+        raise ValueError(f"protocol: expected labelled or hungarian, got {protocol!r}")
+    ours, theirs = ({row.index: getattr(row, protocol) for row in figures.per_image} for figures in (base, other))
+    both = [index for index in ours if ours[index] is not None and theirs.get(index) is not None]
+    if not both:
+        return None
+    num_classes = len(base.classes)
+    return compare_miou(
+        [_counts(ours[index], num_classes) for index in both], [_counts(theirs[index], num_classes) for index in both]
+    )
+
+
+def _counts(entries: SparseCounts, num_classes: int) -> ClassCounts:
+    return ClassCounts.from_confusion(dense(entries, num_classes))
+
+
+def write_text(path: Path, content: str) -> Path:
+    """Write a report, with the folders above it. Raises ConfigError where that cannot be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror or error}") from error
+    return path

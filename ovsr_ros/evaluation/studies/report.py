@@ -1,0 +1,93 @@
+"""What every study is asked, and what it leaves behind: figures as JSON, tables as Markdown, pictures as PNG."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ovsr_ros import __version__
+from ovsr_ros.config import to_flat_dict
+from ovsr_ros.evaluation.figures import number
+from ovsr_ros.evaluation.measuring import write_text
+from ovsr_ros.evaluation.provenance import command_line, commit, machine, weights_of
+from ovsr_ros.evaluation.report import SCENES_NOTE, share, table
+from ovsr_ros.pipeline import PipelineOptions
+
+
+@dataclass(frozen=True)
+class StudyRequest:
+    """What is to be studied. config: the name of the configuration, for headings; options: what it holds.
+
+    split: val or test. limit: images at most; None: the study's own number. out: the folder for everything it writes.
+    fresh: judge anew what an earlier run has left there.
+    """
+
+    options: PipelineOptions
+    out: Path
+    config: str = "demo"
+    split: str = "val"
+    limit: int | None = None
+    workers: int = 1
+    progress: bool = False
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study's answers. pictures: matplotlib figures by name; figures: plain values, in which NaN may stand."""
+
+    name: str
+    markdown: str
+    figures: dict[str, Any]
+    pictures: dict[str, Any] = field(default_factory=dict)
+
+    def write(self, request: StudyRequest) -> list[Path]:
+        """Write NAME_SPLIT.json, .md and a .png per picture. Returns their paths."""
+        stem = f"{self.name}_{request.split}"
+        paths = [request.out / f"{stem}.json", request.out / f"{stem}.md"]
+        content = {"study": self.name, "split": request.split, "config": request.config, **self.figures}
+        content |= {"note": SCENES_NOTE, **provenance(request.options)}
+        write_text(paths[0], json.dumps(without_nan(content), indent=2, allow_nan=False) + "\n")
+        for name, picture in self.pictures.items():
+            paths.append(request.out / f"{stem}_{name}.png")
+            picture.savefig(paths[-1], dpi=120)
+        shown = "".join(f"\n![{path.stem}]({path.name})\n" for path in paths[2:])
+        write_text(paths[1], f"{self.markdown}\n{shown}\n{SCENES_NOTE}\n")
+        return paths
+
+
+def provenance(options: PipelineOptions) -> dict[str, Any]:
+    """Command, commit, machine, weights and options, as every published figure carries them."""
+    return {
+        "command": command_line(),
+        "commit": commit(),
+        "version": __version__,
+        "machine": machine(options.device),
+        "weights": weights_of(options),
+        "options": to_flat_dict(options),
+    }
+
+
+def without_nan(value: Any) -> Any:
+    """The value with None for NaN, which JSON does not have, and lists for tuples."""
+    if isinstance(value, dict):
+        return {str(key): without_nan(element) for key, element in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_nan(element) for element in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def rows_table(rows: Sequence[Mapping[str, object]]) -> str:
+    """A Markdown table of rows with the same keys, which head the columns; floats with three places, NaN as a dash."""
+    if not rows:
+        return ""
+    header = tuple(key.replace("_", " ") for key in rows[0])
+    return table(header, [tuple(map(_cell, row.values())) for row in rows])
+
+
+def _cell(value: object) -> str:
+    return share(number(value)) if isinstance(value, float) else str(value)

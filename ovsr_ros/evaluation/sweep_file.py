@@ -1,0 +1,226 @@
+"""Sweep files: which options to vary, over which values, on which images. bench/sweeps/ holds one.
+
+config: demo                       # preset or file that the base starts from
+base: {score_threshold: 0.3}       # options of every run, over the configuration
+dataset: scenes                    # also: root, split, names, limit, as the options of `ovsr evaluate`
+groups:
+  - name: linkage                  # one option over values, everything else as the base
+    option: clusters.linkage
+    values: [ward, average, complete]
+  - name: crop style               # or named sets of options that change together
+    sets:
+      box: {crops.style: box, crops.centered: false}
+      blur: {crops.style: blur}
+runs:                              # free combinations, in a table of their own
+  everything plain: {smoothing.iterations: 0, alignment.method: none}
+"""
+
+from __future__ import annotations
+
+import difflib
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ovsr_ros.config import replace_flat
+from ovsr_ros.errors import ConfigError
+from ovsr_ros.evaluation.datasets.class_files import Names
+from ovsr_ros.pipeline import PipelineOptions, load_settings
+
+RUNS_GROUP = "runs"
+"""Name of the group that holds the free combinations."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One set of options to be measured. changes: what differs from the base, by dotted option name."""
+
+    name: str
+    changes: Mapping[str, object]
+    options: PipelineOptions
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that stand in one table. option: the option that they vary; "" where they vary several."""
+
+    name: str
+    option: str
+    runs: tuple[Run, ...]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep file, read and checked.
+
+    base_changes: options of every run, over the configuration's. limit: how many images at most; None: all.
+    """
+
+    name: str
+    config: str
+    base_changes: Mapping[str, object]
+    base: Run
+    dataset: str
+    root: Path | None
+    split: str
+    names: Names
+    limit: int | None
+    groups: tuple[Group, ...]
+
+    @property
+    def num_runs(self) -> int:
+        """Runs with different options, the base among them: each is measured once."""
+        return len({run.options for run in self.all_runs()})
+
+    def all_runs(self) -> list[Run]:
+        """The base, then every group's runs; some may have equal options."""
+        return [self.base, *(run for group in self.groups for run in group.runs)]
+
+
+_MakeRun = Callable[[str, Mapping[str, object], str], Run]
+"""Builds a run from its name, its options and the place in the file, for messages."""
+
+_KEYS: Mapping[str, type] = {
+    "config": str,
+    "base": dict,
+    "dataset": str,
+    "root": str,
+    "split": str,
+    "names": str,
+    "limit": int,
+    "groups": list,
+    "runs": dict,
+}
+_GROUP_KEYS: Mapping[str, type] = {"name": str, "option": str, "values": list, "sets": dict}
+
+
+def read_sweep(path: Path, overrides: Mapping[str, object] | None = None, config: str | None = None) -> Sweep:
+    """Read a sweep file. overrides: options of every run, by dotted name; config: both stronger than the file's.
+
+    Raises ConfigError for a file that is no such YAML, an unknown key or option (naming the nearest), a bad value.
+    """
+    content = _read_yaml(path)
+    where = str(path)
+    _check_keys(content, _KEYS, where)
+    config = config or content.get("config") or "demo"
+    base = {**_flat(content.get("base") or {}, f"{where}: base"), **(overrides or {})}
+
+    try:
+        options = load_settings(config, base).pipeline
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+    def make_run(name: str, changes: Mapping[str, object], place: str) -> Run:
+        return Run(name, changes, replace_flat(options, changes, place))
+
+    listed = content.get("groups") or []
+    groups = [_read_group(entry, f"{where}: groups[{i}]", make_run) for i, entry in enumerate(listed)]
+    if content.get("runs"):
+        groups.append(Group(RUNS_GROUP, "", _read_sets(content["runs"], f"{where}: runs", make_run)))
+    if not groups:
+        raise ConfigError(f"{where}: expected `groups` or `runs`, and neither has an entry")
+    names = [group.name for group in groups]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"{where}: two groups are called '{name}'; give each its own name")
+    kind = content.get("names") or "engineered"
+    if kind not in typing.get_args(Names):
+        raise ConfigError(f"{where}: names: expected one of {', '.join(typing.get_args(Names))}, got {kind!r}")
+    return Sweep(
+        name=path.stem,
+        config=config,
+        base_changes=base,
+        base=Run("base", {}, options),
+        dataset=content.get("dataset") or "scenes",
+        root=Path(content["root"]).expanduser() if content.get("root") else None,
+        split=content.get("split") or "val",
+        names=typing.cast(Names, kind),
+        limit=_positive(content.get("limit"), where),
+        groups=tuple(groups),
+    )
+
+
+def _read_group(entry: Any, where: str, make_run: _MakeRun) -> Group:
+    if not isinstance(entry, dict):
+        raise ConfigError(f"{where}: expected a group with a name, got {entry!r}")
+    _check_keys(entry, _GROUP_KEYS, where)
+    has_values, has_sets = "values" in entry or "option" in entry, "sets" in entry
+    if has_values == has_sets:
+        given = ", ".join(entry) or "nothing"
+        raise ConfigError(f"{where}: expected either `option` with `values`, or `sets`, got {given}")
+    if has_sets:
+        if not entry.get("name"):
+            raise ConfigError(f"{where}: a group of `sets` needs a `name`")
+        return Group(entry["name"], "", _read_sets(entry["sets"], where, make_run))
+    option, values = entry.get("option"), entry.get("values")
+    if not option or not values:
+        raise ConfigError(f"{where}: expected `option` and at least one of its `values`, got {entry!r}")
+    runs = tuple(make_run(show_value(value), {option: value}, where) for value in values)
+    return Group(str(entry.get("name") or option), str(option), runs)
+
+
+def _read_sets(sets: Mapping[Any, Any], where: str, make_run: _MakeRun) -> tuple[Run, ...]:
+    if not sets:
+        raise ConfigError(f"{where}: expected at least one set of options")
+    runs = []
+    for name, changes in sets.items():
+        runs.append(make_run(str(name), _flat(changes or {}, f"{where}: {name}"), f"{where}: {name}"))
+    return tuple(runs)
+
+
+def show_value(value: object) -> str:
+    """An option's value as a table shows it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(str(element) for element in value) or "none"
+    return str(value)
+
+
+def _flat(mapping: Any, where: str) -> dict[str, object]:
+    """Options by dotted name, whether they are written in sections or dotted."""
+    if not isinstance(mapping, Mapping):
+        raise ConfigError(f"{where}: expected options, such as {{score_threshold: 0.3}}, got {mapping!r}")
+    flat: dict[str, object] = {}
+    for key, value in mapping.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{key}.{name}": inner for name, inner in _flat(value, where).items()}
+        else:
+            flat[str(key)] = value
+    return flat
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: the sweep file cannot be read: {error.strerror or error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected keys such as `config` and `groups`, got {type(content).__name__}")
+    return content
+
+
+def _check_keys(mapping: Mapping[Any, Any], known: Mapping[str, type], where: str) -> None:
+    for key, value in mapping.items():
+        if key not in known:
+            raise ConfigError(f"{where}: unknown key '{key}'; {_nearest(str(key), known)}")
+        expected = known[key]
+        if value is not None and (not isinstance(value, expected) or isinstance(value, bool)):
+            raise ConfigError(f"{where}: {key}: expected {expected.__name__}, got {value!r} ({type(value).__name__})")
+
+
+def _nearest(key: str, known: Iterable[str]) -> str:
+    names = list(known)
+    return f"the nearest known key is '{difflib.get_close_matches(key, names, n=1, cutoff=0.0)[0]}'"
+
+
+def _positive(limit: int | None, where: str) -> int | None:
+    if limit is not None and limit < 1:
+        raise ConfigError(f"{where}: limit: expected at least 1 image, got {limit}")
+    return limit

@@ -249,7 +249,7 @@ class Pipeline:
 
     def _encode(self, vocabulary: Vocabulary, cache: TextEmbeddingCache, options: TextOptions) -> PreparedVocabulary:
         with torch.inference_mode():
-            classifier = TextClassifier.build(vocabulary, cache, options.something_else).to(self.device)
+            classifier = TextClassifier.build(vocabulary, cache, options.unlabeled_names).to(self.device)
         return PreparedVocabulary(vocabulary, classifier, options)
 
 

@@ -38,11 +38,22 @@ class TextOptions:
         (SOMETHING_ELSE,),
         help="names of whatever is no category; a segment that fits one of them best is unlabeled",
     )
+    background_names: tuple[str, ...] = option(
+        (),
+        help="names of what is around but no category, such as sky or wall, beside something_else: what fits one of "
+        "them best is unlabeled, too",
+    )
     cache_directory: str = option(
         "",
         help="folder for text embeddings; empty: ~/.cache/ovsr_ros/text_embeddings, none: keep them in memory only",
         read_only=True,
     )
+
+    @property
+    def unlabeled_names(self) -> tuple[str, ...]:
+        """The names that label nothing, each once."""
+        names = {name_key(name): name for name in reversed((*self.something_else, *self.background_names))}
+        return tuple(reversed(names.values()))
 
 
 class TextEncoder(Protocol):

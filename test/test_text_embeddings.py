@@ -176,3 +176,12 @@ def test_an_empty_vocabulary_leaves_the_background_or_nothing() -> None:
     assert nothing.embeddings.shape == (0, 32)
     assert nothing.class_ids.shape == (0,)
     assert nothing.to(torch.device("cpu")).names == ()
+
+
+def test_background_names_stand_beside_something_else_each_once() -> None:
+    options = TextOptions(something_else=("something else", "Sky"), background_names=("wall", "sky", "wall"))
+    assert options.unlabeled_names == ("something else", "Sky", "wall")
+    cache = TextEmbeddingCache(BagOfWords(), "bag", "single", None)
+    classifier = TextClassifier.build(vocabulary("mug", "wall"), cache, options.unlabeled_names)
+    assert classifier.names == ("mug", "wall", "something else", "Sky")
+    assert classifier.class_ids.tolist() == [0, 1, 255, 255]

@@ -19,6 +19,7 @@ from torch.nn.functional import normalize
 
 from ovsr_ros.errors import ModelFormatError
 from ovsr_ros.models.checkpoint import load_weights, read_state_dict
+from ovsr_ros.models.clip_dense import ATTENTIONS, check_tower, patch_values, project_values
 from ovsr_ros.models.device import inference, resolve_precision
 from ovsr_ros.models.hub import CONFIG_NAMES, registry_config
 from ovsr_ros.models.weights import ResolvedModel, read_config, resolve
@@ -68,6 +69,53 @@ class ClipModel:
             return torch.zeros(0, self.embedding_dim, device=self._device)
         with inference(self._device, self._dtype):
             return normalize(self._network.encode_image(images.to(self._device)).float(), dim=-1)
+
+    @property
+    def patch_size(self) -> int:
+        """Side of a patch in pixels. Raises ConfigError for an image tower that has no patches of its own."""
+        self.check_dense()
+        return int(self._network.visual.patch_size[0])
+
+    def check_dense(self) -> None:
+        """Raise ConfigError unless `encode_dense` and `encode_regions` can be used with this model."""
+        check_tower(self._network.visual, self.model_id.partition("#")[0])
+
+    def encode_dense(self, images: Tensor, attention: str = "value") -> Tensor:
+        """Embeddings of patches: (B, 3, H, W) float, normalised by mean and std -> (B, D, h, w) float32, L2-normalised.
+
+        H and W are multiples of the patch size, h and w what they hold of it. attention: see `clip_dense`.
+
+        Raises ConfigError as `check_dense`, ValueError for another size or attention.
+        """
+        with inference(self._device, self._dtype):
+            values = self._patch_values(images, attention)  # (B, h, w, width)
+            embeddings = project_values(self._network.visual, values)
+            return normalize(embeddings.float(), dim=-1).permute(0, 3, 1, 2)
+
+    def encode_regions(self, image: Tensor, weights: Tensor, attention: str = "value") -> Tensor:
+        """Embeddings of regions: one image (1, 3, H, W) as for `encode_dense`, weights (N, h, w) -> (N, D) float32.
+
+        Each region's weights, at least one above 0, say how much of each patch is its own. They take the place of the
+        last block's attention: the class token would look at the whole image, a region looks at itself (TextRegion,
+        Xiao et al., arXiv 2505.23769). L2-normalised.
+
+        Raises ConfigError as `check_dense`, ValueError for another size or attention.
+        """
+        with inference(self._device, self._dtype):
+            values = self._patch_values(images=image, attention=attention)[0].flatten(0, 1)  # (h*w, width)
+            shares = weights.flatten(1).float()
+            shares = shares / shares.sum(1, keepdim=True)
+            pooled = shares @ values.float()  # (N, width)
+            return normalize(project_values(self._network.visual, pooled).float(), dim=-1)
+
+    def _patch_values(self, images: Tensor, attention: str) -> Tensor:
+        self.check_dense()
+        if attention not in ATTENTIONS:
+            raise ValueError(f"attention: expected one of {', '.join(ATTENTIONS)}, got {attention!r}")
+        patch_hw = self._network.visual.patch_size
+        if any(side % patch or not side for side, patch in zip(images.shape[2:], patch_hw, strict=True)):
+            raise ValueError(f"images: expected sides that are multiples of {patch_hw}, got {tuple(images.shape)}")
+        return patch_values(self._network.visual, images.to(self._device), attention)
 
     def encode_texts(self, texts: list[str]) -> Tensor:
         """N sentences -> (N, D) float32, L2-normalised, on the device; longer ones are cut at the context length."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import open_clip
@@ -10,6 +10,8 @@ import timm
 import torch
 from open_clip.transformer import PatchDropout
 from torch import Tensor, nn
+
+from ovsr_ros.models.clip_dense import patch_values, project_values
 
 
 def new_feature_network(architecture: str, num_classes: int) -> nn.Module:
@@ -40,6 +42,19 @@ def encode(model: nn.Module, images: Tensor, tokens: Tensor) -> tuple[Tensor, Te
     """Embeddings as the towers give them, not normalised: images (N, 3, S, S) -> (N, D), tokens (T, L) -> (T, D)."""
     clip: Any = model
     return clip.encode_image(images), clip.encode_text(tokens)
+
+
+def encode_regions(model: nn.Module, images: Tensor, masks: Sequence[Tensor]) -> Tensor:
+    """Embeddings of parts of images as `ClipModel.encode_regions` gives them, but for training and many images.
+
+    images: (B, 3, H, W), sides multiples of the patch size; masks: per image (R_b, h, w), none empty.
+    Returns (sum R_b, D), not normalised.
+    """
+    clip: Any = model
+    values = patch_values(clip.visual, images, "value").flatten(1, 2)  # (B, h * w, width)
+    shares = [mask.flatten(1) / mask.flatten(1).sum(1, keepdim=True) for mask in masks]
+    pooled = torch.cat([share.to(value.dtype) @ value for share, value in zip(shares, values, strict=True)])
+    return project_values(clip.visual, pooled)
 
 
 def new_tokenizer(context_length: int) -> Callable[[list[str]], Tensor]:

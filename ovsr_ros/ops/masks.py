@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,17 +19,19 @@ _BORDER_PIXELS_AT_ONCE = 2**20
 def connected_components(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """Number the 4-connected components of equal labels (H, W) from 0, in the order of their first pixel."""
     height, width = labels.shape
-    index = np.arange(height * width).reshape(height, width)
-    across = labels[:, 1:] == labels[:, :-1]
-    down = labels[1:] == labels[:-1]
-    starts = np.concatenate((index[:, :-1][across], index[:-1][down]))
-    ends = np.concatenate((index[:, 1:][across], index[1:][down]))
-    graph = coo_matrix((np.ones(len(starts), np.int8), (starts, ends)), shape=(labels.size, labels.size))
-    _, components = graph_components(graph, directed=False)
-    _, first, inverse = np.unique(components, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    return rank[inverse].reshape(height, width)
+    # Pixels stand apart by one, with a bridge between where two labels are equal: one binary image holds them all.
+    bridged = np.zeros((2 * height - 1, 2 * width - 1), np.uint8)
+    bridged[::2, ::2] = 1
+    bridged[::2, 1::2] = labels[:, 1:] == labels[:, :-1]
+    bridged[1::2, ::2] = labels[1:] == labels[:-1]
+    count, found = cv2.connectedComponents(bridged, connectivity=4)
+    components = found[::2, ::2].ravel() - 1
+    first = np.empty(count - 1, np.int64)
+    first[components[::-1]] = np.arange(labels.size)[::-1]  # the last assignment stays: the first pixel of each
+    rank = np.empty(count - 1, np.int64)
+    rank[np.argsort(first)] = np.arange(count - 1)
+    numbered: NDArray[np.int64] = rank[components].reshape(height, width)
+    return numbered
 
 
 def absorb_small_components(labels: NDArray[np.int64], min_pixels: int) -> NDArray[np.int64]:
@@ -178,3 +181,19 @@ def number_by_area(labels: Tensor, areas_px: Tensor) -> tuple[Tensor, Tensor]:
     ids = torch.zeros(len(areas_px), dtype=torch.int32, device=labels.device)
     ids[order] = torch.arange(1, len(order) + 1, dtype=torch.int32, device=labels.device)
     return ids.index_select(0, labels.reshape(-1)).view(labels.shape), order
+
+
+def coverage(segment_map: Tensor, num_segments: int, grid_hw: tuple[int, int]) -> Tensor:
+    """Pixels of each segment in each cell of a grid: (N, rows, columns) int64, from a segment map (H, W), ids from 1.
+
+    A pixel counts for the cell that its centre lies in.
+    """
+    height, width = segment_map.shape
+    rows, columns = grid_hw
+    centers_y = torch.arange(height, device=segment_map.device) * 2 + 1
+    centers_x = torch.arange(width, device=segment_map.device) * 2 + 1
+    row = torch.div(centers_y * rows, 2 * height, rounding_mode="floor")
+    column = torch.div(centers_x * columns, 2 * width, rounding_mode="floor")
+    keys = (segment_map.long() * rows + row[:, None]) * columns + column
+    counts = torch.bincount(keys.flatten(), minlength=(num_segments + 1) * rows * columns)
+    return counts.view(num_segments + 1, rows, columns)[1:]

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,8 @@ from ovsr_ros.backends.ovsr.features import grid_size_hw, normalize_level
 from ovsr_ros.backends.ovsr.regions import RegionOptions, split_into_parts
 from ovsr_ros.config import from_dict, replace_flat
 from ovsr_ros.errors import ConfigError
+from ovsr_ros.models.tensors import save_tensors
+from ovsr_ros.models.untrained import new_clip
 
 CPU = torch.device("cpu")
 
@@ -111,6 +115,16 @@ def test_too_many_parts_join_until_they_fit():
         {"crops.style": "blur"},
         {"crops.style": "mean", "crops.margin": 0.5},
         {"clip.batch": 1},
+        {"clip.recognition": "dense", "clip.dense_short_side": 64},
+        {"clip.recognition": "dense", "clip.dense_attention": "correlative"},
+        {"clip.recognition": "auto"},
+        {"refinement.method": "bilinear"},
+        {"refinement.method": "guided"},
+        {"refinement.method": "guided", "refinement.rows": 16, "refinement.guide_rows": 8},
+        {"refinement.method": "guided", "refinement.rows": 2160, "refinement.radius": 32.0},
+        {"refinement.method": "guided", "refinement.scores": "prototypes"},
+        {"refinement.method": "bilinear", "refinement.scores": "prototypes", "refinement.reach": 0},
+        {"refinement.method": "pamr", "refinement.iterations": 2},
     ],
     ids=str,
 )
@@ -138,6 +152,85 @@ def test_stripes_are_found(backend):
     assert len(set(centers)) == 3
 
 
+def sides_shared(backend, method):
+    """How many segments reach over a stripe's edge by more than a pixel."""
+    refined = backend.with_options(replace_flat(backend.options, {"refinement.method": method})).embed(stripes())
+    segment_map = refined.segment_map.numpy()[20:100]
+    edges = (160 // 3, 2 * 160 // 3)
+    return sum(len(np.intersect1d(segment_map[:, e - 15 : e - 1], segment_map[:, e + 1 : e + 15])) for e in edges)
+
+
+def test_no_segment_reaches_over_an_edge_once_refined(backend):
+    assert sides_shared(backend, "none") > 0
+    assert sides_shared(backend, "guided") == 0
+
+
+def test_a_segment_is_found_whichever_subset_of_levels_describes_it(seeded_models):
+    models = {"features.model": seeded_models.features, "clip.model": seeded_models.clip}
+    coarse = {"features.grid_rows": 24, "features.input_short_side": 96}
+    for levels in ((1,), (3,), (4,), (0, 1, 2, 3, 4), (4, 0)):
+        for scores in ("clusters", "prototypes"):
+            refinement = {"refinement.method": "guided", "refinement.scores": scores}
+            changes = {**models, **coarse, **refinement, "features.levels": levels}
+            frame = load(replace_flat(OvsrOptions(), changes), CPU, "fp32", False).embed(stripes())
+            assert int(frame.segment_map.min()) == 1
+            assert (np.diff(frame.areas_px) <= 0).all()
+
+
+@pytest.mark.parametrize("size_hw", [(16, 16), (16, 400), (400, 16), (97, 131)])
+@pytest.mark.parametrize("method", ["bilinear", "guided", "pamr"])
+def test_every_size_is_refined_without_holes(backend, size_hw, method):
+    changes = {"refinement.method": method, "refinement.scores": "prototypes", "refinement.iterations": 2}
+    refined = backend.with_options(replace_flat(backend.options, changes))
+    image = np.random.default_rng(0).integers(0, 256, (*size_hw, 3), np.uint8)
+    image[:, size_hw[1] // 2 :] //= 4
+    one, other = refined.embed(image), refined.embed(image)
+    areas = np.bincount(one.segment_map.numpy().ravel(), minlength=len(one) + 1)
+    assert areas[0] == 0
+    assert np.array_equal(areas[1:], one.areas_px)
+    assert (np.diff(one.areas_px) <= 0).all()
+    assert torch.equal(one.segment_map, other.segment_map)
+    assert len(refined.embed(np.full((*size_hw, 3), 90, np.uint8))) == 1
+
+
+def test_dense_recognition_tells_a_segment_from_its_surroundings(backend):
+    dense = backend.with_options(
+        replace_flat(backend.options, {"clip.recognition": "dense", "clip.dense_short_side": 64})
+    )
+    frame = dense.embed(stripes())
+    assert frame.embeddings.shape == (len(frame), backend.clip.embedding_dim)
+    torch.testing.assert_close(frame.embeddings.norm(dim=1), torch.ones(len(frame)), atol=1e-4, rtol=0)
+    assert "crops" not in frame.stage_seconds
+    likeness = frame.embeddings @ frame.embeddings.T
+    assert len(frame) >= 3
+    assert (likeness - torch.eye(len(frame))).max() < 0.999
+
+
+def test_auto_recognition_is_dense_on_a_cpu(backend):
+    recognise = {name: replace_flat(backend.options, {"clip.recognition": name}) for name in ("auto", "dense", "crops")}
+    found = {name: backend.with_options(options).embed(stripes()).embeddings for name, options in recognise.items()}
+    assert torch.equal(found["auto"], found["dense"])
+    assert not torch.equal(found["auto"], found["crops"])
+
+
+def test_a_model_without_patches_is_refused_for_dense_and_gets_crops_from_auto(seeded_models, tmp_path):
+    config = {
+        "embed_dim": 32,
+        "vision_cfg": {"image_size": 32, "layers": [1, 1, 1, 1], "width": 16},
+        "text_cfg": {"context_length": 32, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+    }
+    document = {"model_cfg": config, "preprocess_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.3, 0.3, 0.3]}}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(document))
+    save_tensors(new_clip(config).state_dict(), tmp_path / "open_clip_model.safetensors")
+    models = {"features.model": seeded_models.features, "clip.model": str(tmp_path)}
+    coarse = {"features.grid_rows": 16, "features.input_short_side": 64}
+    options = replace_flat(OvsrOptions(), {**models, **coarse, "clip.recognition": "auto"})
+    resnet = load(options, CPU, "fp32", False)
+    assert "crops" in resnet.embed(stripes()).stage_seconds
+    with pytest.raises(ConfigError, match="ModifiedResNet; set it to crops"):
+        resnet.with_options(replace_flat(options, {"clip.recognition": "dense"}))
+
+
 def test_batch_size_does_not_change_the_embeddings(backend):
     one = backend.embed(stripes())
     other = backend.with_options(replace_flat(backend.options, {"clip.batch": 1})).embed(stripes())
@@ -145,5 +238,7 @@ def test_batch_size_does_not_change_the_embeddings(backend):
 
 
 def test_stages_are_timed_in_order(backend):
-    stages = ["features", "latent", "smoothing", "clusters", "regions", "crops", "clip"]
-    assert list(backend.embed(stripes()).stage_seconds) == stages
+    stages = ["features", "latent", "smoothing", "clusters", "refinement", "regions", "crops", "clip"]
+    for recognition, expected in (("crops", stages), ("dense", [name for name in stages if name != "crops"])):
+        chosen = backend.with_options(replace_flat(backend.options, {"clip.recognition": recognition}))
+        assert list(chosen.embed(stripes()).stage_seconds) == expected

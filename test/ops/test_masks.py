@@ -119,3 +119,18 @@ def test_measures_of_absent_labels_are_zero():
     assert geometry.areas_px.tolist() == [64, 0, 8, 0]
     assert geometry.boxes_xyxy.tolist() == [[0, 0, 9, 8], [0, 0, 0, 0], [3, 2, 7, 4], [0, 0, 0, 0]]
     assert geometry.centroids_xy.tolist()[2:] == [[4.5, 2.5], [0.0, 0.0]]
+
+
+@pytest.mark.parametrize(
+    ("size_hw", "grid_hw"), [((48, 64), (3, 4)), ((50, 70), (7, 9)), ((5, 3), (8, 8)), ((9, 9), (1, 1))]
+)
+def test_coverage_counts_each_pixel_in_the_cell_of_its_centre(size_hw, grid_hw):
+    segment_map = torch.from_numpy(blobs(*size_hw, 4, sigma=1.0)).int()  # 0 is none, 3 are segments
+    found = masks.coverage(segment_map, 5, grid_hw)
+    expected = np.zeros((5, *grid_hw), np.int64)
+    for y, x in np.ndindex(*size_hw):
+        if segment_map[y, x] > 0:
+            cell = int((y + 0.5) * grid_hw[0] / size_hw[0]), int((x + 0.5) * grid_hw[1] / size_hw[1])
+            expected[segment_map[y, x] - 1][cell] += 1
+    assert np.array_equal(found.numpy(), expected)
+    assert (found[3:] == 0).all()

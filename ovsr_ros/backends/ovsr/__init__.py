@@ -1,4 +1,5 @@
 """OVSR: training-free open-vocabulary segmentation and recognition (Dai and Chen, arXiv 2510.19333).
 
-The files in the order the data passes them: features, latent, clustering, regions, crops, embedding, alignment.
+The files in the order the data passes them: features, latent, smoothing, clustering, refinement,
+regions, crops, embedding, alignment.
 """

@@ -8,16 +8,18 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ovsr_ros.backends.contract import FrameEmbeddings, StageClock
 from ovsr_ros.backends.decision import decide, paint
 from ovsr_ros.backends.ovsr.alignment import AlignmentOptions, score_segments
 from ovsr_ros.backends.ovsr.clustering import ClusterOptions, cluster, count_clusters
 from ovsr_ros.backends.ovsr.crops import CropOptions, cut_crops
-from ovsr_ros.backends.ovsr.embedding import EmbeddingOptions, embed_crops
+from ovsr_ros.backends.ovsr.embedding import EmbeddingOptions, embed_crops, embed_dense, is_dense
 from ovsr_ros.backends.ovsr.features import FeatureOptions, compute_features
 from ovsr_ros.backends.ovsr.latent import LatentOptions, compute_latents
-from ovsr_ros.backends.ovsr.regions import RegionOptions, find_regions
+from ovsr_ros.backends.ovsr.refinement import RefinementOptions, refine_clusters
+from ovsr_ros.backends.ovsr.regions import RegionOptions, Regions, find_regions
 from ovsr_ros.backends.ovsr.smoothing import SmoothingOptions, smooth_latents
 from ovsr_ros.models.clip import ClipModel
 from ovsr_ros.models.timm_features import FeatureExtractor
@@ -34,6 +36,7 @@ class OvsrOptions:
     latent: LatentOptions = field(default_factory=LatentOptions)
     smoothing: SmoothingOptions = field(default_factory=SmoothingOptions)
     clusters: ClusterOptions = field(default_factory=ClusterOptions)
+    refinement: RefinementOptions = field(default_factory=RefinementOptions)
     regions: RegionOptions = field(default_factory=RegionOptions)
     crops: CropOptions = field(default_factory=CropOptions)
     clip: EmbeddingOptions = field(default_factory=EmbeddingOptions)
@@ -42,12 +45,18 @@ class OvsrOptions:
 
 @dataclass(frozen=True)
 class OvsrBackend:
-    """The OVSR system with its models loaded; see `Backend`."""
+    """The OVSR system with its models loaded; see `Backend`.
+
+    Raises ConfigError for options that the models cannot follow, here and in `with_options`.
+    """
 
     options: OvsrOptions
     extractor: FeatureExtractor
     clip: ClipModel
     device: torch.device
+
+    def __post_init__(self) -> None:
+        is_dense(self.options.clip, self.clip, self.device)  # refuses what this model cannot do, before any image
 
     @property
     def text_encoder(self) -> ClipModel:
@@ -58,32 +67,10 @@ class OvsrBackend:
 
     @torch.inference_mode()
     def embed(self, image_rgb: NDArray[np.uint8]) -> FrameEmbeddings:
-        options = self.options
         clock = StageClock(self.device)
-        with clock.stage("features"):
-            image = to_tensor(image_rgb, self.device)
-            grid = compute_features(image, self.extractor, options.features)
-        with clock.stage("latent"):
-            latents, singular_values = compute_latents(grid.features, options.latent)
-        with clock.stage("smoothing"):
-            latents, singular_values = smooth_latents(
-                latents, singular_values, grid.image, grid.grid_hw, options.smoothing
-            )
-        with clock.stage("clusters"):
-            if grid.has_contrast:
-                shape = (grid.features.shape[0], grid.features.shape[1])
-                num_clusters = count_clusters(singular_values, shape, options.clusters)
-                clusters = cluster(latents, num_clusters, grid.grid_hw, options.clusters.linkage)
-            else:
-                # On an image of one colour, all that features differ by is the network's padding at the border.
-                clusters = np.zeros(grid.grid_hw, np.int64)
-        with clock.stage("regions"):
-            regions = find_regions(clusters, (image.shape[2], image.shape[3]), self.device, options.regions)
-        with clock.stage("crops"):
-            fill = (self.clip.mean * 255).round().to(torch.uint8)  # what the encoder sees as 0
-            crops = cut_crops(image, regions, self.clip.image_size, fill, options.crops)
-        with clock.stage("clip"):
-            embeddings = embed_crops(crops, self.clip, options.clip)
+        image = to_tensor(image_rgb, self.device)
+        regions = find_segments(image, self.extractor, self.options, clock)
+        embeddings = self.embed_segments(image, regions, clock)
         return FrameEmbeddings(
             segment_map=regions.segment_map,
             embeddings=embeddings,
@@ -93,6 +80,18 @@ class OvsrBackend:
             centroids_xy=regions.centroids_xy,
             stage_seconds=clock.seconds,
         )
+
+    def embed_segments(self, image: Tensor, regions: Regions, clock: StageClock) -> Tensor:
+        """Embeddings (N, D) float32, L2-normalised, of segments of an image (1, 3, H, W) uint8, however found."""
+        options = self.options
+        if is_dense(options.clip, self.clip, self.device):
+            with clock.stage("clip"):
+                return embed_dense(image, regions.segment_map, len(regions.areas_px), self.clip, options.clip)
+        with clock.stage("crops"):
+            fill = (self.clip.mean * 255).round().to(torch.uint8)  # what the encoder sees as 0
+            crops = cut_crops(image, regions, self.clip.image_size, fill, options.crops)
+        with clock.stage("clip"):
+            return embed_crops(crops, self.clip, options.clip)
 
     @torch.inference_mode()
     def label(
@@ -107,6 +106,28 @@ class OvsrBackend:
         with clock.stage("label_map"):
             segmentation = paint(frame, decisions, classifier.vocabulary_version, {})
         return dataclasses.replace(segmentation, stage_seconds={**frame.stage_seconds, **clock.seconds})
+
+
+def find_segments(image: Tensor, extractor: FeatureExtractor, options: OvsrOptions, clock: StageClock) -> Regions:
+    """The stages before any word or CLIP: segments of an image (1, 3, H, W) uint8 on the extractor's device."""
+    with clock.stage("features"):
+        grid = compute_features(image, extractor, options.features)
+    with clock.stage("latent"):
+        latents, singular_values = compute_latents(grid.features, options.latent)
+    with clock.stage("smoothing"):
+        latents, singular_values = smooth_latents(latents, singular_values, grid.image, grid.grid_hw, options.smoothing)
+    with clock.stage("clusters"):
+        if grid.has_contrast:
+            shape = (grid.features.shape[0], grid.features.shape[1])
+            num_clusters = count_clusters(singular_values, shape, options.clusters)
+            clusters = cluster(latents, num_clusters, grid.grid_hw, options.clusters.linkage)
+        else:
+            # On an image of one colour, all that features differ by is the network's padding at the border.
+            clusters = np.zeros(grid.grid_hw, np.int64)
+    with clock.stage("refinement"):
+        clusters = refine_clusters(clusters, image, grid, options.features.normalization, options.refinement)
+    with clock.stage("regions"):
+        return find_regions(clusters, (image.shape[2], image.shape[3]), image.device, options.regions)
 
 
 def load(options: OvsrOptions, device: torch.device, precision: str, allow_download: bool) -> OvsrBackend:

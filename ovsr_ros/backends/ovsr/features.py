@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -57,10 +58,11 @@ class FeatureOptions:
 class GridFeatures:
     """features: (rows * columns, C) float32, row by row. image: (1, 3, h, w) uint8, as the network saw it.
 
-    has_contrast: whether the image shows anything at all.
+    levels: what the network gave, (1, C_l, h_l, w_l) float32 each. has_contrast: whether the image shows anything.
     """
 
     features: Tensor
+    levels: tuple[Tensor, ...]
     image: Tensor
     grid_hw: tuple[int, int]
     has_contrast: bool
@@ -85,15 +87,19 @@ def compute_features(image: Tensor, extractor: FeatureExtractor, options: Featur
     )
     small = resize(image, (height, width))
     grid_hw = grid_size_hw(image_hw, options.grid_rows)
-    levels = []
-    for feature_map in extractor(normalize(small, extractor.mean, extractor.std)):
-        on_grid = functional.interpolate(feature_map.float(), grid_hw, mode="bilinear", align_corners=False)
-        rows = on_grid[0].flatten(1).T  # (rows * columns, C_l)
-        levels.append(normalize_level(rows, options.normalization))
-    features = torch.cat(levels, 1)  # (rows * columns, C)
-    if options.normalization == "l2_joint":
-        features = functional.normalize(features, dim=1)
-    return GridFeatures(features, small, grid_hw, bool(has_contrast(small)[0]))
+    levels = tuple(level.float() for level in extractor(normalize(small, extractor.mean, extractor.std)))
+    features = describe_cells(levels, grid_hw, options.normalization)
+    return GridFeatures(features, levels, small, grid_hw, bool(has_contrast(small)[0]))
+
+
+def describe_cells(levels: Sequence[Tensor], grid_hw: tuple[int, int], method: str) -> Tensor:
+    """Features of a grid's cells, (rows * columns, C) float32, row by row, from feature maps (1, C_l, h_l, w_l)."""
+    columns = []
+    for level in levels:
+        on_grid = functional.interpolate(level, grid_hw, mode="bilinear", align_corners=False)
+        columns.append(normalize_level(on_grid[0].flatten(1).T, method))  # (rows * columns, C_l)
+    features = torch.cat(columns, 1)
+    return functional.normalize(features, dim=1) if method == "l2_joint" else features
 
 
 def normalize_level(features: Tensor, method: str) -> Tensor:

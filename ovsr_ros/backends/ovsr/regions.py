@@ -1,4 +1,4 @@
-"""Stage 4: clusters on the grid become segments at full resolution."""
+"""Stage 4: clusters, of grid cells or refined, become segments at full resolution."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Regions:
 def find_regions(
     clusters: NDArray[np.int64], size_hw: tuple[int, int], device: torch.device, options: RegionOptions
 ) -> Regions:
-    """Segments of an image of size_hw from cluster labels of its grid (rows, columns)."""
+    """Segments of an image of size_hw from cluster labels of its grid, or of any finer one (rows, columns)."""
     parts, cluster_of_part = split_into_parts(clusters, options)
     labels = torch.from_numpy(parts.astype(np.int32)).to(device)
     labels = masks.upsample_labels(labels, size_hw)

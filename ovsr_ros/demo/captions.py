@@ -52,11 +52,13 @@ class Concept:
 
 
 def concept_of(name: str) -> Concept:
-    """The full concept of an instance name such as "striped red mug" or "brick wall"."""
+    """The concept of an instance name such as "striped red mug" or "brick wall", or of a kind such as "mug"."""
     if name in WALLS:
         return Concept("wall", surface=name)
     if name in FLOORS:
         return Concept("floor", surface=name)
+    if " " not in name:
+        return Concept(name)
     pattern, color, kind = name.split(" ")
     return Concept(kind, color, pattern)
 

@@ -31,10 +31,13 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
         "--work", type=Path, default=Path(".cache/demo_training"), help="rendered scenes and checkpoints"
     )
     train.add_argument("--out", type=Path, required=True, help="folder for the finished weights")
-    train.add_argument("--only", choices=("features", "clip"), help="one of the two models")
-    train.add_argument("--scenes", type=int, default=3500, help="training scenes to render; two views of each")
-    train.add_argument("--feature-steps", type=int, default=3200)
-    train.add_argument("--clip-steps", type=int, default=3700)
+    train.add_argument(
+        "--only", choices=("features", "clip"), help="one of the two models; clip needs the features in --out"
+    )
+    train.add_argument("--scenes", type=int, default=2000, help="training scenes to render; two views of each")
+    train.add_argument("--feature-steps", type=int, default=6000)
+    train.add_argument("--clip-steps", type=int, default=6200)
+    train.add_argument("--segmented-images", type=int, default=1000, help="images of the pool to segment for CLIP")
     train.add_argument("--batch", type=int, nargs=2, default=(8, 96), metavar=("FEATURES", "CLIP"))
     train.add_argument("--seed", type=int, default=1)
     train.add_argument("--device", default="cuda" if _has_cuda() else "cpu")
@@ -67,6 +70,7 @@ def run_train(arguments: argparse.Namespace) -> int:
     import torch
 
     from ovsr_ros.demo import export, pool, train_clip, train_features
+    from ovsr_ros.demo.segments import segment_pool
 
     torch.set_num_threads(arguments.threads)
     cv2.setNumThreads(1)
@@ -75,12 +79,31 @@ def run_train(arguments: argparse.Namespace) -> int:
     pool.render_pool(pool_directory, "train", arguments.scenes, arguments.threads)
     material = pool.load_pool(pool_directory, "train", arguments.scenes)
     print(f"{len(material.images)} images, {len(material.crops)} crops")
-    steps = {"features": arguments.feature_steps, "clip": arguments.clip_steps}
-    batches = dict(zip(steps, arguments.batch, strict=True))
-    for name, module in (("features", train_features), ("clip", train_clip)):
-        if arguments.only in (None, name):
-            checkpoint = arguments.work / f"{name}-{arguments.seed}.pt"
-            weights = module.train(material, checkpoint, steps[name], batches[name], arguments.seed, device)
-            folder = export.write(name, weights, arguments.out, vars(arguments))
-            print(f"wrote {folder}")
+    if arguments.only != "clip":
+        weights = train_features.train(
+            material,
+            arguments.work / f"features-{arguments.seed}.pt",
+            arguments.feature_steps,
+            arguments.batch[0],
+            arguments.seed,
+            device,
+        )
+        print(f"wrote {export.write('features', weights, arguments.out, vars(arguments))}")
+    if arguments.only != "features":
+        segments = segment_pool(
+            material,
+            arguments.segmented_images,
+            arguments.out / train_features.ARCHITECTURE,
+            arguments.work / f"segments-{arguments.seed}.npz",
+        )
+        weights = train_clip.train(
+            material,
+            segments,
+            arguments.work / f"clip-{arguments.seed}.pt",
+            arguments.clip_steps,
+            arguments.batch[1],
+            arguments.seed,
+            device,
+        )
+        print(f"wrote {export.write('clip', weights, arguments.out, vars(arguments))}")
     return 0

@@ -43,7 +43,7 @@ def write(name: str, weights: Mapping[str, Tensor], directory: Path, training: M
 
 
 def _timm_config() -> str:
-    height, width = train_features.CROP_HW
+    height, width = train_features.PHASES[-1].crop_hw
     config = {
         "architecture": train_features.ARCHITECTURE,
         "num_classes": len(CATEGORIES),

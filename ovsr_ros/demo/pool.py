@@ -18,11 +18,12 @@ from tqdm import tqdm
 
 from ovsr_ros.demo.scenes import CATEGORIES, Frame, Scene
 
-RENDER_WH = (512, 384)
-FEATURE_WH = (344, 256)
+IMAGE_WH = (640, 480)
 CROP_PX = 96
 CROP_MARGIN = 0.45
 SCENES_PER_SHARD = 50
+MAX_INSTANCES = 14
+"""The wall, the floor and twelve objects."""
 VIEWS_PER_SCENE = 2
 
 
@@ -30,13 +31,16 @@ VIEWS_PER_SCENE = 2
 class Pool:
     """Training material.
 
-    images: (N, 256, 344, 3) uint8, RGB. categories: (N, 256, 344) uint8, index into scenes.CATEGORIES.
+    images: (N, 480, 640, 3) uint8, RGB. categories: (N, 480, 640) uint8, index into scenes.CATEGORIES.
+    instances: (N, 480, 640) uint8, index into the image's row of instance_names: (N, I) full names, "" beyond the last.
     crops: (M, 96, 96, 4) uint8: RGB, and the instance's mask as 0 or 255, the instance's box with a margin around it.
     names: (M,) full names of the crops' instances.
     """
 
     images: NDArray[np.uint8]
     categories: NDArray[np.uint8]
+    instances: NDArray[np.uint8]
+    instance_names: NDArray[np.str_]
     crops: NDArray[np.uint8]
     names: NDArray[np.str_]
 
@@ -57,7 +61,7 @@ def render_pool(directory: Path, split: str, num_scenes: int, num_workers: int) 
 def load_pool(directory: Path, split: str, num_scenes: int) -> Pool:
     """The pool in memory; render it first."""
     shards = [np.load(_shard_path(directory, split, i)) for i in range(-(-num_scenes // SCENES_PER_SHARD))]
-    fields = ("images", "categories", "crops", "names")
+    fields = ("images", "categories", "instances", "instance_names", "crops", "names")
     return Pool(*(np.concatenate([shard[field] for shard in shards]) for field in fields))
 
 
@@ -67,14 +71,17 @@ def _shard_path(directory: Path, split: str, shard: int) -> Path:
 
 def _render_shard(directory: Path, split: str, shard: int) -> None:
     cv2.setNumThreads(1)
-    images, categories, crops, names = [], [], [], []
+    images, categories, instances, instance_names = [], [], [], []
+    crops, names = [], []
     for seed in range(shard * SCENES_PER_SHARD, (shard + 1) * SCENES_PER_SHARD):
         rng = np.random.default_rng([7, seed])
         scene = Scene(seed, num_objects=int(rng.integers(1, 10)), split=split)
         for _ in range(VIEWS_PER_SCENE):
-            frame = scene.render(float(rng.uniform(0, 60)), RENDER_WH)
-            images.append(cv2.resize(frame.image, FEATURE_WH, interpolation=cv2.INTER_AREA))
-            categories.append(cv2.resize(frame.category_map, FEATURE_WH, interpolation=cv2.INTER_NEAREST))
+            frame = scene.render(float(rng.uniform(0, 60)), IMAGE_WH)
+            images.append(frame.image)
+            categories.append(frame.category_map)
+            instances.append(frame.instance_map.astype(np.uint8))
+            instance_names.append([*frame.instance_names, *[""] * (MAX_INSTANCES - len(frame.instance_names))])
             for crop, name in cut_crops(frame):
                 crops.append(crop)
                 names.append(name)
@@ -84,6 +91,8 @@ def _render_shard(directory: Path, split: str, shard: int) -> None:
         temporary,
         images=np.stack(images),
         categories=np.stack(categories),
+        instances=np.stack(instances),
+        instance_names=np.array(instance_names, "U32"),
         crops=np.stack(crops),
         names=np.array(names),
     )
@@ -93,12 +102,10 @@ def _render_shard(directory: Path, split: str, shard: int) -> None:
 def cut_crops(frame: Frame, min_area_px: int = 120) -> list[tuple[NDArray[np.uint8], str]]:
     """A square crop (CROP_PX, CROP_PX, 4) of each instance that shows at least `min_area_px` pixels, with its name."""
     found = []
-    pad = max(frame.image.shape[:2])
-    padded = np.asarray(cv2.copyMakeBorder(frame.image, pad, pad, pad, pad, cv2.BORDER_REPLICATE), np.uint8)
     for instance, name in enumerate(frame.instance_names):
         mask = frame.instance_map == instance
         if mask.sum() >= min_area_px:
-            found.append((_cut(padded, mask, pad), name))
+            found.append((cut_crop(frame.image, mask), name))
     return found
 
 
@@ -109,11 +116,11 @@ def cut_fragment(pool: Pool, rng: np.random.Generator, min_area_px: int = 40) ->
     """
     while True:
         index = int(rng.integers(len(pool.images)))
-        categories = pool.categories[index]
+        categories = pool.categories[index, ::2, ::2]  # half the size is enough for a crop of a large surface
         kind = int(rng.integers(2))
         surface = categories == kind
         if rng.random() < 0.3:
-            reach = 2 * int(rng.integers(3, 14)) + 1
+            reach = 2 * int(rng.integers(3, 12)) + 1
             surface &= cv2.dilate((categories > 1).astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0
         ys, xs = np.nonzero(surface)
         if len(ys) < min_area_px:
@@ -122,10 +129,8 @@ def cut_fragment(pool: Pool, rng: np.random.Generator, min_area_px: int = 40) ->
         piece = _piece_around(surface, int(ys[place]), int(xs[place]), rng)
         if piece.sum() < min_area_px:
             continue
-        image = pool.images[index]
-        pad = max(image.shape[:2])
-        padded = np.asarray(cv2.copyMakeBorder(image, pad, pad, pad, pad, cv2.BORDER_REPLICATE), np.uint8)
-        return _cut(padded, piece, pad), CATEGORIES[kind]
+        image = cv2.resize(pool.images[index], categories.shape[::-1], interpolation=cv2.INTER_AREA)
+        return cut_crop(np.asarray(image, np.uint8), piece), CATEGORIES[kind]
 
 
 def _piece_around(surface: NDArray[np.bool_], y: int, x: int, rng: np.random.Generator) -> NDArray[np.bool_]:
@@ -141,17 +146,21 @@ def _piece_around(surface: NDArray[np.bool_], y: int, x: int, rng: np.random.Gen
     return np.asarray(labels == labels[y, x])
 
 
-def _cut(padded: NDArray[np.uint8], mask: NDArray[np.bool_], pad: int) -> NDArray[np.uint8]:
-    """The square around a mask (H, W), with its margin, out of an image padded by `pad`: (CROP_PX, CROP_PX, 4)."""
-    ys, xs = np.nonzero(mask)
-    center = np.array([xs.min() + xs.max() + 1, ys.min() + ys.max() + 1]) / 2
-    half = min(max(np.ptp(xs), np.ptp(ys)) / 2 * (1 + CROP_MARGIN) + 1, pad)
-    x0, y0 = np.round(center - half + pad).astype(int)
+def cut_crop(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """The square around a mask (H, W), with its margin, out of an image (H, W, 3): (CROP_PX, CROP_PX, 4).
+
+    Beyond the image its border is repeated, and the mask is 0.
+    """
+    height, width = mask.shape
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    half = min(max(right - left, bottom - top) / 2 * (1 + CROP_MARGIN) + 1, max(height, width))
+    x0, y0 = round((left + right) / 2 - half), round((top + bottom) / 2 - half)
     side = round(2 * half)
-    window = slice(y0, y0 + side), slice(x0, x0 + side)
-    rgb = cv2.resize(
-        padded[window], (CROP_PX, CROP_PX), interpolation=cv2.INTER_AREA if side > CROP_PX else cv2.INTER_CUBIC
-    )
-    framed = cv2.copyMakeBorder(mask.astype(np.uint8) * 255, pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=0)
-    soft = cv2.resize(framed[window], (CROP_PX, CROP_PX), interpolation=cv2.INTER_LINEAR)
+    inside = slice(max(y0, 0), min(y0 + side, height)), slice(max(x0, 0), min(x0 + side, width))
+    beyond = (inside[0].start - y0, y0 + side - inside[0].stop, inside[1].start - x0, x0 + side - inside[1].stop)
+    window = cv2.copyMakeBorder(image[inside], *beyond, cv2.BORDER_REPLICATE)
+    rgb = cv2.resize(window, (CROP_PX, CROP_PX), interpolation=cv2.INTER_AREA if side > CROP_PX else cv2.INTER_CUBIC)
+    framed = cv2.copyMakeBorder(mask[inside].astype(np.uint8) * 255, *beyond, cv2.BORDER_CONSTANT, value=0)
+    soft = cv2.resize(framed, (CROP_PX, CROP_PX), interpolation=cv2.INTER_LINEAR)
     return np.dstack([rgb, soft])

@@ -8,6 +8,7 @@ every layer of the network is trained.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,6 @@ ARCHITECTURE = "efficientnet_b0"
 LEVELS = (1, 2, 3)
 LEVEL_CHANNELS = (24, 40, 112)
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-CROP_HW = (192, 256)
 NUM_SAMPLES = 320
 TEMPERATURE = 0.1
 COSINE_SCALE = 16.0
@@ -33,13 +33,22 @@ COSINE_SCALE = 16.0
 
 @dataclass(frozen=True)
 class ZoomPhase(Phase):
-    """zoom: how much larger than in the pool things appear, from and to."""
+    """zoom: how much larger than in the pool things appear, from and to. crop_hw: size of what the network sees."""
 
     zoom: tuple[float, float]
+    crop_hw: tuple[int, int]
 
 
-PHASES = (ZoomPhase(0.5, 2e-3, (0.78, 1.3)), ZoomPhase(0.5, 1.2e-3, (0.95, 1.95)))
-"""First whole scenes, then larger views: the network is used on images of 384 rows, the pool's have 256."""
+PHASES = (
+    ZoomPhase(1600 / 6000, 2e-3, (0.42, 0.7), (192, 256)),
+    ZoomPhase(1600 / 6000, 1.2e-3, (0.5, 1.04), (192, 256)),
+    ZoomPhase(2800 / 6000, 1.2e-3, (0.62, 1.15), (256, 320)),
+)
+"""First whole scenes, then larger views: the network is used on images of 384 rows and more, the pool's have 480."""
+FIRST_AREA = math.prod(PHASES[0].crop_hw)
+"""Pixels of an image of the first phase; larger images come in smaller batches."""
+EDGE_WEIGHT = 2.0
+"""How much more a cell counts that touches another category: that is where masks get their edges."""
 
 
 def grid_features(maps: list[Tensor]) -> Tensor:
@@ -51,19 +60,19 @@ def grid_features(maps: list[Tensor]) -> Tensor:
 
 
 def draw_batch(
-    pool: Pool, size: int, zoom_range: tuple[float, float], rng: np.random.Generator
+    pool: Pool, size: int, zoom_range: tuple[float, float], crop_hw: tuple[int, int], rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Augmented images (B, 3, 192, 256), normalised, and their category maps (B, 192, 256) int64."""
-    height, width = CROP_HW
+    """Augmented images (B, 3, h, w) of crop_hw, normalised, and their category maps (B, h, w) int64."""
+    height, width = crop_hw
     images, labels = [], []
     for index in rng.integers(len(pool.images), size=size):
         zoom = float(rng.uniform(*zoom_range))
-        h, w = (min(round(side / zoom), limit) for side, limit in zip(CROP_HW, pool.images.shape[1:3], strict=True))
+        h, w = (min(round(side / zoom), limit) for side, limit in zip(crop_hw, pool.images.shape[1:3], strict=True))
         top = int(rng.integers(pool.images.shape[1] - h + 1))
         left = int(rng.integers(pool.images.shape[2] - w + 1))
         image = torch.from_numpy(pool.images[index, top : top + h, left : left + w]).permute(2, 0, 1)[None].float()
         label = torch.from_numpy(pool.categories[index, top : top + h, left : left + w])[None, None].float()
-        if (h, w) != CROP_HW:
+        if (h, w) != crop_hw:
             image = F.interpolate(image, (height, width), mode="bilinear", align_corners=False, antialias=h > height)
             label = F.interpolate(label, (height, width), mode="nearest-exact")
         if rng.random() < 0.5:
@@ -78,9 +87,15 @@ def draw_batch(
 
 
 def balance(labels: Tensor) -> Tensor:
-    """Weight per cell, mean 1: a category's weight falls with the root of its cells in the batch. (B, H, W) each."""
+    """Weight per cell, mean 1: a category's falls with the root of its cells in the batch, edges count more.
+
+    labels and weights: (B, H, W).
+    """
     counts = torch.bincount(labels.flatten(), minlength=len(CATEGORIES)).float().clamp(min=1)
     weights = (counts.sum() / counts).sqrt().clamp(max=40)[labels]
+    nearby = labels[:, None].float()
+    touches = F.max_pool2d(nearby, 3, 1, 1) != -F.max_pool2d(-nearby, 3, 1, 1)
+    weights = weights * torch.where(touches[:, 0], EDGE_WEIGHT, 1.0)
     return weights / weights.mean()
 
 
@@ -132,8 +147,9 @@ def train(
 
     for finish in run.steps(num_steps, rate, label="features"):
         rng = run.rng()
-        zoom_range = phase_of(PHASES, run.step, num_steps)[0].zoom
-        images, labels = (tensor.to(device) for tensor in draw_batch(pool, batch_size, zoom_range, rng))
+        phase = phase_of(PHASES, run.step, num_steps)[0]
+        size = max(round(batch_size * FIRST_AREA / math.prod(phase.crop_hw)), 1)
+        images, labels = (tensor.to(device) for tensor in draw_batch(pool, size, phase.zoom, phase.crop_hw, rng))
         with torch.autocast(device.type, torch.bfloat16):
             maps, logits = forward_levels(networks["network"], images, LEVELS)
         features = grid_features(maps)

@@ -9,10 +9,12 @@ import torch
 from torch import nn
 
 from ovsr_ros.demo import pool
+from ovsr_ros.demo.clip_batches import MIN_PATCHES, draw_scenes
 from ovsr_ros.demo.command import add_parser
 from ovsr_ros.demo.pool import CROP_PX, cut_crops, cut_fragment
 from ovsr_ros.demo.scenes import CATEGORIES, Scene
-from ovsr_ros.demo.train_clip import contrast
+from ovsr_ros.demo.segments import name_segments
+from ovsr_ros.demo.train_clip import contrast, is_right
 from ovsr_ros.demo.train_features import grid_features
 from ovsr_ros.demo.training import Phase, Run, cosine_rate, phase_of
 from ovsr_ros.models.clip import ClipModel
@@ -70,12 +72,26 @@ def test_what_is_not_known_is_neither_rewarded_nor_punished():
     logits = torch.randn(2, 4)
     changed = logits.clone()
     changed[0, 1] += 20
-    assert contrast(changed, truth, own)[0] == contrast(logits, truth, own)[0]
+    assert contrast(changed, truth, own) == contrast(logits, truth, own)
+
+
+def as_pool(frame):
+    """One image as a pool, without crops."""
+    names = [[*frame.instance_names, *[""] * (pool.MAX_INSTANCES - len(frame.instance_names))]]
+    instances = frame.instance_map.astype(np.uint8)
+    return pool.Pool(
+        frame.image[None],
+        frame.category_map[None],
+        instances[None],
+        np.array(names),
+        np.zeros((0, 96, 96, 4)),
+        np.array([]),
+    )
 
 
 def test_fragments_are_pieces_of_the_background():
-    frame = Scene(3, num_objects=6, split="val").render(0.0, pool.FEATURE_WH)
-    material = pool.Pool(frame.image[None], frame.category_map[None], np.zeros((0, 96, 96, 4), np.uint8), np.array([]))
+    frame = Scene(3, num_objects=6, split="val").render(0.0, pool.IMAGE_WH)
+    material = as_pool(frame)
     rng = np.random.default_rng(0)
     fragments = [cut_fragment(material, rng) for _ in range(40)]
     assert {kind for _, kind in fragments} == {"wall", "floor"}
@@ -112,10 +128,43 @@ def test_a_perfect_answer_costs_less_than_a_wrong_one():
     truth = torch.tensor([[1, 0, 0, 0], [0, 1, 1, 0]])
     own = torch.tensor([0, 2])
     right = torch.tensor([[9.0, -9, -9, 0], [-9, 9, 9, 0]])
-    loss, accuracy = contrast(right, truth, own)
-    assert accuracy == 1
+    loss = contrast(right, truth, own)
+    assert is_right(right, truth, own).tolist() == [1, 1]
     for wrong in (right[[1, 0]], -right, right.flip(1)):
-        assert contrast(wrong, truth, own)[0] > loss + 1
+        assert contrast(wrong, truth, own) > loss + 1
+        assert not is_right(wrong, truth, own).all()
+
+
+def test_scenes_are_drawn_with_a_mask_and_a_concept_per_part():
+    frame = Scene(3, num_objects=6, split="val").render(0.0)
+    images, masks, concepts = draw_scenes(as_pool(frame), 4, np.random.default_rng(0))
+    assert images.shape == (4, 3, 192, 256)
+    assert sum(len(mask) for mask in masks) == len(concepts)
+    assert all(mask.shape[1:] == (24, 32) and mask.sum(0).max() <= 1.001 for mask in masks)
+    assert all(mask.flatten(1).sum(1).min() >= MIN_PATCHES for mask in masks)
+    assert {concept.kind for concept in concepts} <= {name.kind for name in Scene(3, 6, "val").names} | {
+        "wall",
+        "floor",
+    }
+    assert draw_scenes(as_pool(frame), 0, np.random.default_rng(0))[1:] == ([], [])
+
+
+def test_segments_are_named_by_what_they_show():
+    """One that is most of an object bears its full name, a piece of one its kind, a mixture none."""
+    names = np.array(["brick wall", "wooden floor", "plain red mug", "dotted blue mug", ""])
+    instances = np.zeros((8, 12), np.uint8)
+    instances[4:], instances[2:6, 2:6], instances[2:6, 8:10] = 1, 2, 3
+    categories = np.array([0, 1, CATEGORIES.index("mug"), CATEGORIES.index("mug")])[instances]
+    segments = np.ones((8, 12), np.int32)
+    segments[2:6, 2:6] = 2
+    segments[2:3, 8:10] = 3
+    segments[6:8, 4:12], segments[0:1] = 4, 5
+    found = dict(name_segments(segments, instances, categories, names))
+    assert found[2] == "plain red mug"
+    assert found[3] == "mug"
+    assert found[4] == "floor"
+    assert found[5] == "wall"
+    assert 1 not in found
 
 
 def test_training_from_nothing_writes_models_that_load(tmp_path, monkeypatch):

@@ -6,12 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ovsr_ros.demo import scenes
 from ovsr_ros.demo.objects import KINDS
 from ovsr_ros.demo.scenes import CATEGORIES, Scene
-from ovsr_ros.evaluation.metrics import overlap
+from ovsr_ros.evaluation.datasets import open_dataset
+from ovsr_ros.evaluation.metrics import ClassCounts, overlap
+from ovsr_ros.evaluation.studies.clusters import ADAPTIVE, count_scenes, counted_scenes
+from ovsr_ros.evaluation.studies.unknown import measure_rejection, operating_point
 from ovsr_ros.models.clip import ClipModel
 from ovsr_ros.pipeline import Pipeline, load_settings
 from ovsr_ros.vocabulary import parse_category
@@ -20,6 +24,10 @@ WEIGHTS = Path(scenes.__file__).parent / "weights"
 NUM_IMAGES = 64
 # Just under what was measured over these images; docs/results/scenes_test.json has the figures over 200.
 MIN_MIOU, MIN_HUNGARIAN_MIOU, MIN_HELD_OUT_TOP1 = 0.60, 0.72, 0.78
+MIN_BOUNDARY_F1 = 0.75
+MIN_LEFT_OUT_UNLABELED, MIN_OTHERS_KEPT = 0.70, 0.90
+MIN_COUNT_CORRELATION, MAX_COUNT_ERROR = 0.8, 1.8
+MIN_SMALL_FOUND = 0.7
 MIN_SYNONYM_SHARE = 0.8
 
 
@@ -49,6 +57,10 @@ def test_labelled_and_hungarian_miou(figures):
     assert figures["hungarian_miou"] >= MIN_HUNGARIAN_MIOU
 
 
+def test_borders_lie_on_the_objects_edges(figures):
+    assert figures["boundary"]["f1"] >= MIN_BOUNDARY_F1
+
+
 def test_held_out_combinations(figures):
     assert figures["held_out"]["objects"] >= 100
     assert figures["held_out"]["top1"] >= MIN_HELD_OUT_TOP1
@@ -63,6 +75,53 @@ def test_figures_carry_what_is_needed_to_repeat_them(figures):
 def test_the_package_stays_small():
     sizes = [path.stat().st_size for path in WEIGHTS.rglob("*") if path.is_file()]
     assert sum(sizes) <= 24 * 2**20
+
+
+def test_something_else_takes_what_no_word_describes(demo_pipeline):
+    """Each object's word left out in turn: its pixels lose their label, the other objects keep theirs."""
+    dataset = open_dataset("scenes", split="test")
+    threshold = demo_pipeline.options.score_threshold
+    samples = (dataset.load(index) for index in range(NUM_IMAGES))
+    result = measure_rejection(demo_pipeline, samples, len(dataset.classes), (threshold,))
+    shares = operating_point(result, threshold)
+    assert result.num_left_out >= 200
+    assert shares["unlabeled"] >= MIN_LEFT_OUT_UNLABELED
+    assert shares["objects_kept"] >= MIN_OTHERS_KEPT
+
+
+def test_the_number_of_clusters_follows_the_scene(demo_pipeline):
+    """65 scenes of 2 to 14 regions: the count goes with theirs, and no fixed number does better."""
+    results = count_scenes(demo_pipeline, counted_scenes("test", 5))
+    counted = [result.num_clusters[ADAPTIVE] for result in results]
+    true = [result.num_categories for result in results]
+    assert len(results) == 65
+    assert np.corrcoef(counted, true)[0, 1] >= MIN_COUNT_CORRELATION
+    assert np.abs(np.subtract(counted, true)).mean() <= MAX_COUNT_ERROR
+    miou = {
+        name: sum(counts, ClassCounts.zeros(len(CATEGORIES))).summary()["miou"] for name, counts in by_setting(results)
+    }
+    assert miou[ADAPTIVE] > max(miou["K = 8"], miou["K = 12"])
+
+
+def by_setting(results):
+    return [(name, [result.hungarian[name] for result in results]) for name in results[0].hungarian]
+
+
+def test_small_objects_survive(demo_pipeline):
+    """Objects of 8 to 12 % of the image's height, in full view: most have a segment of their own that fits."""
+    fits = []
+    for seed in range(NUM_IMAGES):
+        frame = Scene(seed, split="test").render(0.0)
+        segments = demo_pipeline.embed(frame.image).segment_map.cpu().numpy()
+        num_segments = int(segments.max()) + 1
+        table = overlap(frame.instance_map, segments, (len(frame.instance_names), num_segments))
+        areas, segment_areas = table.sum(1), table.sum(0)
+        for instance in range(2, len(frame.instance_names)):
+            rows = np.flatnonzero((frame.instance_map == instance).any(1))
+            if len(rows) and 0.08 * 480 <= np.ptp(rows) + 1 <= 0.12 * 480 and rows[-1] < 479:
+                fits.append((table[instance] / (areas[instance] + segment_areas - table[instance])).max())
+    assert len(fits) >= 30
+    assert np.mean(np.array(fits) >= 0.5) >= MIN_SMALL_FOUND
 
 
 def test_unseen_synonyms_name_their_kind():

@@ -23,6 +23,12 @@ def joint_projection(
     return projected[: len(image_embeddings)], projected[len(image_embeddings) :]
 
 
-def match_probabilities(image_embeddings: Tensor, text_embeddings: Tensor, logit_scale: float) -> Tensor:
-    """Softmax over the texts of the scaled cosine similarities of L2-normalised (N, D) and (T, D): (N, T)."""
-    return (logit_scale * image_embeddings @ text_embeddings.T).softmax(1)
+def match_probabilities(
+    image_embeddings: Tensor, text_embeddings: Tensor, logit_scale: float, text_bias: Tensor | None = None
+) -> Tensor:
+    """Softmax over the texts of the scaled cosine similarities of L2-normalised (N, D) and (T, D): (N, T).
+
+    text_bias: (T,), added to the logits; None: nothing.
+    """
+    logits = logit_scale * image_embeddings @ text_embeddings.T
+    return (logits if text_bias is None else logits + text_bias).softmax(1)

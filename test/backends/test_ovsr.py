@@ -12,6 +12,7 @@ from ovsr_ros.config import from_dict, replace_flat
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.models.tensors import save_tensors
 from ovsr_ros.models.untrained import new_clip
+from ovsr_ros.text_embeddings import TextClassifier
 
 CPU = torch.device("cpu")
 
@@ -229,6 +230,18 @@ def test_a_model_without_patches_is_refused_for_dense_and_gets_crops_from_auto(s
     assert "crops" in resnet.embed(stripes()).stage_seconds
     with pytest.raises(ConfigError, match="ModifiedResNet; set it to crops"):
         resnet.with_options(replace_flat(options, {"clip.recognition": "dense"}))
+
+
+def test_the_unlabeled_bias_gives_and_takes_labels(backend):
+    frame = backend.embed(stripes())
+    texts = backend.clip.encode_texts(["wall", "something else"])
+    classifier = TextClassifier(texts, torch.tensor([0, 255], dtype=torch.uint8), ("wall", "something else"), 1)
+    labels = []
+    for bias in (20.0, 0.0, -20.0):
+        biased = backend.with_options(replace_flat(backend.options, {"alignment.unlabeled_bias": bias}))
+        labels.append(biased.label(frame, classifier, 0.0, 1).segments.class_ids)
+    assert (labels[0] == 255).all()
+    assert (labels[2] == 0).all()
 
 
 def test_batch_size_does_not_change_the_embeddings(backend):

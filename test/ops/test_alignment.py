@@ -54,6 +54,17 @@ def test_order_of_the_texts_does_not_matter():
     torch.testing.assert_close(one[:, order], other, atol=1e-3, rtol=0)
 
 
+def test_a_bias_adds_to_its_texts_logits():
+    images, texts = embeddings(6, 4, 32)
+    plain, none = match_probabilities(images, texts, 10.0), torch.zeros(4)
+    torch.testing.assert_close(match_probabilities(images, texts, 10.0, none), plain)
+    biased = match_probabilities(images, texts, 10.0, torch.tensor([0.0, 0.0, -1.5, 0.0]))
+    torch.testing.assert_close(biased.sum(1), torch.ones(6))
+    odds, odds_before = biased[:, 2] / biased[:, 0], plain[:, 2] / plain[:, 0]
+    torch.testing.assert_close(odds / odds_before, torch.full((6,), float(np.exp(-1.5))))
+    torch.testing.assert_close(biased[:, 1] / biased[:, 0], plain[:, 1] / plain[:, 0])
+
+
 def test_no_segments():
     _, texts = embeddings(1, 7, 32)
     images, projected = joint_projection(torch.zeros(0, 32), texts, 0.95, 512)

@@ -26,14 +26,29 @@ class AlignmentOptions:
     logit_scale: float = option(
         0.0, help="factor on the cosine similarities before the softmax; 0: the model's own", min=0.0, max=1000.0
     )
+    unlabeled_bias: float = option(
+        0.0,
+        help="added to the logits of what labels nothing, such as something else; under 0 a doubtful segment rather "
+        "gets a label, over 0 rather none",
+        min=-20.0,
+        max=20.0,
+    )
 
 
 def score_segments(
-    image_embeddings: Tensor, text_embeddings: Tensor, model_logit_scale: float, options: AlignmentOptions
+    image_embeddings: Tensor,
+    text_embeddings: Tensor,
+    is_unlabeled: Tensor,
+    model_logit_scale: float,
+    options: AlignmentOptions,
 ) -> Tensor:
-    """Probability of each text (T, D) for each segment (N, D): (N, T), each row summing to 1."""
+    """Probability of each text (T, D) for each segment (N, D): (N, T), each row summing to 1.
+
+    is_unlabeled: (T,) bool, which of the texts label nothing.
+    """
     if options.method == "svd":
         image_embeddings, text_embeddings = joint_projection(
             image_embeddings, text_embeddings, options.energy, options.max_rank
         )
-    return match_probabilities(image_embeddings, text_embeddings, options.logit_scale or model_logit_scale)
+    bias = options.unlabeled_bias * is_unlabeled.float() if options.unlabeled_bias else None
+    return match_probabilities(image_embeddings, text_embeddings, options.logit_scale or model_logit_scale, bias)

@@ -24,7 +24,7 @@ from ovsr_ros.backends.ovsr.smoothing import SmoothingOptions, smooth_latents
 from ovsr_ros.models.clip import ClipModel
 from ovsr_ros.models.timm_features import FeatureExtractor
 from ovsr_ros.ops.image import to_tensor
-from ovsr_ros.results import Segmentation
+from ovsr_ros.results import UNLABELED_ID, Segmentation
 from ovsr_ros.text_embeddings import TextClassifier
 
 
@@ -100,7 +100,11 @@ class OvsrBackend:
         clock = StageClock(self.device)
         with clock.stage("alignment"):
             probabilities = score_segments(
-                frame.embeddings, classifier.embeddings, self.clip.logit_scale, self.options.alignment
+                frame.embeddings,
+                classifier.embeddings,
+                classifier.class_ids == UNLABELED_ID,
+                self.clip.logit_scale,
+                self.options.alignment,
             )
             decisions = decide(probabilities, classifier.class_ids, score_threshold, num_runners_up)
         with clock.stage("label_map"):

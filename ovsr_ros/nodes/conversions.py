@@ -13,52 +13,79 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from ovsr_ros.errors import ImageError
+from ovsr_ros.nodes.encodings import (
+    ENCODINGS,
+    SUPPORTED_ENCODINGS,
+    check_size,
+    find_encoding,
+    read_rgb,
+    read_rows,
+    to_bytes,
+    to_rgb,
+)
 
-_CHANNELS = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1}
-SUPPORTED_ENCODINGS = (*_CHANNELS, "mono16")
-"""Encodings converted here; every other one is left to cv_bridge, where it is installed."""
+# Rotated by its EXIF data, an image would no longer match the camera's calibration, nor what its driver publishes raw.
+_AS_STORED = cv2.IMREAD_IGNORE_ORIENTATION
 
 
 def to_rgb_array(message: Image) -> NDArray[np.uint8]:
     """The message's image as (H, W, 3) uint8 RGB.
 
-    Alpha is dropped, mono is repeated over the channels, mono16 keeps its high byte, padding at the ends of rows is
-    cut off. An rgb8 image is a view of the message's data: do not write to it.
+    Alpha is dropped, grey is repeated over the channels, 16-bit values keep their high byte, mosaics are interpolated,
+    padding at the ends of rows is cut off. An rgb8 image is a view of the message's data: do not write to it.
+    Encodings that `encodings` does not know are left to cv_bridge, where it is installed.
 
     Raises ImageError naming the field at fault, what it must be and what it is.
     """
-    encoding = message.encoding.lower()
-    if encoding not in SUPPORTED_ENCODINGS:
-        _check_size(message)
+    encoding = find_encoding(message.encoding)
+    if encoding is None:
+        check_size(message.width, message.height)
         return _with_cv_bridge(message)
-    bytes_per_pixel = 2 if encoding == "mono16" else _CHANNELS[encoding]
-    rows = _to_rows(message, bytes_per_pixel)
-    if encoding == "mono16":
-        high_byte = 0 if message.is_bigendian else 1
-        return np.repeat(rows.reshape(message.height, message.width, 2)[..., high_byte, None], 3, axis=2)
-    pixels = rows.reshape(message.height, message.width, bytes_per_pixel)  # (H, W, C)
-    if encoding == "mono8":
-        return np.repeat(pixels, 3, axis=2)
-    if encoding in ("bgr8", "bgra8"):
-        return np.ascontiguousarray(pixels[..., 2::-1])
-    return np.ascontiguousarray(pixels[..., :3])
+    return read_rgb(message, encoding)
 
 
 def decode_compressed(message: CompressedImage) -> NDArray[np.uint8]:
     """The decoded image (jpeg, png, whatever OpenCV reads) as (H, W, 3) uint8 RGB.
 
+    format: "jpeg", "png", or as image_transport writes it, "rgb8; jpeg compressed bgr8": what the image was, how it
+    was compressed, and in which order its colours were given to the compressor. Two cases need it: "compressed rgb"
+    (the file's red and blue are swapped), and a Bayer encoding, of which image_transport compresses the mosaic.
+    16-bit values keep their high byte, alpha is dropped, EXIF orientation is ignored.
+
     Raises ImageError when the data is empty or cannot be decoded.
     """
-    data = np.frombuffer(message.data, np.uint8)
+    data = to_bytes(message.data)
+    if "compresseddepth" in message.format.lower():
+        raise ImageError(
+            f"format: expected a jpeg or png image, got '{message.format}', which holds depth; subscribe to the "
+            "camera's compressed colour image"
+        )
     if not data.size:
         raise ImageError(f"data: expected an image of format '{message.format}', got 0 bytes")
-    bgr = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    if bgr is None:
+    original_name, _, compression = message.format.lower().partition(";")
+    original = find_encoding(original_name.strip()) if original_name.startswith("bayer_") else None
+    # IMREAD_ANYCOLOR leaves grey in one channel. Both give 8 bits per value.
+    image = _decode(data, message.format, cv2.IMREAD_COLOR if original is None else cv2.IMREAD_ANYCOLOR)
+    if original is not None and image.ndim == 2:
+        check_size(image.shape[1], image.shape[0], original_name, original)
+        return to_rgb(image, original)
+    if image.ndim == 2:
+        return to_rgb(image, ENCODINGS["mono8"])
+    return image if "compressed rgb" in compression else to_rgb(image, ENCODINGS["bgr8"])
+
+
+def _decode(data: NDArray[np.uint8], image_format: str, flags: int) -> NDArray[np.uint8]:
+    cause = ""
+    try:
+        image = cv2.imdecode(data, flags | _AS_STORED)
+    except cv2.error as error:  # more pixels than OpenCV reads, for one
+        image, cause = None, f": {error}"
+    if image is None:
         raise ImageError(
-            f"data: expected a whole jpeg or png image, got {data.size} bytes of format '{message.format}' that cannot "
-            "be decoded"
+            f"data: expected a whole jpeg or png image, got {data.size} bytes of format '{image_format}' that cannot "
+            f"be decoded{cause}"
         )
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+    return np.asarray(image, np.uint8)
 
 
 def to_image_message(image: NDArray[Any], encoding: str, header: Header) -> Image:
@@ -86,38 +113,14 @@ def to_label_array(message: Image) -> NDArray[np.generic]:
 
     Raises ImageError as `to_rgb_array`.
     """
-    encoding = message.encoding.lower()
-    if encoding == "mono8":
-        return _to_rows(message, 1)
-    if encoding != "mono16":
+    encoding = find_encoding(message.encoding)
+    if encoding is None or message.encoding.lower() not in ("mono8", "mono16"):
         raise ImageError(f"encoding: expected mono8 or mono16, got '{message.encoding}'")
-    rows = np.ascontiguousarray(_to_rows(message, 2))
-    values = rows.view(np.dtype(">u2" if message.is_bigendian else "<u2"))  # (H, W)
+    rows = read_rows(message, encoding)
+    if encoding.bytes_per_value == 1:
+        return rows
+    values = np.ascontiguousarray(rows).view(np.dtype(">u2" if message.is_bigendian else "<u2"))  # (H, W)
     return values.astype(np.uint16, copy=False)
-
-
-def _check_size(message: Image) -> None:
-    for field in ("width", "height"):
-        if getattr(message, field) <= 0:
-            raise ImageError(f"{field}: expected more than 0, got {getattr(message, field)}")
-
-
-def _to_rows(message: Image, bytes_per_pixel: int) -> NDArray[np.uint8]:
-    """The bytes of the pixels, padding cut off: (H, W * bytes_per_pixel), a view of the message's data."""
-    _check_size(message)
-    row_bytes = message.width * bytes_per_pixel
-    if message.step < row_bytes:
-        raise ImageError(
-            f"step: expected at least {row_bytes} (width {message.width} x {bytes_per_pixel} bytes of "
-            f"{message.encoding}), got {message.step}"
-        )
-    data = np.frombuffer(message.data, np.uint8)
-    expected = message.step * message.height
-    if data.size < expected:
-        raise ImageError(
-            f"data: expected {expected} bytes (step {message.step} x height {message.height}), got {data.size}"
-        )
-    return data[:expected].reshape(message.height, message.step)[:, :row_bytes]
 
 
 def _with_cv_bridge(message: Image) -> NDArray[np.uint8]:
@@ -126,7 +129,7 @@ def _with_cv_bridge(message: Image) -> NDArray[np.uint8]:
         from cv_bridge import CvBridge
     except ImportError as error:
         raise ImageError(
-            f"encoding: expected one of {known}, got '{message.encoding}'; installing ROS's cv_bridge adds more"
+            f"encoding: expected one of {known}, got '{message.encoding}'; let the camera send one of those"
         ) from error
     try:
         return np.asarray(CvBridge().imgmsg_to_cv2(message, "rgb8"), np.uint8)

@@ -18,8 +18,8 @@ from ovsr_ros.nodes.conversions import to_rgb_array
 from ovsr_ros.nodes.encodings import SUPPORTED_ENCODINGS
 
 HEIGHT, WIDTH = 6, 10
-# Of each encoding: bytes in a row per pixel, rows per row of the image, OpenCV's code. Written down a second time, by
-# hand: a slip in the package's table must not be the test's too.
+# Of each encoding: bytes per pixel, OpenCV's code. Written down a second time, with OpenCV's other names of the Bayer
+# patterns: a slip in the package's table must not be the test's too.
 PACKED = {
     "rgb8": (3, None),
     "bgr8": (3, cv2.COLOR_BGR2RGB),
@@ -318,3 +318,25 @@ def test_an_encoding_nobody_knows_is_refused_with_the_known_ones(encoding):
     message = message_of(random_planes("rgb8"), encoding)
     with pytest.raises(ImageError, match=f"encoding: expected one of {', '.join(SUPPORTED_ENCODINGS)}, got '"):
         to_rgb_array(message)
+
+
+# --- Over DDS ---
+
+
+@pytest.mark.parametrize("encoding", ["bayer_grbg8", "bayer_rggb16", "yuv422_yuy2", "nv21", "nv24", "16UC1", "8UC4"])
+def test_the_node_labels_images_of_other_encodings(shared_ovsr, encoding):
+    scene = shared_ovsr.image()
+    rgb = to_rgb_array(scene)
+    if encoding in YUV:
+        planes = yuv_planes_of(rgb, encoding)
+    elif encoding.startswith("bayer"):
+        planes = [mosaic_of(rgb, encoding[len("bayer_") :][:4])]
+    else:
+        planes = [rgb[..., 1] if encoding == "16UC1" else cv2.cvtColor(rgb, cv2.COLOR_RGB2BGRA).reshape(120, -1)]
+    if encoding.endswith(("16", "16UC1")):
+        planes = [(plane.astype(">u2") * 256).view(np.uint8) for plane in planes]
+    message = message_of(planes, encoding, padding=7, big_endian=1, width=160)
+    message.header = scene.header
+    segments = shared_ovsr.label(message)
+    assert segments.segments
+    assert (segments.height, segments.width) == (120, 160)

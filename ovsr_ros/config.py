@@ -86,6 +86,9 @@ class NodeOptions:
     image_timeout_s: float = option(
         5.0, help="how long no image may come before the node says so", min=0.1, max=3600.0, unit="s"
     )
+    overlay_jpeg_quality: int = option(
+        85, help="quality of ~/overlay/compressed; more is larger and sharper", min=1, max=100
+    )
     categories: tuple[str, ...] = option((), help='the vocabulary at start: "name" or "name; synonym; synonym"')
 
 

@@ -26,6 +26,7 @@ from ovsr_ros.nodes.encodings import (
 
 # Rotated by its EXIF data, an image would no longer match the camera's calibration, nor what its driver publishes raw.
 _AS_STORED = cv2.IMREAD_IGNORE_ORIENTATION
+_JPEG_MAX_SIDE_PX = 65535
 
 
 def to_rgb_array(message: Image) -> NDArray[np.uint8]:
@@ -104,6 +105,24 @@ def to_image_message(image: NDArray[Any], encoding: str, header: Header) -> Imag
     message.encoding = encoding
     message.is_bigendian = int(sys.byteorder == "big")
     message.step = len(data) // height
+    message.data = data
+    return message
+
+
+def to_jpeg_message(image: NDArray[np.uint8], quality: int, header: Header) -> CompressedImage:
+    """A CompressedImage message, format "jpeg", of an (H, W, 3) uint8 RGB image, with the given header.
+
+    quality: 1 to 100, as OpenCV takes it.
+
+    Raises ImageError when the image is larger than jpeg allows, 65535 pixels on a side.
+    """
+    height, width = image.shape[:2]
+    if max(height, width) > _JPEG_MAX_SIDE_PX:
+        raise ImageError(f"jpeg: expected at most {_JPEG_MAX_SIDE_PX} pixels on a side, got {width}x{height}")
+    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    data = array.array("B")
+    data.frombytes(encoded.tobytes())
+    message = CompressedImage(header=header, format="jpeg")
     message.data = data
     return message
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from ovsr_ros import drawing, msg
-from ovsr_ros.nodes.conversions import to_image_message
+from ovsr_ros.nodes.conversions import to_image_message, to_jpeg_message
 from ovsr_ros.nodes.messages import to_segment_array, to_vocabulary_message
 from ovsr_ros.nodes.qos import latched_qos, output_qos
 from ovsr_ros.results import Segmentation
@@ -21,16 +22,21 @@ if TYPE_CHECKING:
 
 
 class Outputs:
-    """Publishers of label_map, confidence, segment_map, segments, overlay and vocabulary, all under the node's name."""
+    """Publishers of a frame's topics (label_map to overlay/compressed) and of vocabulary, all under the node's name.
 
-    def __init__(self, node: Node) -> None:
+    jpeg_quality: asked before each overlay is compressed; 1 to 100.
+    """
+
+    def __init__(self, node: Node, jpeg_quality: Callable[[], int]) -> None:
         self._node = node
+        self._jpeg_quality = jpeg_quality
         qos = output_qos()
         self._label_map = node.create_publisher(Image, "~/label_map", qos)
         self._confidence = node.create_publisher(Image, "~/confidence", qos)
         self._segment_map = node.create_publisher(Image, "~/segment_map", qos)
         self._segments = node.create_publisher(msg.SegmentArray, "~/segments", qos)
         self._overlay = node.create_publisher(Image, "~/overlay", qos)
+        self._compressed_overlay = node.create_publisher(CompressedImage, "~/overlay/compressed", qos)
         self._vocabulary = node.create_publisher(msg.Vocabulary, "~/vocabulary", latched_qos())
 
     def publish_vocabulary(self, vocabulary: Vocabulary) -> None:
@@ -48,9 +54,7 @@ class Outputs:
         self._publish_image(self._confidence, segmentation.confidence, "mono8", header)
         self._publish_image(self._segment_map, segmentation.segment_map, "mono16", header)
         self._segments.publish(to_segment_array(segmentation, vocabulary, header))
-        if self._overlay.get_subscription_count():
-            overlay = drawing.overlay(image, segmentation, vocabulary)
-            self._publish_image(self._overlay, overlay, "rgb8", header)
+        self._publish_overlay(image, segmentation, vocabulary, header)
 
     def close(self) -> None:
         """Take the topics back."""
@@ -60,9 +64,23 @@ class Outputs:
             self._segment_map,
             self._segments,
             self._overlay,
+            self._compressed_overlay,
             self._vocabulary,
         ):
             self._node.destroy_publisher(publisher)
+
+    def _publish_overlay(
+        self, image: NDArray[np.uint8], segmentation: Segmentation, vocabulary: Vocabulary, header: Header
+    ) -> None:
+        """Draw once what both topics show, if somebody looks at either."""
+        raw, compressed = self._overlay.get_subscription_count(), self._compressed_overlay.get_subscription_count()
+        if not (raw or compressed):
+            return
+        overlay = drawing.overlay(image, segmentation, vocabulary)
+        if raw:
+            self._publish_image(self._overlay, overlay, "rgb8", header)
+        if compressed:
+            self._compressed_overlay.publish(to_jpeg_message(overlay, self._jpeg_quality(), header))
 
     @staticmethod
     def _publish_image(publisher: Any, image: NDArray[Any], encoding: str, header: Header) -> None:

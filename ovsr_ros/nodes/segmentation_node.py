@@ -145,7 +145,8 @@ class OvsrNode(OptionNode):
         begin = time.monotonic()
         self.get_logger().info("loading models ...")
         pipeline = Pipeline(self.pipeline_options, self.registry)
-        self.segmenter = Segmenter(self, pipeline, Outputs(self), self._monitor)
+        outputs = Outputs(self, jpeg_quality=lambda: self.node_options.overlay_jpeg_quality)
+        self.segmenter = Segmenter(self, pipeline, outputs, self._monitor)
         try:
             pipeline.warm_up(WARM_UP_HW)
             requests = [parse_category(text) for text in self.node_options.categories]

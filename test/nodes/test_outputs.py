@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from rclpy.node import Node
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from ovsr_ros.nodes.conversions import to_label_array
+from ovsr_ros import drawing
+from ovsr_ros.nodes.conversions import decode_compressed, to_label_array, to_rgb_array
 from ovsr_ros.nodes.outputs import Outputs
 from ovsr_ros.results import Segmentation, Segments
 from ovsr_ros.vocabulary import Vocabulary
@@ -29,7 +30,7 @@ def empty_segmentation(size_hw):
 @pytest.fixture
 def outputs(context):
     node = Node("ovsr", context=context, use_global_arguments=False)
-    yield Outputs(node)
+    yield Outputs(node, jpeg_quality=lambda: 85)
     node.destroy_node()
 
 
@@ -53,3 +54,46 @@ def test_an_overlay_is_drawn_for_who_looks(outputs, client):
     )
     assert (overlays[0].height, overlays[0].width, overlays[0].encoding) == (48, 64, "rgb8")
     assert overlays[0].header == HEADER
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """A list that grows by one with each overlay that is drawn."""
+    calls, draw = [], drawing.overlay
+
+    def overlay(*arguments):
+        calls.append(arguments)
+        return draw(*arguments)
+
+    monkeypatch.setattr(drawing, "overlay", overlay)
+    return calls
+
+
+def test_the_compressed_overlay_is_drawn_for_itself(outputs, client, drawn):
+    overlays = client.collect("/ovsr/overlay/compressed", CompressedImage)
+    image = np.full((48, 64, 3), (200, 90, 30), np.uint8)
+    client.wait(
+        lambda: outputs.publish_frame(image, empty_segmentation((48, 64)), Vocabulary(), HEADER) or overlays,
+        "a compressed overlay",
+    )
+    assert (overlays[0].format, overlays[0].header) == ("jpeg", HEADER)
+    expected = drawing.overlay(image, empty_segmentation((48, 64)), Vocabulary())
+    difference = np.abs(decode_compressed(overlays[0]).astype(int) - expected)
+    assert difference.mean() < 3, "the colours are to be in their order"
+
+
+def test_the_overlay_is_drawn_once_for_both_topics(outputs, client, drawn):
+    raw = client.collect("/ovsr/overlay", Image)
+    compressed = client.collect("/ovsr/overlay/compressed", CompressedImage)
+    image = np.full((48, 64, 3), 90, np.uint8)
+
+    def publish():
+        outputs.publish_frame(image, empty_segmentation((48, 64)), Vocabulary(), HEADER)
+
+    client.wait(lambda: publish() or (raw and compressed), "the overlay on both topics")
+    drawn.clear()
+    seen = len(raw), len(compressed)
+    publish()
+    client.wait(lambda: len(raw) > seen[0] and len(compressed) > seen[1], "one more overlay on both topics")
+    assert len(drawn) == 1
+    assert np.abs(decode_compressed(compressed[-1]).astype(int) - to_rgb_array(raw[-1])).mean() < 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
 from ovsr_ros import msg, srv
 from ovsr_ros.nodes.conversions import to_label_array
@@ -153,3 +153,19 @@ def test_segment_image_says_what_is_wrong(ovsr):
     answer = ovsr.client.call("/ovsr/segment_image", srv.SegmentImage, request)
     assert not answer.success
     assert "empty" in answer.message
+
+
+def test_the_compressed_overlays_quality_changes_while_the_node_runs(ovsr):
+    topic = "/ovsr/overlay/compressed"
+    overlays = ovsr.client.collect(topic, CompressedImage)
+    ovsr.client.wait(lambda: ovsr.label() and overlays, "the first compressed overlay")
+
+    def size_at(quality):
+        assert ovsr.set_parameters(overlay_jpeg_quality=quality).successful
+        return len(ovsr.result(topic, ovsr.send(ovsr.image(seed=1))).data)
+
+    assert size_at(10) < size_at(95) / 2
+    assert not ovsr.set_parameters(overlay_jpeg_quality=0).successful
+    limits = ovsr.describe_parameter("overlay_jpeg_quality").integer_range[0]
+    assert (limits.from_value, limits.to_value) == (1, 100)
+    assert ovsr.set_parameters(overlay_jpeg_quality=85).successful

@@ -86,6 +86,7 @@ class NodeOptions:
     image_timeout_s: float = option(
         5.0, help="how long no image may come before the node says so", min=0.1, max=3600.0, unit="s"
     )
+    always_process: bool = option(False, help="whether frames are labelled while nobody subscribes to the results")
     overlay_jpeg_quality: int = option(
         85, help="quality of ~/overlay/compressed; more is larger and sharper", min=1, max=100
     )

@@ -21,6 +21,7 @@ class NodeHealth:
     """Everything that diagnostics are made of.
 
     state: the lifecycle state's name. failure: why configuring failed, or empty.
+    resting: active, but nobody subscribes to the results and always_process is off.
     silence: why no image arrives and what to do, or empty while images come.
     memory_bytes: what the models and buffers occupy on the device; 0 when nothing is loaded.
     """
@@ -32,6 +33,7 @@ class NodeHealth:
     num_publishers: int
     counts: WorkerCounts
     statistics: StreamStatistics
+    resting: bool
     worker_alive: bool
     device: str
     memory_bytes: int
@@ -67,6 +69,7 @@ def _input_status(health: NodeHealth) -> DiagnosticStatus:
         ("since last image [s]", _number(statistics.since_image_s)),
         ("received", str(counts.received)),
         ("dropped for a newer one", str(counts.dropped)),
+        ("not processed, no subscribers", str(counts.rested)),
         ("skipped, same stamp", str(counts.repeated)),
     ]
     return _status("image input", level, message, values)
@@ -78,12 +81,14 @@ def _segmentation_status(health: NodeHealth) -> DiagnosticStatus:
         level, message = DiagnosticStatus.ERROR, health.failure
     elif health.state == "active" and not health.worker_alive:
         level, message = DiagnosticStatus.ERROR, "the worker thread has ended; deactivate and activate the node"
-    elif statistics.last_frame_failed:
+    elif statistics.last_frame_failed and not health.resting:
         level, message = DiagnosticStatus.ERROR, f"the last frame failed: {statistics.last_error}"
     elif statistics.since_error_s < _RECENT_ERROR_S:
         level, message = DiagnosticStatus.WARN, f"a frame failed lately: {statistics.last_error}"
     elif health.state != "active":
         level, message = DiagnosticStatus.OK, health.state
+    elif health.resting:
+        level, message = DiagnosticStatus.OK, "no subscribers: resting"
     else:
         rate, latency = _number(statistics.output_rate_hz), _milliseconds(statistics.latency_mean_s)
         level, message = DiagnosticStatus.OK, f"{rate} Hz, {latency} ms"

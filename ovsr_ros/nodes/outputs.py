@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,18 @@ class Outputs:
         self._segments = node.create_publisher(msg.SegmentArray, "~/segments", qos)
         self._overlay = node.create_publisher(Image, "~/overlay", qos)
         self._compressed_overlay = node.create_publisher(CompressedImage, "~/overlay/compressed", qos)
+        self._per_frame: tuple[Any, ...] = (
+            self._label_map,
+            self._confidence,
+            self._segment_map,
+            self._segments,
+            self._overlay,
+            self._compressed_overlay,
+        )
         self._vocabulary = node.create_publisher(msg.Vocabulary, "~/vocabulary", latched_qos())
+        # Who asks for subscribers does so from other threads than the one that closes.
+        self._open_lock = threading.Lock()
+        self._open = True
 
     def publish_vocabulary(self, vocabulary: Vocabulary) -> None:
         """Make the vocabulary known, also to those who subscribe later."""
@@ -46,28 +58,28 @@ class Outputs:
     def publish_frame(
         self, image: NDArray[np.uint8], segmentation: Segmentation, vocabulary: Vocabulary, header: Header
     ) -> None:
-        """Publish a frame's outputs under the input image's header.
+        """Publish those of a frame's outputs that somebody subscribes to, under the input image's header.
 
         image: (H, W, 3) uint8 RGB. vocabulary: the one that labelled the frame.
         """
         self._publish_image(self._label_map, segmentation.label_map, "mono8", header)
         self._publish_image(self._confidence, segmentation.confidence, "mono8", header)
         self._publish_image(self._segment_map, segmentation.segment_map, "mono16", header)
-        self._segments.publish(to_segment_array(segmentation, vocabulary, header))
+        if self._segments.get_subscription_count():
+            self._segments.publish(to_segment_array(segmentation, vocabulary, header))
         self._publish_overlay(image, segmentation, vocabulary, header)
+
+    def has_subscribers(self) -> bool:
+        """Whether anybody subscribes to a frame's outputs; the vocabulary is none of them. False once closed."""
+        with self._open_lock:
+            return self._open and any(publisher.get_subscription_count() for publisher in self._per_frame)
 
     def close(self) -> None:
         """Take the topics back."""
-        for publisher in (
-            self._label_map,
-            self._confidence,
-            self._segment_map,
-            self._segments,
-            self._overlay,
-            self._compressed_overlay,
-            self._vocabulary,
-        ):
-            self._node.destroy_publisher(publisher)
+        with self._open_lock:
+            self._open = False
+            for publisher in (*self._per_frame, self._vocabulary):
+                self._node.destroy_publisher(publisher)
 
     def _publish_overlay(
         self, image: NDArray[np.uint8], segmentation: Segmentation, vocabulary: Vocabulary, header: Header
@@ -84,4 +96,5 @@ class Outputs:
 
     @staticmethod
     def _publish_image(publisher: Any, image: NDArray[Any], encoding: str, header: Header) -> None:
-        publisher.publish(to_image_message(image, encoding, header))
+        if publisher.get_subscription_count():
+            publisher.publish(to_image_message(image, encoding, header))

@@ -94,7 +94,7 @@ class OvsrNode(OptionNode):
         self.segmenter.start()
         self._source = ImageSource(self, self.node_options.image_transport, self._on_image)
         self._match_publishers()
-        self._frame_timer = self._create_timer(1.0 / self.node_options.rate_hz, self._worker.wake)
+        self._frame_timer = self._create_timer(1.0 / self.node_options.rate_hz, self._wake_or_rest)
         self._state = "active"
         return super().on_activate(state)
 
@@ -202,6 +202,18 @@ class OvsrNode(OptionNode):
         # A driver that leaves the stamp at 0 sends new images all the same.
         key = (stamp.sec, stamp.nanosec) if stamp.sec or stamp.nanosec else None
         self._worker.offer(message, key)
+        if self._worker.is_resting:
+            self._wake_or_rest()  # who has just subscribed is not to wait for the timer
+
+    def _wake_or_rest(self) -> None:
+        if self._is_wanted():
+            self._worker.wake()
+        else:
+            self._worker.rest()
+
+    def _is_wanted(self) -> bool:
+        segmenter = self.segmenter
+        return segmenter is not None and (self.node_options.always_process or segmenter.has_subscribers())
 
     def _process(self, message: ImageMessage, arrival: float) -> None:
         segmenter = self.segmenter
@@ -251,6 +263,7 @@ class OvsrNode(OptionNode):
             num_publishers=0 if source is None else source.num_publishers,
             counts=self._worker.counts,
             statistics=self._monitor.snapshot(),
+            resting=self._state == "active" and not self._is_wanted(),
             worker_alive=self._worker.is_alive,
             device=self.pipeline_options.device if segmenter is None else str(segmenter.pipeline.device),
             memory_bytes=0 if segmenter is None else segmenter.pipeline.memory_bytes(),

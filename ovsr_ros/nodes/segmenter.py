@@ -59,6 +59,10 @@ class Segmenter:
         """The vocabulary in force; after `close`, the last one."""
         return self._vocabulary
 
+    def has_subscribers(self) -> bool:
+        """Whether anybody subscribes to what is published of a frame."""
+        return self._outputs.has_subscribers()
+
     def start(self) -> None:
         """Let frames be published."""
         with self._frame_lock:

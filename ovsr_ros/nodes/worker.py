@@ -14,19 +14,24 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class WorkerCounts:
-    """What became of the items: received = processed + failed + dropped + repeated + at most one still waiting."""
+    """What became of the items.
+
+    received = processed + failed + dropped + rested + repeated, and at most one in work and one still waiting.
+    """
 
     received: int = 0
     processed: int = 0
     failed: int = 0
     dropped: int = 0
     """Replaced by a newer item before their turn came."""
+    rested: int = 0
+    """Replaced or forgotten while the worker was told to rest."""
     repeated: int = 0
     """Had the key of the item received before them."""
 
 
 class NewestItemWorker(Generic[T]):
-    """Keeps the newest item offered; each `wake` lets the thread process it, once.
+    """Keeps the newest item offered; each `wake` lets the thread process it, once, and `rest` takes the wake back.
 
     process: called on the worker's thread with (item, monotonic time of its arrival).
     on_error: called on the worker's thread with what `process` raised; the thread goes on with the next item.
@@ -40,6 +45,7 @@ class NewestItemWorker(Generic[T]):
         self._waiting: tuple[T, float] | None = None
         self._last_key: Hashable = None
         self._awake = False
+        self._resting = False
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._counts = WorkerCounts()
@@ -49,6 +55,12 @@ class NewestItemWorker(Generic[T]):
         """A snapshot of the counters since construction."""
         with self._condition:
             return self._counts
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether the last word was to rest, not to wake."""
+        with self._condition:
+            return self._resting
 
     @property
     def is_alive(self) -> bool:
@@ -64,14 +76,20 @@ class NewestItemWorker(Generic[T]):
                 self._count(received=1, repeated=1)
                 return
             self._last_key = key
-            self._count(received=1, dropped=0 if self._waiting is None else 1)
+            self._count(received=1)
+            self._forget_waiting()
             self._waiting = (item, arrival)
 
     def wake(self) -> None:
         """Let the thread process the newest item; a wake that comes while it is busy is kept."""
         with self._condition:
-            self._awake = True
+            self._awake, self._resting = True, False
             self._condition.notify_all()
+
+    def rest(self) -> None:
+        """Process nothing after the item in work until the next wake; the newest item is kept for that."""
+        with self._condition:
+            self._awake, self._resting = False, True
 
     def start(self) -> None:
         """Start the thread. An item that waited since before the start is forgotten: it is old."""
@@ -81,6 +99,7 @@ class NewestItemWorker(Generic[T]):
             self._stopping = False
             self._awake = False
             self._forget_waiting()
+            self._resting = False
             self._last_key = None
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         self._thread.start()
@@ -125,7 +144,7 @@ class NewestItemWorker(Generic[T]):
     def _forget_waiting(self) -> None:
         if self._waiting is not None:
             self._waiting = None
-            self._count(dropped=1)
+            self._count(**{"rested" if self._resting else "dropped": 1})
 
     def _add(self, **increments: int) -> None:
         with self._condition:

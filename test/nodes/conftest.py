@@ -77,6 +77,7 @@ class Client:
         self._thread.start()
         self._publishers: dict[str, Any] = {}
         self._clients: dict[str, Any] = {}
+        self._subscriptions: dict[str, Any] = {}
 
     def close(self) -> None:
         self._executor.shutdown()
@@ -95,8 +96,15 @@ class Client:
                 self.changed.notify_all()
 
         messages = self.received[topic]
-        self.node.create_subscription(message_type, topic, store, qos)
+        self._subscriptions[topic] = self.node.create_subscription(message_type, topic, store, qos)
         return messages
+
+    def stop_collecting(self, topic: str) -> None:
+        """Unsubscribe; the list returned by `collect` grows no more."""
+        self.node.destroy_subscription(self._subscriptions.pop(topic))
+        with self.changed:
+            self.received.pop(topic)
+            self.published_ns.pop(topic, None)
 
     def with_times(self, topic: str) -> list[tuple[Any, int]]:
         """Messages received so far, each with the time at which its publisher sent it."""
@@ -151,13 +159,16 @@ class Client:
 
 
 class Ovsr:
-    """What the tests say to a node named /ovsr, in this process or another."""
+    """What the tests say to a node named /ovsr, in this process or another.
 
-    def __init__(self, client: Client) -> None:
+    subscribe: to segments and label maps; a node without any subscriber to its results rests.
+    """
+
+    def __init__(self, client: Client, subscribe: bool = True) -> None:
         self.client = client
         self._next_stamp = 1
-        self.segments = client.collect("/ovsr/segments", msg.SegmentArray)
-        self.label_maps = client.collect("/ovsr/label_map", Image)
+        self.segments = client.collect("/ovsr/segments", msg.SegmentArray) if subscribe else []
+        self.label_maps = client.collect("/ovsr/label_map", Image) if subscribe else []
         self.diagnostics = client.collect("/diagnostics", DiagnosticArray)
         self.logs = client.collect("/rosout", Log)
 
@@ -337,6 +348,12 @@ def client(context: Context) -> Iterator[Client]:
 @pytest.fixture
 def ovsr(client: Client) -> Ovsr:
     return Ovsr(client)
+
+
+@pytest.fixture
+def new_ovsr() -> type[Ovsr]:
+    """For tests that are to choose what is subscribed to."""
+    return Ovsr
 
 
 @pytest.fixture

@@ -8,9 +8,11 @@ from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from ovsr_ros import drawing
-from ovsr_ros.nodes.conversions import decode_compressed, to_label_array, to_rgb_array
+from ovsr_ros import drawing, msg
+from ovsr_ros.nodes import outputs as outputs_module
+from ovsr_ros.nodes.conversions import decode_compressed, to_image_message, to_label_array, to_rgb_array
 from ovsr_ros.nodes.outputs import Outputs
+from ovsr_ros.nodes.qos import latched_qos
 from ovsr_ros.results import Segmentation, Segments
 from ovsr_ros.vocabulary import Vocabulary
 
@@ -43,6 +45,38 @@ def test_no_overlay_is_drawn_while_nobody_looks(outputs, client):
         "a label map",
     )
     np.testing.assert_array_equal(to_label_array(labels[0]), np.full((4, 6), 255))
+
+
+def test_no_message_is_made_that_nobody_gets(outputs, client, monkeypatch):
+    encodings = []
+
+    def convert(image, encoding, header):
+        encodings.append(encoding)
+        return to_image_message(image, encoding, header)
+
+    monkeypatch.setattr(outputs_module, "to_image_message", convert)
+    frame = np.zeros((4, 6, 3), np.uint8), empty_segmentation((4, 6)), Vocabulary(), HEADER
+    outputs.publish_frame(*frame)
+    assert not encodings
+    assert not outputs.has_subscribers()
+    maps = client.collect("/ovsr/segment_map", Image)
+    client.wait(lambda: outputs.publish_frame(*frame) or maps, "a segment map")
+    assert outputs.has_subscribers()
+    assert set(encodings) == {"mono16"}
+
+
+def test_who_looks_at_the_vocabulary_only_asks_for_no_frames(outputs, client):
+    vocabularies = client.collect("/ovsr/vocabulary", msg.Vocabulary, latched_qos())
+    outputs.publish_vocabulary(Vocabulary())
+    client.wait(lambda: vocabularies, "the vocabulary")
+    assert not outputs.has_subscribers()
+
+
+def test_closed_outputs_have_no_subscribers(outputs, client):
+    client.collect("/ovsr/label_map", Image)
+    client.wait(outputs.has_subscribers, "the subscription of the label map")
+    outputs.close()
+    assert not outputs.has_subscribers()
 
 
 def test_an_overlay_is_drawn_for_who_looks(outputs, client):

@@ -96,6 +96,34 @@ def test_the_same_key_is_not_taken_again_but_no_key_always_is(recorder):
     assert worker.counts.repeated == 1
 
 
+def test_it_rests_until_the_next_wake_and_keeps_the_newest_item(recorder):
+    worker = recorder.worker
+    worker.wake()
+    worker.rest()
+    assert worker.is_resting
+    for number in range(3):
+        worker.offer(number, key=number)
+    assert not recorder.busy.acquire(timeout=0.05)
+    assert (worker.counts.received, worker.counts.rested, worker.counts.dropped) == (3, 2, 0)
+    worker.wake()
+    assert not worker.is_resting
+    recorder.finish_one()
+    assert recorder.items == [2]
+
+
+def test_a_rest_takes_back_the_wake_that_came_while_it_was_busy(recorder):
+    worker = recorder.worker
+    worker.offer("a", key=1)
+    worker.wake()
+    assert recorder.busy.acquire(timeout=TIMEOUT_S)
+    worker.offer("b", key=2)
+    worker.wake()
+    worker.rest()
+    recorder.finish_one()
+    assert not recorder.busy.acquire(timeout=0.05)
+    assert recorder.items == ["a"]
+
+
 def test_an_error_is_reported_and_the_next_item_tried(recorder):
     error = ValueError("spoilt")
     for item in (error, "good"):

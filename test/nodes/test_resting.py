@@ -1,0 +1,113 @@
+"""Without subscribers nothing is inferred; with the first one, work begins at once."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
+from sensor_msgs.msg import CompressedImage, Image
+
+from ovsr_ros import msg, srv
+
+RESTING = "no subscribers: resting"
+PER_FRAME = {
+    "/ovsr/label_map": Image,
+    "/ovsr/confidence": Image,
+    "/ovsr/segment_map": Image,
+    "/ovsr/segments": msg.SegmentArray,
+    "/ovsr/overlay": Image,
+    "/ovsr/overlay/compressed": CompressedImage,
+}
+
+
+@pytest.fixture
+def ovsr(client, new_ovsr):
+    """Subscribes to no results."""
+    return new_ovsr(client, subscribe=False)
+
+
+@pytest.fixture
+def resting_node(start_node, ovsr):
+    node = start_node()
+    wait_until_resting(ovsr)
+    return node
+
+
+def wait_until_resting(ovsr):
+    ovsr.client.wait(lambda: ovsr.status_message("segmentation") == RESTING, "the node to rest")
+
+
+def processed(ovsr):
+    """The number of frames processed, as the next diagnostics say."""
+    count = len(ovsr.diagnostics)
+    ovsr.client.wait(lambda: len(ovsr.diagnostics) > count + 1, "diagnostics that are news")
+    return int(ovsr.diagnostic("segmentation", "processed"))
+
+
+def test_nothing_is_inferred_without_subscribers_and_diagnostics_say_so(resting_node, ovsr):
+    for number in range(1, 6):
+        ovsr.send(ovsr.image())
+        ovsr.client.wait(lambda number=number: resting_node._worker.counts.received == number, "the image to arrive")
+    assert processed(ovsr) == 0
+    status = ovsr.status("segmentation")
+    assert (status.level, status.message) == (DiagnosticStatus.OK, RESTING)
+    assert ovsr.diagnostic("image input", "not processed, no subscribers") == "4", "the newest is kept"
+    assert ovsr.diagnostic("image input", "dropped for a newer one") == "0"
+
+
+def test_each_output_of_a_frame_alone_ends_the_rest_and_leaving_it_begins_it_anew(resting_node, ovsr, client):
+    for topic, message_type in PER_FRAME.items():
+        outputs = client.collect(topic, message_type)
+        client.wait(resting_node.segmenter.has_subscribers, f"the subscription of {topic}")
+        ovsr.result(topic, ovsr.send(ovsr.image()))
+        assert outputs, topic
+        client.stop_collecting(topic)
+        client.wait(lambda: not resting_node.segmenter.has_subscribers(), f"the end of the subscription of {topic}")
+    wait_until_resting(ovsr)
+    count = processed(ovsr)
+    ovsr.send(ovsr.image())
+    assert processed(ovsr) == count
+
+
+def test_a_new_subscriber_does_not_wait_for_the_timer(start_node, ovsr, client):
+    node = start_node(rate_hz=0.1)
+    wait_until_resting(ovsr)
+    client.publisher("/image", Image, 10)
+    deadline = time.monotonic() + 15.0
+    while not node._worker.is_resting:
+        assert time.monotonic() < deadline, "the timer's first tick"
+        time.sleep(0.05)
+    client.collect("/ovsr/segments", msg.SegmentArray)
+    client.wait(node.segmenter.has_subscribers, "the subscription")
+    assert ovsr.result("/ovsr/segments", ovsr.send(ovsr.image()), timeout_s=5.0).segments
+
+
+def test_the_image_kept_while_resting_is_labelled_for_who_comes_later(resting_node, ovsr, client):
+    ovsr.send(ovsr.image())
+    header = ovsr.send(ovsr.image())
+    segments = client.collect("/ovsr/segments", msg.SegmentArray)
+    ovsr.result("/ovsr/segments", header)
+    assert len(segments) == 1
+
+
+def test_always_process_is_live(resting_node, ovsr, client):
+    assert ovsr.describe_parameter("always_process").description
+    assert ovsr.set_parameters(always_process=True).successful
+    ovsr.send(ovsr.image())
+    client.wait(lambda: ovsr.diagnostic("segmentation", "processed") == "1", "a frame without subscribers")
+    assert ovsr.status_message("segmentation") != RESTING
+    assert ovsr.set_parameters(always_process=False).successful
+    wait_until_resting(ovsr)
+    ovsr.send(ovsr.image())
+    assert processed(ovsr) == 1
+
+
+def test_services_work_while_resting(resting_node, ovsr, client):
+    answer = ovsr.set_vocabulary(srv.SetVocabulary.Request.REPLACE, "wall", "floor")
+    assert answer.success, answer.message
+    request = srv.SegmentImage.Request(image=ovsr.image())
+    answer = client.call("/ovsr/segment_image", srv.SegmentImage, request)
+    assert answer.success, answer.message
+    assert {segment.label for segment in answer.segments.segments} <= {"wall", "floor"}
+    assert processed(ovsr) == 0

@@ -90,6 +90,13 @@ class NodeOptions:
     overlay_jpeg_quality: int = option(
         85, help="quality of ~/overlay/compressed; more is larger and sharper", min=1, max=100
     )
+    statistics_window_s: float = option(
+        10.0,
+        help="how far back the rates and latencies in ~/statistics and /diagnostics go",
+        min=1.0,
+        max=120.0,
+        unit="s",
+    )
     categories: tuple[str, ...] = option((), help='the vocabulary at start: "name" or "name; synonym; synonym"')
 
 

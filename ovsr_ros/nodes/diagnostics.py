@@ -90,15 +90,15 @@ def _segmentation_status(health: NodeHealth) -> DiagnosticStatus:
     elif health.resting:
         level, message = DiagnosticStatus.OK, "no subscribers: resting"
     else:
-        rate, latency = _number(statistics.output_rate_hz), _milliseconds(statistics.latency_mean_s)
+        rate, latency = _number(statistics.output_rate_hz), _milliseconds(statistics.latency.mean_s)
         level, message = DiagnosticStatus.OK, f"{rate} Hz, {latency} ms"
     values = [
         ("state", health.state),
         ("rate [Hz]", _number(statistics.output_rate_hz)),
-        ("latency, mean [ms]", _milliseconds(statistics.latency_mean_s)),
-        ("latency, 95th percentile [ms]", _milliseconds(statistics.latency_p95_s)),
-        ("image age when published [ms]", _milliseconds(statistics.age_mean_s)),
-        *((f"stage {stage} [ms]", _milliseconds(seconds)) for stage, seconds in statistics.stage_mean_s.items()),
+        ("latency, mean [ms]", _milliseconds(statistics.latency.mean_s)),
+        ("latency, 95th percentile [ms]", _milliseconds(statistics.latency.p95_s)),
+        ("image age when published [ms]", _milliseconds(statistics.age.mean_s)),
+        *((f"stage {stage} [ms]", _milliseconds(durations.mean_s)) for stage, durations in statistics.stages.items()),
         ("processed", str(counts.processed)),
         ("failed", str(counts.failed)),
         ("last error", statistics.last_error),

@@ -5,27 +5,48 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-_WINDOW_S = 10.0
+
+@dataclass(frozen=True)
+class Durations:
+    """What a number of durations have in common, in seconds; NaN where there are none. p50: the median."""
+
+    mean_s: float
+    p50_s: float
+    p95_s: float
+    max_s: float
+
+    @classmethod
+    def of(cls, seconds: Sequence[float]) -> Durations:
+        """The durations' mean, percentiles (interpolated between neighbours) and maximum."""
+        if not seconds:
+            nan = float("nan")
+            return cls(nan, nan, nan, nan)
+        p50_s, p95_s = np.percentile(seconds, (50, 95))
+        return cls(float(np.mean(seconds)), float(p50_s), float(p95_s), float(np.max(seconds)))
 
 
 @dataclass(frozen=True)
 class StreamStatistics:
-    """The last ten seconds of a stream; times in seconds, rates in Hz, NaN where there is nothing to tell.
+    """A stream's last `window_s` seconds; times in seconds, rates in Hz, NaN where there is nothing to tell.
 
+    num_frames: how many frames were published in that time.
     latency: from the image's arrival to its outputs' publication, waiting included.
     age: from the image's stamp to its outputs' publication, by the node's clock.
+    stages: what the latency is made of, by stage, in the order in which they were first seen.
     """
 
+    window_s: float
+    num_frames: int
     input_rate_hz: float
     output_rate_hz: float
-    latency_mean_s: float
-    latency_p95_s: float
-    age_mean_s: float
-    stage_mean_s: dict[str, float]
+    latency: Durations
+    age: Durations
+    stages: dict[str, Durations]
     since_image_s: float
     since_error_s: float
     last_error: str
@@ -41,9 +62,13 @@ class _Frame:
 
 
 class StreamMonitor:
-    """Collects arrivals, frames and errors from any thread."""
+    """Collects arrivals, frames and errors from any thread.
 
-    def __init__(self) -> None:
+    window_s: how far back its statistics look; may be changed.
+    """
+
+    def __init__(self, window_s: float = 10.0) -> None:
+        self.window_s = window_s
         self._lock = threading.Lock()
         self.reset()
 
@@ -86,33 +111,41 @@ class StreamMonitor:
         now = time.monotonic()
         with self._lock:
             self._trim(now)
-            latencies = np.array([frame.latency_s for frame in self._frames])
-            ages = np.array([frame.age_s for frame in self._frames])
             nan = float("nan")
             return StreamStatistics(
+                window_s=self.window_s,
+                num_frames=len(self._frames),
                 input_rate_hz=_rate(list(self._arrivals), now),
                 output_rate_hz=_rate([frame.time for frame in self._frames], now),
-                latency_mean_s=float(latencies.mean()) if latencies.size else nan,
-                latency_p95_s=float(np.percentile(latencies, 95)) if latencies.size else nan,
-                age_mean_s=float(ages.mean()) if ages.size else nan,
-                stage_mean_s=self._mean_stages(),
-                since_image_s=now - (self._started if self._last_arrival is None else self._last_arrival),
+                latency=Durations.of([frame.latency_s for frame in self._frames]),
+                age=Durations.of([frame.age_s for frame in self._frames]),
+                stages=self._summarise_stages(),
+                since_image_s=self._since_image_s(now),
                 since_error_s=nan if self._last_error_time is None else now - self._last_error_time,
                 last_error=self._last_error,
                 last_frame_failed=self._last_frame_failed,
             )
 
-    def _mean_stages(self) -> dict[str, float]:
+    def since_image_s(self) -> float:
+        """Seconds since the last image came in, or since the start."""
+        with self._lock:
+            return self._since_image_s(time.monotonic())
+
+    def _since_image_s(self, now: float) -> float:
+        return now - (self._started if self._last_arrival is None else self._last_arrival)
+
+    def _summarise_stages(self) -> dict[str, Durations]:
         values: dict[str, list[float]] = {}
         for frame in self._frames:
             for stage, seconds in frame.stage_seconds.items():
                 values.setdefault(stage, []).append(seconds)
-        return {stage: float(np.mean(seconds)) for stage, seconds in values.items()}
+        return {stage: Durations.of(seconds) for stage, seconds in values.items()}
 
     def _trim(self, now: float) -> None:
-        while self._arrivals and self._arrivals[0] < now - _WINDOW_S:
+        oldest = now - self.window_s
+        while self._arrivals and self._arrivals[0] < oldest:
             self._arrivals.popleft()
-        while self._frames and self._frames[0].time < now - _WINDOW_S:
+        while self._frames and self._frames[0].time < oldest:
             self._frames.popleft()
 
 

@@ -25,6 +25,7 @@ from ovsr_ros.nodes.option_node import OptionNode
 from ovsr_ros.nodes.outputs import Outputs
 from ovsr_ros.nodes.process import EXIT_FAILED
 from ovsr_ros.nodes.segmenter import Segmenter
+from ovsr_ros.nodes.statistics import StatisticsTopic
 from ovsr_ros.nodes.throttle import ThrottledLog
 from ovsr_ros.nodes.worker import NewestItemWorker
 from ovsr_ros.pipeline import Pipeline
@@ -56,7 +57,7 @@ class OvsrNode(OptionNode):
         self._state = "unconfigured"
         self._failure = ""
         self._source: ImageSource | None = None
-        self._monitor = StreamMonitor()
+        self._monitor = StreamMonitor(self.node_options.statistics_window_s)
         self._log_error = ThrottledLog(lambda text: self.get_logger().error(text), _ERROR_PERIOD_S)
         self._log_silence = ThrottledLog(lambda text: self.get_logger().warning(text), _SILENCE_PERIOD_S)
         self._worker = NewestItemWorker[ImageMessage]("segmentation", self._process, self._on_frame_error)
@@ -65,6 +66,7 @@ class OvsrNode(OptionNode):
         self._frame_timer: Timer | None = None
         self._log_forwarding = forward_logs(self.get_logger())
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._statistics = StatisticsTopic(self)
         self._create_services()
         self._watch_timer = self._create_timer(_WATCH_PERIOD_S, self._watch)
         self._diagnostics_timer = self._create_timer(1.0, self._publish_diagnostics)
@@ -229,7 +231,8 @@ class OvsrNode(OptionNode):
             self._log_error("image skipped:\n" + "".join(traceback.format_exception(error)))
 
     def on_node_options_changed(self) -> None:
-        """Let a changed rate take effect."""
+        """Let a changed rate or window take effect."""
+        self._monitor.window_s = self.node_options.statistics_window_s
         if self._frame_timer is not None:
             self._frame_timer.timer_period_ns = round(1e9 / self.node_options.rate_hz)
             self._frame_timer.reset()
@@ -249,7 +252,7 @@ class OvsrNode(OptionNode):
 
     def _silence(self) -> str:
         source, timeout_s = self._source, self.node_options.image_timeout_s
-        if source is None or self._monitor.snapshot().since_image_s < timeout_s:
+        if source is None or self._monitor.since_image_s() < timeout_s:
             return ""
         return f"no image for more than {timeout_s:g} s: {source.explain_silence()}"
 
@@ -270,6 +273,7 @@ class OvsrNode(OptionNode):
             vocabulary=self._vocabulary(),
         )
         self._diagnostics.publish(to_diagnostics(self.get_fully_qualified_name(), health, self.get_clock().now()))
+        self._statistics.publish(health.statistics, health.counts, health.device)
 
     # --- Services ---
 

@@ -80,17 +80,27 @@ class Segmenter:
 
         Raises ImageError for a message that is no usable image, and whatever the pipeline raises.
         """
+        begin = time.monotonic()
         image = decode_compressed(message) if isinstance(message, CompressedImage) else to_rgb_array(message)
+        converted = time.monotonic()
         frame = self._embed(image)
         with self._frame_lock:
             if not self._publishing:
                 return
             labelled = self._label(frame, image.shape[:2], None)
             segmentation = labelled.segmentation
+            labelled_at = time.monotonic()
             self._outputs.publish_frame(image, segmentation, labelled.vocabulary, message.header)
+        published = time.monotonic()
+        stages = {
+            "wait": begin - arrival,
+            "convert": converted - begin,
+            **segmentation.stage_seconds,
+            "publish": published - labelled_at,
+        }
         now = self._node.get_clock().now()
         age_s = (now - Time.from_msg(message.header.stamp, clock_type=now.clock_type)).nanoseconds / 1e9
-        self._monitor.frame_published(time.monotonic() - arrival, age_s, segmentation.stage_seconds)
+        self._monitor.frame_published(published - arrival, age_s, stages)
 
     def change_vocabulary(
         self, operation: Operation, requests: Sequence[CategoryRequest], before_commit: Callable[[], None] | None = None

@@ -3,15 +3,17 @@
 import math
 import time
 
-from ovsr_ros.nodes.monitor import StreamMonitor
+import pytest
+
+from ovsr_ros.nodes.monitor import Durations, StreamMonitor
 from ovsr_ros.nodes.throttle import ThrottledLog
 
 
 def test_nothing_is_known_before_the_first_frame():
     statistics = StreamMonitor().snapshot()
     assert math.isnan(statistics.output_rate_hz)
-    assert math.isnan(statistics.latency_mean_s)
-    assert statistics.stage_mean_s == {}
+    assert math.isnan(statistics.latency.mean_s)
+    assert statistics.stages == {}
     assert not statistics.last_frame_failed
 
 
@@ -22,11 +24,29 @@ def test_rates_latencies_and_stages_are_averaged():
         monitor.frame_published(latency_s, 2 * latency_s, {"features": latency_s / 2})
         time.sleep(0.02)
     statistics = monitor.snapshot()
-    assert math.isclose(statistics.latency_mean_s, 0.2)
-    assert math.isclose(statistics.age_mean_s, 0.4)
-    assert math.isclose(statistics.stage_mean_s["features"], 0.1)
+    assert math.isclose(statistics.latency.mean_s, 0.2)
+    assert math.isclose(statistics.age.mean_s, 0.4)
+    assert math.isclose(statistics.stages["features"].mean_s, 0.1)
     assert 5 < statistics.output_rate_hz <= 50
     assert 5 < statistics.input_rate_hz <= 50
+
+
+def test_percentiles_are_interpolated_as_numpy_does():
+    durations = Durations.of([0.4, 0.1, 0.2, 0.3, 1.0])
+    assert (durations.mean_s, durations.p50_s, durations.max_s) == (pytest.approx(0.4), 0.3, 1.0)
+    assert durations.p95_s == pytest.approx(0.88)
+    assert Durations.of([0.7]) == Durations(0.7, 0.7, 0.7, 0.7)
+    assert math.isnan(Durations.of([]).max_s)
+
+
+def test_what_is_older_than_the_window_is_forgotten_and_the_window_may_change():
+    monitor = StreamMonitor(window_s=60.0)
+    monitor.frame_published(0.1, 0.1, {"features": 0.1})
+    time.sleep(0.05)
+    assert monitor.snapshot().num_frames == 1
+    monitor.window_s = 0.02
+    statistics = monitor.snapshot()
+    assert (statistics.num_frames, statistics.stages, statistics.window_s) == (0, {}, 0.02)
 
 
 def test_the_rate_of_a_stream_that_stopped_decays():

@@ -67,6 +67,12 @@ class OptionNode(LifecycleNode):
         self._declare()
         self.add_on_set_parameters_callback(self._on_set_parameters)
 
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The vocabulary in force; an empty one while no models are loaded."""
+        segmenter = self.segmenter
+        return Vocabulary() if segmenter is None else segmenter.vocabulary
+
     def require_segmenter(self) -> Segmenter:
         """The segmenter. Raises OvsrError when no models are loaded."""
         segmenter = self.segmenter

@@ -1,4 +1,4 @@
-"""The node `ovsr`: its life, services and health. Parameters are in option_node.py, frames in segmenter.py."""
+"""The node `ovsr`: its life and health. Parameters: option_node.py; frames: segmenter.py; services: services.py."""
 
 from __future__ import annotations
 
@@ -8,28 +8,26 @@ from collections.abc import Callable
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.timer import Timer
 
-from ovsr_ros import srv
-from ovsr_ros.errors import OvsrError, VocabularyError
-from ovsr_ros.nodes.conversions import to_image_message, to_rgb_array
+from ovsr_ros.errors import OvsrError
 from ovsr_ros.nodes.diagnostics import NodeHealth, to_diagnostics
 from ovsr_ros.nodes.image_source import ImageMessage, ImageSource
 from ovsr_ros.nodes.log_forwarding import forward_logs, stop_forwarding
-from ovsr_ros.nodes.messages import to_category_requests, to_segment_array, to_vocabulary_message
 from ovsr_ros.nodes.monitor import StreamMonitor
 from ovsr_ros.nodes.option_node import OptionNode
 from ovsr_ros.nodes.outputs import Outputs
 from ovsr_ros.nodes.process import EXIT_FAILED
 from ovsr_ros.nodes.segmenter import Segmenter
+from ovsr_ros.nodes.services import Services
 from ovsr_ros.nodes.statistics import StatisticsTopic
 from ovsr_ros.nodes.throttle import ThrottledLog
 from ovsr_ros.nodes.worker import NewestItemWorker
 from ovsr_ros.pipeline import Pipeline
-from ovsr_ros.vocabulary import Operation, Vocabulary, parse_category
+from ovsr_ros.vocabulary import Operation, parse_category
 
 WARM_UP_HW = (480, 640)
 _WATCH_PERIOD_S = 0.5
@@ -67,7 +65,7 @@ class OvsrNode(OptionNode):
         self._log_forwarding = forward_logs(self.get_logger())
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._statistics = StatisticsTopic(self)
-        self._create_services()
+        self._ovsr_services = Services(self, self._log_error)
         self._watch_timer = self._create_timer(_WATCH_PERIOD_S, self._watch)
         self._diagnostics_timer = self._create_timer(1.0, self._publish_diagnostics)
         self._autostart_timer = self._create_timer(0.0, self._autostart) if self.start_options.autostart else None
@@ -270,75 +268,7 @@ class OvsrNode(OptionNode):
             worker_alive=self._worker.is_alive,
             device=self.pipeline_options.device if segmenter is None else str(segmenter.pipeline.device),
             memory_bytes=0 if segmenter is None else segmenter.pipeline.memory_bytes(),
-            vocabulary=self._vocabulary(),
+            vocabulary=self.vocabulary,
         )
         self._diagnostics.publish(to_diagnostics(self.get_fully_qualified_name(), health, self.get_clock().now()))
         self._statistics.publish(health.statistics, health.counts, health.device)
-
-    # --- Services ---
-
-    def _create_services(self) -> None:
-        # Reentrant: while one caller's words are encoded, another gets an answer.
-        group = ReentrantCallbackGroup()
-        self.create_service(srv.SetVocabulary, "~/set_vocabulary", self._set_vocabulary, callback_group=group)
-        self.create_service(srv.GetVocabulary, "~/get_vocabulary", self._get_vocabulary, callback_group=group)
-        self.create_service(srv.SegmentImage, "~/segment_image", self._segment_image, callback_group=group)
-
-    def _set_vocabulary(
-        self, request: srv.SetVocabulary.Request, response: srv.SetVocabulary.Response
-    ) -> srv.SetVocabulary.Response:
-        try:
-            vocabulary = self.change_vocabulary(
-                _to_operation(request.operation), to_category_requests(request.categories)
-            )
-            response.success = True
-            response.message = f"version {vocabulary.version}: {len(vocabulary.categories)} categories"
-        except Exception as error:  # whatever it is, the caller gets an answer
-            response.success = False
-            response.message = self._describe_failure(error)
-            vocabulary = self._vocabulary()
-        response.vocabulary = to_vocabulary_message(vocabulary, self.get_clock().now().to_msg())
-        return response
-
-    def _get_vocabulary(
-        self, request: srv.GetVocabulary.Request, response: srv.GetVocabulary.Response
-    ) -> srv.GetVocabulary.Response:
-        response.vocabulary = to_vocabulary_message(self._vocabulary(), self.get_clock().now().to_msg())
-        return response
-
-    def _segment_image(
-        self, request: srv.SegmentImage.Request, response: srv.SegmentImage.Response
-    ) -> srv.SegmentImage.Response:
-        header = request.image.header
-        try:
-            segmenter = self.require_segmenter()
-            image = to_rgb_array(request.image)
-            labelled = segmenter.segment_once(image, to_category_requests(request.categories))
-            segmentation, vocabulary = labelled.segmentation, labelled.vocabulary
-            response.label_map = to_image_message(segmentation.label_map, "mono8", header)
-            response.confidence = to_image_message(segmentation.confidence, "mono8", header)
-            response.segments = to_segment_array(segmentation, vocabulary, header)
-            response.vocabulary = to_vocabulary_message(vocabulary, self.get_clock().now().to_msg())
-            response.success = True
-        except Exception as error:  # whatever it is, the caller gets an answer
-            response.success = False
-            response.message = self._describe_failure(error)
-        return response
-
-    def _vocabulary(self) -> Vocabulary:
-        segmenter = self.segmenter
-        return Vocabulary() if segmenter is None else segmenter.vocabulary
-
-    def _describe_failure(self, error: Exception) -> str:
-        if isinstance(error, OvsrError):
-            return str(error)
-        self._log_error("service call failed:\n" + "".join(traceback.format_exception(error)))
-        return f"{type(error).__name__}: {error}"
-
-
-def _to_operation(number: int) -> Operation:
-    try:
-        return Operation(number)
-    except ValueError:
-        known = ", ".join(f"{operation.value} ({operation.name})" for operation in Operation)
-        raise VocabularyError(f"operation: expected one of {known}, got {number}") from None

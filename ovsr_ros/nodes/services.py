@@ -1,0 +1,86 @@
+"""The node's services: the vocabulary set and read, one image segmented. Whatever goes wrong, the caller is told."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+
+from rclpy.callback_groups import ReentrantCallbackGroup
+
+from ovsr_ros import srv
+from ovsr_ros.errors import OvsrError, VocabularyError
+from ovsr_ros.nodes.conversions import to_image_message, to_rgb_array
+from ovsr_ros.nodes.messages import to_category_requests, to_segment_array, to_vocabulary_message
+from ovsr_ros.nodes.option_node import OptionNode
+from ovsr_ros.vocabulary import Operation
+
+
+class Services:
+    """~/set_vocabulary, ~/get_vocabulary and ~/segment_image, for as long as the node lives.
+
+    log_error: gets the traceback of what no caller can mend.
+    """
+
+    def __init__(self, node: OptionNode, log_error: Callable[[str], object]) -> None:
+        self._node = node
+        self._log_error = log_error
+        # Reentrant: while one caller's words are encoded, another gets an answer.
+        group = ReentrantCallbackGroup()
+        node.create_service(srv.SetVocabulary, "~/set_vocabulary", self._set_vocabulary, callback_group=group)
+        node.create_service(srv.GetVocabulary, "~/get_vocabulary", self._get_vocabulary, callback_group=group)
+        node.create_service(srv.SegmentImage, "~/segment_image", self._segment_image, callback_group=group)
+
+    def _set_vocabulary(
+        self, request: srv.SetVocabulary.Request, response: srv.SetVocabulary.Response
+    ) -> srv.SetVocabulary.Response:
+        try:
+            vocabulary = self._node.change_vocabulary(
+                _to_operation(request.operation), to_category_requests(request.categories)
+            )
+            response.success = True
+            response.message = f"version {vocabulary.version}: {len(vocabulary.categories)} categories"
+        except Exception as error:  # whatever it is, the caller gets an answer
+            response.success = False
+            response.message = self._describe_failure(error)
+            vocabulary = self._node.vocabulary
+        response.vocabulary = to_vocabulary_message(vocabulary, self._node.get_clock().now().to_msg())
+        return response
+
+    def _get_vocabulary(
+        self, request: srv.GetVocabulary.Request, response: srv.GetVocabulary.Response
+    ) -> srv.GetVocabulary.Response:
+        response.vocabulary = to_vocabulary_message(self._node.vocabulary, self._node.get_clock().now().to_msg())
+        return response
+
+    def _segment_image(
+        self, request: srv.SegmentImage.Request, response: srv.SegmentImage.Response
+    ) -> srv.SegmentImage.Response:
+        header = request.image.header
+        try:
+            segmenter = self._node.require_segmenter()
+            image = to_rgb_array(request.image)
+            labelled = segmenter.segment_once(image, to_category_requests(request.categories))
+            segmentation, vocabulary = labelled.segmentation, labelled.vocabulary
+            response.label_map = to_image_message(segmentation.label_map, "mono8", header)
+            response.confidence = to_image_message(segmentation.confidence, "mono8", header)
+            response.segments = to_segment_array(segmentation, vocabulary, header)
+            response.vocabulary = to_vocabulary_message(vocabulary, self._node.get_clock().now().to_msg())
+            response.success = True
+        except Exception as error:  # whatever it is, the caller gets an answer
+            response.success = False
+            response.message = self._describe_failure(error)
+        return response
+
+    def _describe_failure(self, error: Exception) -> str:
+        if isinstance(error, OvsrError):
+            return str(error)
+        self._log_error("service call failed:\n" + "".join(traceback.format_exception(error)))
+        return f"{type(error).__name__}: {error}"
+
+
+def _to_operation(number: int) -> Operation:
+    try:
+        return Operation(number)
+    except ValueError:
+        known = ", ".join(f"{operation.value} ({operation.name})" for operation in Operation)
+        raise VocabularyError(f"operation: expected one of {known}, got {number}") from None

@@ -72,7 +72,11 @@ class Outputs:
     def has_subscribers(self) -> bool:
         """Whether anybody subscribes to a frame's outputs; the vocabulary is none of them. False once closed."""
         with self._open_lock:
-            return self._open and any(publisher.get_subscription_count() for publisher in self._per_frame)
+            return (
+                self._open
+                and self._node.context.ok()
+                and any(publisher.get_subscription_count() for publisher in self._per_frame)
+            )
 
     def close(self) -> None:
         """Take the topics back."""

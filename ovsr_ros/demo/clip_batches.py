@@ -21,7 +21,7 @@ from ovsr_ros.demo.captions import (
     generalise,
     random_concept,
 )
-from ovsr_ros.demo.pool import CROP_MARGIN, Pool
+from ovsr_ros.demo.pool import CROP_MARGIN, Pool, draw_window
 
 IMAGE_PX, PATCH_PX = 64, 8
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -107,11 +107,7 @@ def draw_scenes(pool: Pool, count: int, rng: np.random.Generator) -> tuple[Tenso
     concepts: list[Concept] = []
     while len(images) < count:
         index = int(rng.integers(len(pool.images)))
-        zoom = float(rng.uniform(*SCENE_ZOOM))
-        h, w = (min(round(side / zoom), limit) for side, limit in zip(SCENE_HW, pool.images.shape[1:3], strict=True))
-        top = int(rng.integers(pool.images.shape[1] - h + 1))
-        left = int(rng.integers(pool.images.shape[2] - w + 1))
-        window = (index, slice(top, top + h), slice(left, left + w))
+        window = (index, *draw_window(pool, SCENE_HW, SCENE_ZOOM, rng))
         image = torch.from_numpy(pool.images[window]).permute(2, 0, 1)[None].float() / 255
         image = F.interpolate(image, SCENE_HW, mode="bilinear", antialias=True, align_corners=False)
         instances = cv2.resize(pool.instances[window], (width, height), interpolation=cv2.INTER_NEAREST_EXACT)

@@ -146,6 +146,17 @@ def _piece_around(surface: NDArray[np.bool_], y: int, x: int, rng: np.random.Gen
     return np.asarray(labels == labels[y, x])
 
 
+def draw_window(
+    pool: Pool, size_hw: tuple[int, int], zoom_range: tuple[float, float], rng: np.random.Generator
+) -> tuple[slice, slice]:
+    """Rows and columns of a chance part of an image, which `size_hw` pixels show enlarged by a zoom from the range."""
+    height, width = pool.images.shape[1:3]
+    zoom = float(rng.uniform(*zoom_range))
+    h, w = min(round(size_hw[0] / zoom), height), min(round(size_hw[1] / zoom), width)
+    top, left = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))
+    return slice(top, top + h), slice(left, left + w)
+
+
 def cut_crop(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """The square around a mask (H, W), with its margin, out of an image (H, W, 3): (CROP_PX, CROP_PX, 4).
 

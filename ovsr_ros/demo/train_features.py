@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ovsr_ros.demo.pool import Pool
+from ovsr_ros.demo.pool import Pool, draw_window
 from ovsr_ros.demo.scenes import CATEGORIES
 from ovsr_ros.demo.training import Phase, Run, decay_groups, phase_of
 from ovsr_ros.models.untrained import forward_levels, new_feature_network
@@ -63,18 +63,15 @@ def draw_batch(
     pool: Pool, size: int, zoom_range: tuple[float, float], crop_hw: tuple[int, int], rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
     """Augmented images (B, 3, h, w) of crop_hw, normalised, and their category maps (B, h, w) int64."""
-    height, width = crop_hw
     images, labels = [], []
     for index in rng.integers(len(pool.images), size=size):
-        zoom = float(rng.uniform(*zoom_range))
-        h, w = (min(round(side / zoom), limit) for side, limit in zip(crop_hw, pool.images.shape[1:3], strict=True))
-        top = int(rng.integers(pool.images.shape[1] - h + 1))
-        left = int(rng.integers(pool.images.shape[2] - w + 1))
-        image = torch.from_numpy(pool.images[index, top : top + h, left : left + w]).permute(2, 0, 1)[None].float()
-        label = torch.from_numpy(pool.categories[index, top : top + h, left : left + w])[None, None].float()
-        if (h, w) != crop_hw:
-            image = F.interpolate(image, (height, width), mode="bilinear", align_corners=False, antialias=h > height)
-            label = F.interpolate(label, (height, width), mode="nearest-exact")
+        window = (index, *draw_window(pool, crop_hw, zoom_range, rng))
+        image = torch.from_numpy(pool.images[window]).permute(2, 0, 1)[None].float()
+        label = torch.from_numpy(pool.categories[window])[None, None].float()
+        if image.shape[2:] != crop_hw:
+            shrinks = image.shape[2] > crop_hw[0]
+            image = F.interpolate(image, crop_hw, mode="bilinear", align_corners=False, antialias=shrinks)
+            label = F.interpolate(label, crop_hw, mode="nearest-exact")
         if rng.random() < 0.5:
             image, label = image.flip(-1), label.flip(-1)
         image = image / 255

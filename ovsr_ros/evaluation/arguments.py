@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 NATIVE = "native"
 SCENES = "scenes"
+EXIT_SKIPPED = 3
+"""Exit code when some images could not be used and the others were judged."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.evaluation.arguments import (
+    EXIT_SKIPPED,
     SCENES,
     add_arguments,
     chosen_dataset,
@@ -21,9 +21,6 @@ from ovsr_ros.evaluation.arguments import (
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
-
-EXIT_SKIPPED = 3
-"""Exit code when some images could not be used and the others were judged."""
 
 HELD_OUT = "scenes-held-out"
 
@@ -63,7 +60,7 @@ def run_evaluation(arguments: argparse.Namespace) -> int:
     from ovsr_ros.evaluation.pictures import write_pictures  # on demand: torch takes seconds
     from ovsr_ros.evaluation.pipeline_predictor import PipelineFactory, with_background_names
     from ovsr_ros.evaluation.protocols import ProtocolOptions
-    from ovsr_ros.evaluation.report import build_report, to_markdown, to_text
+    from ovsr_ros.evaluation.report import build_report, to_markdown, to_text, write_text
     from ovsr_ros.evaluation.runner import evaluate
 
     options = with_background_names(settings.pipeline, dataset)
@@ -100,7 +97,8 @@ def run_evaluation(arguments: argparse.Namespace) -> int:
         targets |= {arguments.out / "report.json": "json", arguments.out / "report.md": "markdown"}
     for path, kind in targets.items():
         if path is not None:
-            _write(path, json.dumps(report, indent=2) + "\n" if kind == "json" else to_markdown(report))
+            content = json.dumps(report, indent=2) + "\n" if kind == "json" else to_markdown(report)
+            print(f"wrote {write_text(path, content)}", file=sys.stderr)
     if arguments.pictures:
         write_pictures(arguments.out / "pictures", figures, dataset, make_predictor(), arguments.pictures)
     complete = not report["skipped"]
@@ -109,12 +107,3 @@ def run_evaluation(arguments: argparse.Namespace) -> int:
             if path is not None:
                 path.unlink(missing_ok=True)
     return 0 if complete else EXIT_SKIPPED
-
-
-def _write(path: Path, content: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror or error}") from error
-    print(f"wrote {path}", file=sys.stderr)

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ovsr_ros.config import to_flat_dict
-from ovsr_ros.errors import ConfigError
 from ovsr_ros.evaluation.baselines.segmenters import Segmenter, describe
 from ovsr_ros.evaluation.bootstrap import Difference, compare_miou
 from ovsr_ros.evaluation.figures import Figures
@@ -124,13 +123,3 @@ def compare_figures(base: Figures, other: Figures, protocol: str) -> Difference 
 
 def _counts(entries: SparseCounts, num_classes: int) -> ClassCounts:
     return ClassCounts.from_confusion(dense(entries, num_classes))
-
-
-def write_text(path: Path, content: str) -> Path:
-    """Write a report, with the folders above it. Raises ConfigError where that cannot be."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror or error}") from error
-    return path

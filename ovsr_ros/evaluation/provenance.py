@@ -13,12 +13,27 @@ from typing import Any
 
 import torch
 
+from ovsr_ros import __version__
+from ovsr_ros.config import to_flat_dict
 from ovsr_ros.models.device import resolve_device
 from ovsr_ros.models.hub import Kind
 from ovsr_ros.models.weights import resolve
 from ovsr_ros.pipeline import PipelineOptions
 
 PACKAGE = Path(__file__).parent.parent
+
+
+def everything(options: PipelineOptions) -> dict[str, Any]:
+    """Command, commit, version, machine, weights and options, as plain values: what every published figure carries."""
+    flat = to_flat_dict(options)
+    return {
+        "command": command_line(),
+        "commit": commit(),
+        "version": __version__,
+        "machine": machine(options.device),
+        "weights": weights_of(options),
+        "options": {key: list(value) if isinstance(value, tuple) else value for key, value in flat.items()},
+    }
 
 
 def weights_of(options: PipelineOptions) -> dict[str, dict[str, str]]:

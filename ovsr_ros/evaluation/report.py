@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
-from ovsr_ros import __version__
-from ovsr_ros.config import to_flat_dict
+from ovsr_ros.errors import ConfigError
 from ovsr_ros.evaluation import provenance
 from ovsr_ros.evaluation.figures import Figures
 from ovsr_ros.evaluation.protocols import HUNGARIAN, OPENVOCAB, ProtocolOptions
@@ -64,15 +64,7 @@ def build_report(
     report["skipped"] = skipped
     if is_scenes:
         report["note"] = SCENES_NOTE
-    return report | {
-        "command": provenance.command_line(),
-        "commit": provenance.commit(),
-        "version": __version__,
-        "machine": provenance.machine(options.device),
-        "weights": provenance.weights_of(options),
-        "options": {key: _plain(value) for key, value in to_flat_dict(options).items()},
-        "seconds": seconds,
-    }
+    return report | {**provenance.everything(options), "seconds": seconds}
 
 
 def to_text(report: dict[str, Any]) -> str:
@@ -145,6 +137,16 @@ def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     return "\n".join([line(header), f"|{rule}|", *(line(row) for row in rows)])
 
 
+def write_text(path: Path, content: str) -> Path:
+    """Write a report, with the folders above it. Raises ConfigError where that cannot be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror or error}") from error
+    return path
+
+
 def share(value: float | None) -> str:
     """Three decimals; "-" for what was not measured."""
     return "-" if value is None else f"{value:.3f}"
@@ -187,7 +189,3 @@ def _described(protocols: ProtocolOptions, dataset: Dataset) -> dict[str, Any]:
     background = dataset.background
     described["unlabeled_counts_as"] = "no class" if background is None else dataset.classes[background]
     return described
-
-
-def _plain(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value

@@ -8,12 +8,12 @@ import sys
 from dataclasses import dataclass
 
 from ovsr_ros.errors import ConfigError
+from ovsr_ros.evaluation.arguments import EXIT_SKIPPED
 from ovsr_ros.evaluation.bootstrap import Difference
 from ovsr_ros.evaluation.figures import Figures
-from ovsr_ros.evaluation.measuring import Bench, compare_figures, write_text
+from ovsr_ros.evaluation.measuring import Bench, compare_figures
+from ovsr_ros.evaluation.report import write_text
 from ovsr_ros.evaluation.sweep_file import Run, Sweep, read_sweep
-
-EXIT_SKIPPED = 3
 
 
 @dataclass(frozen=True)

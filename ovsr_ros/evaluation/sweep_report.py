@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ovsr_ros.evaluation import provenance
 from ovsr_ros.evaluation.bootstrap import Difference
 from ovsr_ros.evaluation.figures import number
 from ovsr_ros.evaluation.report import share, table
-from ovsr_ros.evaluation.studies.report import provenance, without_nan
+from ovsr_ros.evaluation.studies.report import without_nan
 from ovsr_ros.evaluation.sweep import Measured, SweepResult
 from ovsr_ros.evaluation.sweep_file import Sweep, show_value
 
@@ -81,7 +82,7 @@ def to_dict(sweep: Sweep, result: SweepResult) -> dict[str, Any]:
             {"name": group.name, "option": group.option, "runs": [_run_dict(measured) for measured in runs]}
             for group, runs in zip(sweep.groups, result.groups, strict=True)
         ],
-        **provenance(sweep.base.options),
+        **provenance.everything(sweep.base.options),
     }
     plain: dict[str, Any] = without_nan(content)
     return plain

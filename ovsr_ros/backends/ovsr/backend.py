@@ -16,7 +16,7 @@ from ovsr_ros.backends.ovsr.alignment import AlignmentOptions, score_segments
 from ovsr_ros.backends.ovsr.clustering import ClusterOptions, cluster, count_clusters
 from ovsr_ros.backends.ovsr.crops import CropOptions, cut_crops
 from ovsr_ros.backends.ovsr.embedding import EmbeddingOptions, embed_crops, embed_dense, is_dense
-from ovsr_ros.backends.ovsr.features import FeatureOptions, compute_features
+from ovsr_ros.backends.ovsr.features import FeatureOptions, GridFeatures, compute_features
 from ovsr_ros.backends.ovsr.latent import LatentOptions, compute_latents
 from ovsr_ros.backends.ovsr.refinement import RefinementOptions, refine_clusters
 from ovsr_ros.backends.ovsr.regions import RegionOptions, Regions, find_regions
@@ -69,8 +69,11 @@ class OvsrBackend:
     def embed(self, image_rgb: NDArray[np.uint8]) -> FrameEmbeddings:
         clock = StageClock(self.device)
         image = to_tensor(image_rgb, self.device)
-        regions = find_segments(image, self.extractor, self.options, clock)
-        embeddings = self.embed_segments(image, regions, clock)
+        return self.embed_regions(image, find_segments(image, self.extractor, self.options, clock), clock)
+
+    def embed_regions(self, image: Tensor, regions: Regions, clock: StageClock) -> FrameEmbeddings:
+        """The stages after the segments: an image (1, 3, H, W) uint8 with its segments, however they were found."""
+        embeddings = self._embed_segments(image, regions, clock)
         return FrameEmbeddings(
             segment_map=regions.segment_map,
             embeddings=embeddings,
@@ -81,8 +84,7 @@ class OvsrBackend:
             stage_seconds=clock.seconds,
         )
 
-    def embed_segments(self, image: Tensor, regions: Regions, clock: StageClock) -> Tensor:
-        """Embeddings (N, D) float32, L2-normalised, of segments of an image (1, 3, H, W) uint8, however found."""
+    def _embed_segments(self, image: Tensor, regions: Regions, clock: StageClock) -> Tensor:
         options = self.options
         if is_dense(options.clip, self.clip, self.device):
             with clock.stage("clip"):
@@ -112,14 +114,22 @@ class OvsrBackend:
         return dataclasses.replace(segmentation, stage_seconds={**frame.stage_seconds, **clock.seconds})
 
 
-def find_segments(image: Tensor, extractor: FeatureExtractor, options: OvsrOptions, clock: StageClock) -> Regions:
-    """The stages before any word or CLIP: segments of an image (1, 3, H, W) uint8 on the extractor's device."""
+def describe_image(
+    image: Tensor, extractor: FeatureExtractor, options: OvsrOptions, clock: StageClock
+) -> tuple[GridFeatures, Tensor, Tensor]:
+    """The stages before clustering: the grid's features, its latents (N, r), and their singular values."""
     with clock.stage("features"):
         grid = compute_features(image, extractor, options.features)
     with clock.stage("latent"):
         latents, singular_values = compute_latents(grid.features, options.latent)
     with clock.stage("smoothing"):
         latents, singular_values = smooth_latents(latents, singular_values, grid.image, grid.grid_hw, options.smoothing)
+    return grid, latents, singular_values
+
+
+def find_segments(image: Tensor, extractor: FeatureExtractor, options: OvsrOptions, clock: StageClock) -> Regions:
+    """The stages before any word or CLIP: segments of an image (1, 3, H, W) uint8 on the extractor's device."""
+    grid, latents, singular_values = describe_image(image, extractor, options, clock)
     with clock.stage("clusters"):
         if grid.has_contrast:
             shape = (grid.features.shape[0], grid.features.shape[1])

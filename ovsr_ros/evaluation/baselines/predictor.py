@@ -76,14 +76,4 @@ def embed_regions(image_rgb: NDArray[np.uint8], clusters: NDArray[np.int64], bac
     """
     image = to_tensor(image_rgb, backend.device)
     regions = find_regions(clusters, (image.shape[2], image.shape[3]), backend.device, backend.options.regions)
-    clock = StageClock(backend.device)
-    embeddings = backend.embed_segments(image, regions, clock)
-    return FrameEmbeddings(
-        segment_map=regions.segment_map,
-        embeddings=embeddings,
-        cluster_ids=regions.cluster_ids,
-        boxes_xyxy=regions.boxes_xyxy,
-        areas_px=regions.areas_px,
-        centroids_xy=regions.centroids_xy,
-        stage_seconds=clock.seconds,
-    )
+    return backend.embed_regions(image, regions, StageClock(backend.device))

@@ -10,12 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ovsr_ros.backends.ovsr.backend import OvsrBackend
+from ovsr_ros.backends.contract import StageClock
+from ovsr_ros.backends.ovsr.backend import OvsrBackend, describe_image
 from ovsr_ros.backends.ovsr.clustering import count_clusters
-from ovsr_ros.backends.ovsr.features import GridFeatures, compute_features
-from ovsr_ros.backends.ovsr.latent import compute_latents
+from ovsr_ros.backends.ovsr.features import GridFeatures
 from ovsr_ros.backends.ovsr.refinement import refine_clusters
-from ovsr_ros.backends.ovsr.smoothing import smooth_latents
 from ovsr_ros.evaluation.baselines import color
 from ovsr_ros.evaluation.extras import import_extra
 from ovsr_ros.ops.image import to_tensor
@@ -136,11 +135,10 @@ class Head:
 def compute_head(image: NDArray[np.uint8], backend: OvsrBackend, smoothed: bool = True) -> Head:
     """Features, latents and, if wanted, smoothing under the backend's options."""
     options = backend.options
-    grid = compute_features(to_tensor(image, backend.device), backend.extractor, options.features)
-    latents, singular_values = compute_latents(grid.features, options.latent)
-    if smoothed:
-        latents, singular_values = smooth_latents(latents, singular_values, grid.image, grid.grid_hw, options.smoothing)
-    return Head(grid, latents, singular_values)
+    if not smoothed:
+        options = dataclasses.replace(options, smoothing=dataclasses.replace(options.smoothing, iterations=0))
+    clock = StageClock(backend.device)
+    return Head(*describe_image(to_tensor(image, backend.device), backend.extractor, options, clock))
 
 
 @torch.inference_mode()

@@ -36,4 +36,4 @@ def open_ade20k(root: Path | None, split: str, names: Names, class_file: Path | 
     masks = require_folder(folder / "annotations" / FOLDERS[split], SOURCE)
     entries = [Entry(image.stem, image, (masks / f"{image.stem}.png",)) for image in images]
     labels = contiguous(150, first=1, ignored=(0, IGNORED))
-    return file_dataset("ade20k", split, chosen.classes, chosen.titles, chosen.names_used, entries, [labels])
+    return file_dataset("ade20k", split, chosen, entries, [labels])

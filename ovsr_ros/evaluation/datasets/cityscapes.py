@@ -47,4 +47,4 @@ def open_cityscapes(root: Path | None, split: str, names: Names, class_file: Pat
         entries.append(Entry(stem, image, candidates))
     ids = dict.fromkeys(range(NUM_IDS), IGNORED) | {id: index for index, id in enumerate(JUDGED_IDS)}
     labels = [contiguous(len(JUDGED_IDS)), Labels(ids)]
-    return file_dataset("cityscapes", split, chosen.classes, chosen.titles, chosen.names_used, entries, labels)
+    return file_dataset("cityscapes", split, chosen, entries, labels)

@@ -89,4 +89,4 @@ def _open(
         wanted = " or ".join(f"{images[0].stem}{kind}" for kind in kinds)
         raise DatasetError(f"{masks}: expected a mask for each image, such as {wanted}, came none; {LABELS_SOURCE}")
     entries = [Entry(image.stem, image, tuple(masks / f"{image.stem}{kind}" for kind in kinds)) for image in images]
-    return file_dataset(name, split, chosen.classes, chosen.titles, chosen.names_used, entries, list(kinds.values()))
+    return file_dataset(name, split, chosen, entries, list(kinds.values()))

@@ -10,16 +10,13 @@ from pathlib import Path
 
 from ovsr_ros.evaluation.datasets.class_files import Names
 from ovsr_ros.evaluation.datasets.files import (
-    Entry,
     FileDataset,
     check_split,
     choose_names,
     file_dataset,
     find_root,
-    read_list,
-    require_folder,
 )
-from ovsr_ros.evaluation.datasets.voc import background_labels
+from ovsr_ros.evaluation.datasets.voc import background_labels, listed_entries
 
 IMAGES_SOURCE = (
     "the images are in the PASCAL VOC 2010 development kit (VOCtrainval_03-May-2010.tar), "
@@ -42,10 +39,6 @@ def open_context(
     check_split(name, split, ("val", "train"))
     chosen = choose_names("context", names, class_file, with_background)
     folder = find_root(name, root, "VOC2010", IMAGES_SOURCE)
-    images = require_folder(folder / "JPEGImages", IMAGES_SOURCE)
-    masks = require_folder(folder / "SegmentationClassContext", LABELS_SOURCE)
-    stems = read_list(folder / "ImageSets" / "SegmentationContext" / f"{split}.txt", LABELS_SOURCE)
-    entries = [Entry(stem, images / f"{stem}.jpg", (masks / f"{stem}.png",)) for stem in stems]
-    return file_dataset(
-        name, split, chosen.classes, chosen.titles, chosen.names_used, entries, [background_labels(59, with_background)]
-    )
+    listed = f"SegmentationContext/{split}.txt"
+    entries = listed_entries(folder, "SegmentationClassContext", listed, IMAGES_SOURCE, LABELS_SOURCE)
+    return file_dataset(name, split, chosen, entries, [background_labels(59, with_background)])

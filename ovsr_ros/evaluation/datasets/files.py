@@ -102,40 +102,39 @@ class FileDataset:
         return Sample(entry.name, image, labels.apply(mask, path), self.words, self.word_classes)
 
 
+@dataclass(frozen=True)
+class ClassNames:
+    """The classes of a data set, with titles for tables and what to call the names that were chosen."""
+
+    classes: ClassList
+    titles: tuple[str, ...]
+    names_used: str
+
+
 def file_dataset(
     name: str,
     split: str,
-    classes: ClassList,
-    titles: Sequence[str],
-    names_used: str,
+    chosen: ClassNames,
     entries: Sequence[Entry],
     labels: Sequence[Labels],
     any_resolution: bool = False,
 ) -> FileDataset:
     """A data set whose every image is labelled with all classes but the background."""
+    classes = chosen.classes
     word_classes = tuple(index for index in range(len(classes.words)) if index != classes.background)
     return FileDataset(
         name=name,
         split=split,
-        classes=tuple(titles),
+        classes=chosen.titles,
         background=classes.background,
         background_names=classes.background_names,
-        names_used=names_used,
+        names_used=chosen.names_used,
         words=tuple(classes.words[index] for index in word_classes),
         word_classes=word_classes,
         entries=tuple(entries),
         labels=tuple(labels),
         any_resolution=any_resolution,
     )
-
-
-@dataclass(frozen=True)
-class ClassNames:
-    """The classes of a data set whose masks have fixed values, and the names chosen for them."""
-
-    classes: ClassList
-    titles: tuple[str, ...]
-    names_used: str
 
 
 def choose_names(family: str, names: Names, class_file: Path | None, with_background: bool = True) -> ClassNames:

@@ -11,6 +11,7 @@ from pathlib import Path
 from ovsr_ros.errors import DatasetError
 from ovsr_ros.evaluation.datasets.class_files import read_classes
 from ovsr_ros.evaluation.datasets.files import (
+    ClassNames,
     Entry,
     FileDataset,
     Labels,
@@ -44,7 +45,12 @@ def open_folder(root: Path | None, split: str = "val", class_file: Path | None =
     ]
     values = {value: index for index, value in enumerate(classes.values)} | dict.fromkeys(classes.ignored, IGNORED)
     return file_dataset(
-        "folder", split, classes, classes.titles, class_file.name, entries, [Labels(values)], any_resolution=True
+        "folder",
+        split,
+        ClassNames(classes, classes.titles, class_file.name),
+        entries,
+        [Labels(values)],
+        any_resolution=True,
     )
 
 

@@ -39,13 +39,16 @@ def open_voc(
     check_split(name, split, ("val", "train", "trainval"))
     chosen = choose_names("voc", names, class_file, with_background)
     folder = find_root(name, root, "VOC2012", SOURCE)
-    images = require_folder(folder / "JPEGImages", SOURCE)
-    masks = require_folder(folder / "SegmentationClass", SOURCE)
-    stems = read_list(folder / "ImageSets" / "Segmentation" / f"{split}.txt", SOURCE)
-    entries = [Entry(stem, images / f"{stem}.jpg", (masks / f"{stem}.png",)) for stem in stems]
-    return file_dataset(
-        name, split, chosen.classes, chosen.titles, chosen.names_used, entries, [background_labels(20, with_background)]
-    )
+    entries = listed_entries(folder, "SegmentationClass", f"Segmentation/{split}.txt", SOURCE, SOURCE)
+    return file_dataset(name, split, chosen, entries, [background_labels(20, with_background)])
+
+
+def listed_entries(folder: Path, masks: str, listed: str, images_source: str, labels_source: str) -> list[Entry]:
+    """The images of JPEGImages that a list under ImageSets names, and their masks. Raises DatasetError."""
+    image_folder = require_folder(folder / "JPEGImages", images_source)
+    mask_folder = require_folder(folder / masks, labels_source)
+    stems = read_list(folder / "ImageSets" / listed, labels_source)
+    return [Entry(stem, image_folder / f"{stem}.jpg", (mask_folder / f"{stem}.png",)) for stem in stems]
 
 
 def background_labels(num_objects: int, with_background: bool) -> Labels:

@@ -9,12 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ovsr_ros import __version__
-from ovsr_ros.config import to_flat_dict
+from ovsr_ros.evaluation import provenance
 from ovsr_ros.evaluation.figures import number
-from ovsr_ros.evaluation.measuring import write_text
-from ovsr_ros.evaluation.provenance import command_line, commit, machine, weights_of
-from ovsr_ros.evaluation.report import SCENES_NOTE, share, table
+from ovsr_ros.evaluation.report import SCENES_NOTE, share, table, write_text
 from ovsr_ros.pipeline import PipelineOptions
 
 
@@ -50,7 +47,7 @@ class Study:
         stem = f"{self.name}_{request.split}"
         paths = [request.out / f"{stem}.json", request.out / f"{stem}.md"]
         content = {"study": self.name, "split": request.split, "config": request.config, **self.figures}
-        content |= {"note": SCENES_NOTE, **provenance(request.options)}
+        content |= {"note": SCENES_NOTE, **provenance.everything(request.options)}
         write_text(paths[0], json.dumps(without_nan(content), indent=2, allow_nan=False) + "\n")
         for name, picture in self.pictures.items():
             paths.append(request.out / f"{stem}_{name}.png")
@@ -58,18 +55,6 @@ class Study:
         shown = "".join(f"\n![{path.stem}]({path.name})\n" for path in paths[2:])
         write_text(paths[1], f"{self.markdown}\n{shown}\n{SCENES_NOTE}\n")
         return paths
-
-
-def provenance(options: PipelineOptions) -> dict[str, Any]:
-    """Command, commit, machine, weights and options, as every published figure carries them."""
-    return {
-        "command": command_line(),
-        "commit": commit(),
-        "version": __version__,
-        "machine": machine(options.device),
-        "weights": weights_of(options),
-        "options": to_flat_dict(options),
-    }
 
 
 def without_nan(value: Any) -> Any:

@@ -77,29 +77,6 @@ def option(
     return dataclasses.field(default=default, metadata={_METADATA_KEY: metadata})
 
 
-@dataclass(frozen=True)
-class NodeOptions:
-    """How the node runs, whatever the pipeline."""
-
-    rate_hz: float = option(10.0, help="how often the newest image is taken", min=0.1, max=120.0, unit="Hz")
-    image_transport: str = option("raw", help="how images arrive", choices=("raw", "compressed"), read_only=True)
-    image_timeout_s: float = option(
-        5.0, help="how long no image may come before the node says so", min=0.1, max=3600.0, unit="s"
-    )
-    always_process: bool = option(False, help="whether frames are labelled while nobody subscribes to the results")
-    overlay_jpeg_quality: int = option(
-        85, help="quality of ~/overlay/compressed; more is larger and sharper", min=1, max=100
-    )
-    statistics_window_s: float = option(
-        10.0,
-        help="how far back the rates and latencies in ~/statistics and /diagnostics go",
-        min=1.0,
-        max=120.0,
-        unit="s",
-    )
-    categories: tuple[str, ...] = option((), help='the vocabulary at start: "name" or "name; synonym; synonym"')
-
-
 # --- From mappings to options ---
 
 

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from ovsr_ros.backends import BACKENDS, Backend, FrameEmbeddings, load_backend
 from ovsr_ros.backends.ovsr.backend import OvsrOptions
 from ovsr_ros.config import (
-    NodeOptions,
     from_dict_split,
     iter_options,
     option,
@@ -29,6 +28,7 @@ from ovsr_ros.config import (
 )
 from ovsr_ros.errors import ConfigError, VocabularyError
 from ovsr_ros.models.device import PRECISIONS, resolve_device
+from ovsr_ros.node_options import NodeOptions
 from ovsr_ros.ops.image import check_image
 from ovsr_ros.results import Segmentation
 from ovsr_ros.text_embeddings import TextClassifier, TextEmbeddingCache, TextOptions, cache_directory

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 import ovsr_ros.config
 from ovsr_ros.config import (
-    NodeOptions,
     find_presets,
     from_dict,
     from_dict_split,
@@ -23,6 +22,7 @@ from ovsr_ros.config import (
     validate,
 )
 from ovsr_ros.errors import ConfigError
+from ovsr_ros.node_options import NodeOptions
 
 
 @dataclass(frozen=True)

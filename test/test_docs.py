@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from ovsr_ros.config import NodeOptions, OptionInfo, iter_options
+from ovsr_ros.config import OptionInfo, iter_options
+from ovsr_ros.node_options import NodeOptions
 from ovsr_ros.pipeline import PipelineOptions
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "interfaces.md"

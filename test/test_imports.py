@@ -17,7 +17,7 @@ PACKAGE = ROOT / "ovsr_ros"
 LAYERS = (
     {"errors", "palette", "prompts"},
     {"config", "options_text", "results"},
-    {"vocabulary"},
+    {"node_options", "vocabulary"},
     {"text_embeddings", "drawing"},
     {"ops", "models"},
     {"backends"},

@@ -3,8 +3,9 @@ import threading
 import numpy as np
 import pytest
 
-from ovsr_ros.config import NodeOptions, replace_flat, to_flat_dict
+from ovsr_ros.config import replace_flat, to_flat_dict
 from ovsr_ros.errors import ConfigError, ImageError, ModelNotFoundError, VocabularyError
+from ovsr_ros.node_options import NodeOptions
 from ovsr_ros.pipeline import Pipeline, PipelineOptions, load_settings
 from ovsr_ros.vocabulary import CategoryRequest, Operation, VocabularyRegistry
 

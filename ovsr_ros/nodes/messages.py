@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Point
 from std_msgs.msg import ColorRGBA, Header
 
 from ovsr_ros import msg
@@ -77,7 +79,15 @@ def _to_segment(segmentation: Segmentation, index: int, names: dict[int, str]) -
         area_px=int(segments.areas_px[index]),
         centroid_x=float(segments.centroids_xy[index, 0]),
         centroid_y=float(segments.centroids_xy[index, 1]),
+        distance=math.nan,
+        position=_unknown_point(),
+        box_min=_unknown_point(),
+        box_max=_unknown_point(),
     )
+
+
+def _unknown_point() -> Point:
+    return Point(x=math.nan, y=math.nan, z=math.nan)
 
 
 def _to_category(category: Category) -> msg.Category:

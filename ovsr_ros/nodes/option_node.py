@@ -12,8 +12,9 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter
 
-from ovsr_ros.config import NodeOptions, from_dict, iter_options, option, replace_flat, to_flat_dict
+from ovsr_ros.config import from_dict, iter_options, option, replace_flat, to_flat_dict
 from ovsr_ros.errors import ConfigError, OvsrError, VocabularyError
+from ovsr_ros.node_options import NodeOptions
 from ovsr_ros.nodes.messages import to_parameter_value
 from ovsr_ros.nodes.parameters import declare_options, normalise, read_overrides, to_parameter
 from ovsr_ros.nodes.segmenter import Segmenter

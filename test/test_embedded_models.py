@@ -77,6 +77,12 @@ def test_the_package_stays_small():
     assert sum(sizes) <= 24 * 2**20
 
 
+def test_the_preset_looks_for_everything_in_the_scenes_and_for_more():
+    categories = load_settings("demo").node.categories
+    assert categories[: len(CATEGORIES)] == CATEGORIES
+    assert len(categories) > len(CATEGORIES)
+
+
 def test_something_else_takes_what_no_word_describes(demo_pipeline):
     """Each object's word left out in turn: its pixels lose their label, the other objects keep theirs."""
     dataset = open_dataset("scenes", split="test")

@@ -15,12 +15,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from ovsr_ros.demo.scenes import CATEGORIES
+from ovsr_ros.config import read_config
 from ovsr_ros.nodes.child_process import ChildProcess, stop_all
 from ovsr_ros.nodes.console import StatusLine
-
-DISTRACTORS = ("sofa", "bicycle", "dog", "window", "ladder", "shoe", "guitar", "pizza")
-"""Words of the default vocabulary for which there is nothing in the rooms."""
 
 CAMERA_NAMESPACE = "/demo"
 OVSR_NODE = "/ovsr"
@@ -77,7 +74,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if not (width.isdigit() and height.isdigit()):
         parser.error(f"--size: expected WxH such as 640x480, got {options.size!r}")
     options.width, options.height = int(width), int(height)
-    options.categories = options.categories or [*CATEGORIES, *DISTRACTORS]
+    options.categories = options.categories or read_config("demo")["categories"]
     return options
 
 

@@ -13,11 +13,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-import yaml
 from catkin_pkg.package import parse_package
 
 import ovsr_ros
-from ovsr_ros.nodes.demo import CAMERA_NAMESPACE, OVSR_NODE
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("package.xml", "CMakeLists.txt", "LICENSE", "msg", "srv", "resource", "ovsr_ros", "launch", "config")
@@ -171,20 +169,6 @@ def test_launch_files_have_the_promised_arguments() -> None:
 def test_launch_files_need_no_newer_python_than_the_oldest_supported() -> None:
     for path in LAUNCH_FILES:
         ast.parse(path.read_text(encoding="utf-8"), str(path), feature_version=(3, 10))
-
-
-def test_rviz_shows_the_demo_s_topics() -> None:
-    """The same topics with `make demo` and demo.launch.py."""
-    camera = f"{CAMERA_NAMESPACE}/image_raw"
-    assert f'"image": "{camera}"' in (ROOT / "launch" / "demo.launch.py").read_text(encoding="utf-8")
-    content = yaml.safe_load((ROOT / "config" / "ovsr.rviz").read_text(encoding="utf-8"))
-    displays = content["Visualization Manager"]["Displays"]
-    assert {display["Topic"]["Value"] for display in displays} == {
-        camera,
-        f"{OVSR_NODE}/overlay",
-        f"{OVSR_NODE}/label_map",
-    }
-    assert all(display["Class"] == "rviz_default_plugins/Image" and display["Enabled"] for display in displays)
 
 
 # --- The ROS-free package ---

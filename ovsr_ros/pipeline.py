@@ -127,13 +127,15 @@ class Pipeline:
 
     # --- Images ---
 
-    def embed(self, image_rgb: NDArray[np.uint8]) -> FrameEmbeddings:
+    def embed(self, image_rgb: NDArray[np.uint8], smaller: bool = False) -> FrameEmbeddings:
         """Find an image's segments and embed each: the slow half, which needs no vocabulary.
 
         image_rgb: (H, W, 3) uint8 RGB, both sides at least 16 pixels. Raises ImageError for anything else.
+        smaller: at half the resolution of every stage, in about a quarter of the memory.
         """
         check_image(image_rgb)
-        return self._snapshot().backend.embed(image_rgb)
+        backend = self._snapshot().backend
+        return (backend.smaller() if smaller else backend).embed(image_rgb)
 
     def label(self, frame: FrameEmbeddings, categories: PreparedVocabulary | None = None) -> Segmentation:
         """Label an embedded frame: the fast half. categories: from `classifier_for`; None: the vocabulary in force."""

@@ -66,6 +66,10 @@ class Backend(Protocol):
         """The same models under other options; what a read-only option decided stays as loaded."""
         ...
 
+    def smaller(self: Self) -> Self:
+        """The same models at half the resolution and in smaller batches: coarser, in about a quarter of the memory."""
+        ...
+
     def embed(self, image_rgb: NDArray[np.uint8]) -> FrameEmbeddings:
         """Find an image's segments, (H, W, 3) uint8 RGB, and embed each: the slow half."""
         ...

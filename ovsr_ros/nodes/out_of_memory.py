@@ -13,7 +13,41 @@ from numpy.typing import NDArray
 
 from ovsr_ros.results import Segmentation, Segments
 
-OutOfMemory = torch.cuda.OutOfMemoryError
+# PyTorch has a class of its own for a GPU's allocator only; its CPU allocator, the libraries below it, and OpenCV raise
+# what they raise for everything else.
+_TEXTS = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "DefaultCPUAllocator: not enough memory",
+    "could not create a memory",  # oneDNN, below PyTorch on a CPU
+    "CUDA error: out of memory",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "std::bad_alloc",
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out, on the device or on the machine."""
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+        return True
+    if isinstance(error, cv2.error):
+        return bool(error.code == cv2.Error.STS_NO_MEM)
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _TEXTS)
+
+
+def describe_shortage(error: BaseException) -> str:
+    """In one line: that memory ran out, and what the allocator said."""
+    first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return f"out of memory: {first_line}"
+
+
+def remedy(device: torch.device) -> str:
+    """What an operator can do about memory that runs out on this device."""
+    lower = "lower features.input_short_side, features.grid_rows or the image's size"
+    elsewhere = "end what else uses memory here"
+    if device.type == "cpu":
+        return f"{lower}, or {elsewhere}"
+    return f"{lower}, {elsewhere} (nvidia-smi lists it), or restart the node with device:=cpu"
 
 
 def free_device_memory() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -20,6 +21,7 @@ from ovsr_ros.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from rclpy.node import Node
+    from rclpy.qos import QoSProfile
 
 
 class Outputs:
@@ -32,12 +34,18 @@ class Outputs:
         self._node = node
         self._jpeg_quality = jpeg_quality
         qos = output_qos()
-        self._label_map = node.create_publisher(Image, "~/label_map", qos)
-        self._confidence = node.create_publisher(Image, "~/confidence", qos)
-        self._segment_map = node.create_publisher(Image, "~/segment_map", qos)
-        self._segments = node.create_publisher(msg.SegmentArray, "~/segments", qos)
-        self._overlay = node.create_publisher(Image, "~/overlay", qos)
-        self._compressed_overlay = node.create_publisher(CompressedImage, "~/overlay/compressed", qos)
+        # A group keeps a trace of each entity that was ever in it, and the node's own group outlives these publishers.
+        group = MutuallyExclusiveCallbackGroup()
+
+        def offer(message_type: Any, topic: str, qos: QoSProfile = qos) -> Any:
+            return node.create_publisher(message_type, f"~/{topic}", qos, callback_group=group)
+
+        self._label_map = offer(Image, "label_map")
+        self._confidence = offer(Image, "confidence")
+        self._segment_map = offer(Image, "segment_map")
+        self._segments = offer(msg.SegmentArray, "segments")
+        self._overlay = offer(Image, "overlay")
+        self._compressed_overlay = offer(CompressedImage, "overlay/compressed")
         self._per_frame: tuple[Any, ...] = (
             self._label_map,
             self._confidence,
@@ -46,7 +54,7 @@ class Outputs:
             self._overlay,
             self._compressed_overlay,
         )
-        self._vocabulary = node.create_publisher(msg.Vocabulary, "~/vocabulary", latched_qos())
+        self._vocabulary = offer(msg.Vocabulary, "vocabulary", latched_qos())
         # Who asks for subscribers does so from other threads than the one that closes.
         self._open_lock = threading.Lock()
         self._open = True

@@ -19,6 +19,7 @@ from ovsr_ros.nodes.image_source import ImageMessage, ImageSource
 from ovsr_ros.nodes.log_forwarding import forward_logs, stop_forwarding
 from ovsr_ros.nodes.monitor import StreamMonitor
 from ovsr_ros.nodes.option_node import OptionNode
+from ovsr_ros.nodes.out_of_memory import describe_shortage, is_out_of_memory, remedy
 from ovsr_ros.nodes.outputs import Outputs
 from ovsr_ros.nodes.process import EXIT_FAILED
 from ovsr_ros.nodes.segmenter import Segmenter
@@ -33,6 +34,10 @@ WARM_UP_HW = (480, 640)
 _WATCH_PERIOD_S = 0.5
 _ERROR_PERIOD_S = 5.0
 _SILENCE_PERIOD_S = 10.0
+_UNFORESEEN = (
+    "the next image is tried. If this goes on, take back the parameter that was changed last, or activate the node anew "
+    "(ros2 lifecycle set), and report what follows"
+)
 
 
 class OvsrNode(OptionNode):
@@ -221,12 +226,16 @@ class OvsrNode(OptionNode):
             segmenter.process(message, arrival)
 
     def _on_frame_error(self, error: Exception) -> None:
-        text = str(error) if isinstance(error, OvsrError) else f"{type(error).__name__}: {error}"
-        self._monitor.frame_failed(text)
+        segmenter, details = self.segmenter, ""
         if isinstance(error, OvsrError):
-            self._log_error(f"image skipped: {text}")
+            text = str(error)
+        elif is_out_of_memory(error) and segmenter is not None:
+            text = f"{describe_shortage(error)}; {remedy(segmenter.pipeline.device)}"
         else:
-            self._log_error("image skipped:\n" + "".join(traceback.format_exception(error)))
+            text = f"{type(error).__name__}: {error}"
+            details = f"; {_UNFORESEEN}\n" + "".join(traceback.format_exception(error))
+        self._monitor.frame_failed(text)
+        self._log_error(f"image skipped: {text}{details}")
 
     def on_node_options_changed(self) -> None:
         """Let a changed rate or window take effect."""

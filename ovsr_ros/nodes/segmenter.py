@@ -18,7 +18,14 @@ from ovsr_ros.errors import OvsrError
 from ovsr_ros.nodes.conversions import decode_compressed, to_rgb_array
 from ovsr_ros.nodes.image_source import ImageMessage
 from ovsr_ros.nodes.monitor import StreamMonitor
-from ovsr_ros.nodes.out_of_memory import OutOfMemory, enlarge, free_device_memory, halve
+from ovsr_ros.nodes.out_of_memory import (
+    describe_shortage,
+    enlarge,
+    free_device_memory,
+    halve,
+    is_out_of_memory,
+    remedy,
+)
 from ovsr_ros.nodes.outputs import Outputs
 from ovsr_ros.pipeline import Pipeline, PreparedVocabulary
 from ovsr_ros.results import Segmentation
@@ -140,22 +147,27 @@ class Segmenter:
             self.pipeline.close()
 
     def _embed(self, image: NDArray[np.uint8]) -> FrameEmbeddings:
+        todo = remedy(self.pipeline.device)
         with self._embed_lock:
             try:
                 return self.pipeline.embed(image)
-            except OutOfMemory as error:
-                reason = str(error)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                reason = describe_shortage(error)
             # Outside the except clause: until it ends, the exception keeps the failed call's tensors alive.
             free_device_memory()
-            self._node.get_logger().warning(f"{reason}; trying once more at half the size", throttle_duration_sec=10.0)
+            self._node.get_logger().warning(
+                f"{reason}; this image is labelled at half the resolution; {todo}", throttle_duration_sec=10.0
+            )
             try:
-                return self.pipeline.embed(halve(image))
-            except OutOfMemory as error:
-                reason = str(error)
+                return self.pipeline.embed(halve(image), smaller=True)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                reason = describe_shortage(error)
             free_device_memory()
-        raise OvsrError(
-            f"{reason}; at half the size as well: lower features.input_short_side, free the device, or use device:=cpu"
-        )
+        raise OvsrError(f"{reason}; at half the resolution as well; {todo}")
 
     def _label(
         self, frame: FrameEmbeddings, size_hw: tuple[int, int], one_off: PreparedVocabulary | None

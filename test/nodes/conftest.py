@@ -242,8 +242,11 @@ class Ovsr:
     def state(self) -> str:
         return str(self.client.call("/ovsr/get_state", GetState, GetState.Request()).current_state.label)
 
-    def wait_until_active(self) -> None:
-        self.client.wait(lambda: self.diagnostic("segmentation", "state") == "active", "the node to be active")
+    def wait_until_active(self, timeout_s: float = 2 * TIMEOUT_S) -> None:
+        def is_active() -> bool:
+            return self.diagnostic("segmentation", "state") == "active"
+
+        self.client.wait(is_active, "the node to be active", timeout_s)
 
     # --- Health ---
 

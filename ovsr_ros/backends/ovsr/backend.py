@@ -21,6 +21,7 @@ from ovsr_ros.backends.ovsr.latent import LatentOptions, compute_latents
 from ovsr_ros.backends.ovsr.refinement import RefinementOptions, refine_clusters
 from ovsr_ros.backends.ovsr.regions import RegionOptions, Regions, find_regions
 from ovsr_ros.backends.ovsr.smoothing import SmoothingOptions, smooth_latents
+from ovsr_ros.config import replace_flat
 from ovsr_ros.models.clip import ClipModel
 from ovsr_ros.models.timm_features import FeatureExtractor
 from ovsr_ros.ops.image import to_tensor
@@ -64,6 +65,17 @@ class OvsrBackend:
 
     def with_options(self, options: OvsrOptions) -> OvsrBackend:
         return dataclasses.replace(self, options=options)
+
+    def smaller(self) -> OvsrBackend:
+        o = self.options
+        halves: dict[str, object] = {
+            "features.input_short_side": max(32, o.features.input_short_side // 2),
+            "features.grid_rows": max(4, o.features.grid_rows // 2),
+            "refinement.rows": max(16, o.refinement.rows // 2),
+            "clip.dense_short_side": max(32, o.clip.dense_short_side // 2),
+            "clip.batch": max(1, o.clip.batch // 4),
+        }
+        return self.with_options(replace_flat(o, halves))
 
     @torch.inference_mode()
     def embed(self, image_rgb: NDArray[np.uint8]) -> FrameEmbeddings:

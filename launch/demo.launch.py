@@ -38,6 +38,7 @@ def generate_launch_description() -> LaunchDescription:
         PythonLaunchDescriptionSource(str(HERE / "ovsr.launch.py")),
         launch_arguments={
             "image": "/demo/image_raw",
+            "depth": "/demo/depth_registered/image_rect",
             **{name: LaunchConfiguration(name) for name in handed_on},
         }.items(),
     )
@@ -47,7 +48,7 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def start_camera(context: LaunchContext) -> list[Node]:
-    """Start the camera: /demo/image_raw, /demo/camera_info, /demo/ground_truth/label_map.
+    """Start the camera: /demo/image_raw, camera_info, depth_registered/image_rect, ground_truth/label_map.
 
     Raises ValueError when `seed` is not a whole number.
     """

@@ -19,6 +19,8 @@ ARGUMENTS = {
     "params_file": ("", "ROS parameter file on top of the configuration"),
     "image": ("image", "image topic; with image_transport compressed, without its /compressed"),
     "image_transport": ("", "raw or compressed"),
+    "depth": ("", "depth image registered to the image (16UC1 mm, 32FC1 m), for 3D; empty: depth"),
+    "camera_info": ("", "the image's calibration, for 3D; empty: camera_info beside the image"),
     "categories": (
         "",
         'what to look for: "mug; cup, ball" is two categories, the first with a synonym; or a YAML list',
@@ -62,7 +64,7 @@ def start_node(context: LaunchContext) -> list[Node]:
         name="ovsr",
         namespace=value["namespace"],
         parameters=[*([value["params_file"]] if value["params_file"] else []), parameters],
-        remappings=[("image", value["image"])] if value["image"] != "image" else [],
+        remappings=[(name, value[name]) for name in ("image", "depth", "camera_info") if value[name] not in ("", name)],
         arguments=["--ros-args", "--log-level", value["log_level"]],
         output="screen",
         emulate_tty=True,

@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ovsr_ros.config import option
+
+
+@dataclass(frozen=True)
+class DepthOptions:
+    """How a depth image is found for an image."""
+
+    sync: str = option(
+        "approximate",
+        help="how depth images are matched with images by their stamps, where depth has publishers; none: no 3D",
+        choices=("none", "exact", "approximate"),  # not "off", which YAML reads as false
+    )
+    slop_s: float = option(
+        0.02, help="how far apart the stamps may be with depth.sync approximate", min=0.0, max=10.0, unit="s"
+    )
+    wait_s: float = option(
+        0.05,
+        help="how long a frame waits for its depth image, if that is not there when the segments are",
+        min=0.0,
+        max=1.0,
+        unit="s",
+    )
+    queue: int = option(10, help="how many depth images are kept until their image is processed", min=1, max=200)
 
 
 @dataclass(frozen=True)
@@ -27,4 +49,5 @@ class NodeOptions:
         max=120.0,
         unit="s",
     )
+    depth: DepthOptions = field(default_factory=DepthOptions)
     categories: tuple[str, ...] = option((), help='the vocabulary at start: "name" or "name; synonym; synonym"')

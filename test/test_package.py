@@ -16,6 +16,7 @@ import pytest
 from catkin_pkg.package import parse_package
 
 import ovsr_ros
+from ovsr_ros.nodes.demo import CAMERA_NAMESPACE
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("package.xml", "CMakeLists.txt", "LICENSE", "msg", "srv", "resource", "ovsr_ros", "launch", "config")
@@ -169,6 +170,12 @@ def test_launch_files_have_the_promised_arguments() -> None:
 def test_launch_files_need_no_newer_python_than_the_oldest_supported() -> None:
     for path in LAUNCH_FILES:
         ast.parse(path.read_text(encoding="utf-8"), str(path), feature_version=(3, 10))
+
+
+def test_the_demo_s_launch_file_watches_the_camera_that_make_demo_watches() -> None:
+    assert f'"image": "{CAMERA_NAMESPACE}/image_raw"' in (ROOT / "launch" / "demo.launch.py").read_text(
+        encoding="utf-8"
+    )
 
 
 # --- The ROS-free package ---

@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
@@ -51,6 +53,12 @@ class CameraOptions:
     reliability: str = option(
         "reliable", help="the images' quality of service", choices=tuple(_RELIABILITY), read_only=True
     )
+    depth_encoding: str = option(
+        "16UC1",
+        help="of depth_registered/image_rect: 16UC1 in millimetres, 32FC1 in metres, none: no depth",
+        choices=("16UC1", "32FC1", "none"),
+        read_only=True,
+    )
 
 
 class Clip:
@@ -92,6 +100,7 @@ class Clip:
 class DemoCamera(Node):
     """Publishes image_raw, camera_info and ground_truth/label_map with one stamp, and ground_truth/vocabulary.
 
+    depth_registered/image_rect, with the same stamp, only while somebody subscribes to it. camera_info is its, too.
     ground_truth/label_map is mono8, the index into `scenes.CATEGORIES`; ground_truth/vocabulary names the indices.
 
     Raises ConfigError when a parameter's name or value cannot be used.
@@ -109,6 +118,8 @@ class DemoCamera(Node):
         qos = QoSProfile(depth=5, reliability=_RELIABILITY[self._options.reliability])
         self._image = self.create_publisher(Image, "image_raw", qos)
         self._camera_info = self.create_publisher(CameraInfo, "camera_info", qos)
+        encoding = self._options.depth_encoding
+        self._depth = None if encoding == "none" else self.create_publisher(Image, "depth_registered/image_rect", qos)
         self._label_map = self.create_publisher(Image, "ground_truth/label_map", qos)
         self._vocabulary = self.create_publisher(msg.Vocabulary, "ground_truth/vocabulary", latched_qos())
         self._vocabulary.publish(to_vocabulary_message(_ground_truth_vocabulary(), self.get_clock().now().to_msg()))
@@ -125,6 +136,8 @@ class DemoCamera(Node):
         # The ground truth goes first, so that who waits for a labelled image has it already.
         self._label_map.publish(to_image_message(frame.category_map, "mono8", header))
         self._camera_info.publish(to_camera_info(frame, header))
+        if self._depth is not None and self._depth.get_subscription_count():
+            self._depth.publish(to_depth_message(frame.depth_m, self._options.depth_encoding, header))
         self._image.publish(to_image_message(frame.image, "rgb8", header))
         if self._first_pass_begin is not None and self._clip.is_drawn:
             self._report_first_pass(time.monotonic() - self._first_pass_begin)
@@ -149,6 +162,16 @@ def to_camera_info(frame: Frame, header: Header) -> CameraInfo:
     info.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
     info.p = [float(value) for row in matrix for value in (*row, 0.0)]
     return info
+
+
+def to_depth_message(depth_m: NDArray[np.float32], encoding: str, header: Header) -> Image:
+    """A depth image message.
+
+    depth_m: (H, W) float32, metres, up to 65.5. encoding: 16UC1 (rounded to millimetres) or 32FC1 (metres).
+    """
+    if encoding == "16UC1":
+        return to_image_message(np.rint(depth_m * 1000.0).astype(np.uint16), encoding, header)
+    return to_image_message(depth_m.astype(np.float32), encoding, header)
 
 
 def _ground_truth_vocabulary() -> Vocabulary:

@@ -92,7 +92,7 @@ def _decode(data: NDArray[np.uint8], image_format: str, flags: int) -> NDArray[n
 def to_image_message(image: NDArray[Any], encoding: str, header: Header) -> Image:
     """An Image message of an array, without row padding, with the given header.
 
-    image: (H, W, 3) uint8 for rgb8, (H, W) uint8 for mono8, (H, W) uint16 for mono16.
+    image: (H, W, 3) uint8 for rgb8, (H, W) uint8 for mono8, (H, W) uint16 for mono16 and 16UC1, float32 for 32FC1.
     """
     # rclpy copies an array.array in one go; from any other type it converts element by element.
     data = array.array("B")

@@ -131,7 +131,11 @@ def _start_children(options: argparse.Namespace) -> list[ChildProcess]:
             "ovsr_node",
             options.out,
             node,
-            ["-p", f"categories:={categories}", "-r", f"image:={CAMERA_NAMESPACE}/image_raw"],
+            [
+                *("-p", f"categories:={categories}"),
+                *("-r", f"image:={CAMERA_NAMESPACE}/image_raw"),
+                *("-r", f"depth:={CAMERA_NAMESPACE}/depth_registered/image_rect"),
+            ],
         ),
     ]
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.time import Time
 
+from ovsr_ros.nodes.depth_source import DepthHealth
 from ovsr_ros.nodes.monitor import StreamStatistics
 from ovsr_ros.nodes.worker import WorkerCounts
 from ovsr_ros.vocabulary import Vocabulary
@@ -24,6 +25,7 @@ class NodeHealth:
     resting: active, but nobody subscribes to the results and always_process is off.
     silence: why no image arrives and what to do, or empty while images come.
     memory_bytes: what the models and buffers occupy on the device; 0 when nothing is loaded.
+    depth: None while the node is not active.
     """
 
     state: str
@@ -38,14 +40,20 @@ class NodeHealth:
     device: str
     memory_bytes: int
     vocabulary: Vocabulary
+    depth: DepthHealth | None = None
 
 
 def to_diagnostics(node_name: str, health: NodeHealth, now: Time) -> DiagnosticArray:
-    """Three statuses: the input, the segmentation, the vocabulary.
+    """Four statuses: the input, the depth, the segmentation, the vocabulary.
 
     node_name: fully qualified, such as "/ovsr".
     """
-    statuses = [_input_status(health), _segmentation_status(health), _vocabulary_status(health)]
+    statuses = [
+        _input_status(health),
+        _depth_status(health),
+        _segmentation_status(health),
+        _vocabulary_status(health),
+    ]
     for status in statuses:
         status.name = f"{node_name.lstrip('/')}: {status.name}"
         status.hardware_id = health.device
@@ -73,6 +81,29 @@ def _input_status(health: NodeHealth) -> DiagnosticStatus:
         ("skipped, same stamp", str(counts.repeated)),
     ]
     return _status("image input", level, message, values)
+
+
+def _depth_status(health: NodeHealth) -> DiagnosticStatus:
+    depth = health.depth
+    if depth is None:
+        return _status("depth", DiagnosticStatus.OK, f"not subscribed: the node is {health.state}", [])
+    if depth.sync == "none":
+        level, message = DiagnosticStatus.OK, "off: depth.sync is none"
+    elif depth.problem:
+        level, message = DiagnosticStatus.WARN, depth.problem
+    elif not depth.asked:
+        level, message = DiagnosticStatus.OK, f"{depth.topic} has 0 publishers: no 3D"
+    else:
+        level, message = DiagnosticStatus.OK, f"{depth.matched} frames with depth"
+    values = [
+        ("topic", depth.topic),
+        ("camera_info", depth.info_topic),
+        ("publishers", str(depth.num_publishers)),
+        ("frames with depth", str(depth.matched)),
+        ("frames without", str(depth.missed)),
+        ("stamp, depth minus image [ms]", _milliseconds(depth.offset_s)),
+    ]
+    return _status("depth", level, message, values)
 
 
 def _segmentation_status(health: NodeHealth) -> DiagnosticStatus:

@@ -5,20 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point
+from numpy.typing import NDArray
 from std_msgs.msg import ColorRGBA, Header
 
 from ovsr_ros import msg
 from ovsr_ros.errors import VocabularyError
+from ovsr_ros.ops.spatial import SegmentLocations
 from ovsr_ros.results import UNLABELED_ID, Segmentation
 from ovsr_ros.vocabulary import Category, CategoryRequest, Vocabulary, parse_category
 
 
-def to_segment_array(segmentation: Segmentation, vocabulary: Vocabulary, header: Header) -> msg.SegmentArray:
+def to_segment_array(
+    segmentation: Segmentation, vocabulary: Vocabulary, header: Header, locations: SegmentLocations | None = None
+) -> msg.SegmentArray:
     """The segments of a frame, with their names.
 
-    vocabulary: the one that labelled the frame.
+    vocabulary: the one that labelled the frame. locations: where its segments are, in their order; None: unknown.
     """
     height, width = segmentation.label_map.shape
     names = {category.id: category.name for category in vocabulary.categories}
@@ -27,7 +32,7 @@ def to_segment_array(segmentation: Segmentation, vocabulary: Vocabulary, header:
         vocabulary_version=segmentation.vocabulary_version,
         height=height,
         width=width,
-        segments=[_to_segment(segmentation, index, names) for index in range(len(segmentation.segments))],
+        segments=[_to_segment(segmentation, index, names, locations) for index in range(len(segmentation.segments))],
     )
 
 
@@ -53,11 +58,13 @@ def to_parameter_value(vocabulary: Vocabulary) -> list[str]:
     return ["; ".join((category.name, *category.synonyms)) for category in vocabulary.categories]
 
 
-def _to_segment(segmentation: Segmentation, index: int, names: dict[int, str]) -> msg.Segment:
+def _to_segment(
+    segmentation: Segmentation, index: int, names: dict[int, str], locations: SegmentLocations | None
+) -> msg.Segment:
     segments = segmentation.segments
     x_min, y_min, x_max, y_max = (int(edge) for edge in segments.boxes_xyxy[index])
     class_id = int(segments.class_ids[index])
-    return msg.Segment(
+    segment = msg.Segment(
         id=int(segments.ids[index]),
         track_id=int(segments.track_ids[index]),
         class_id=class_id,
@@ -84,10 +91,21 @@ def _to_segment(segmentation: Segmentation, index: int, names: dict[int, str]) -
         box_min=_unknown_point(),
         box_max=_unknown_point(),
     )
+    if locations is not None:
+        segment.depth_count = int(locations.depth_counts[index])
+        segment.distance = float(locations.distances_m[index])
+        segment.position = _to_point(locations.positions_m[index])
+        segment.box_min = _to_point(locations.box_min_m[index])
+        segment.box_max = _to_point(locations.box_max_m[index])
+    return segment
 
 
 def _unknown_point() -> Point:
     return Point(x=math.nan, y=math.nan, z=math.nan)
+
+
+def _to_point(xyz: NDArray[np.float32]) -> Point:
+    return Point(x=float(xyz[0]), y=float(xyz[1]), z=float(xyz[2]))
 
 
 def _to_category(category: Category) -> msg.Category:

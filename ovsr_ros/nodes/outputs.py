@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
 from ovsr_ros import drawing, msg
 from ovsr_ros.nodes.conversions import to_image_message, to_jpeg_message
+from ovsr_ros.nodes.labeled_points import to_labeled_points
 from ovsr_ros.nodes.messages import to_segment_array, to_vocabulary_message
 from ovsr_ros.nodes.qos import latched_qos, output_qos
+from ovsr_ros.ops.spatial import RegisteredDepth, locate_segments
 from ovsr_ros.results import Segmentation
 from ovsr_ros.vocabulary import Vocabulary
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Outputs:
-    """Publishers of a frame's topics (label_map to overlay/compressed) and of vocabulary, all under the node's name.
+    """Publishers of a frame's topics (label_map to labeled_points) and of vocabulary, all under the node's name.
 
     jpeg_quality: asked before each overlay is compressed; 1 to 100.
     """
@@ -46,6 +48,7 @@ class Outputs:
         self._segments = offer(msg.SegmentArray, "segments")
         self._overlay = offer(Image, "overlay")
         self._compressed_overlay = offer(CompressedImage, "overlay/compressed")
+        self._labeled_points = offer(PointCloud2, "labeled_points")
         self._per_frame: tuple[Any, ...] = (
             self._label_map,
             self._confidence,
@@ -53,6 +56,7 @@ class Outputs:
             self._segments,
             self._overlay,
             self._compressed_overlay,
+            self._labeled_points,
         )
         self._vocabulary = offer(msg.Vocabulary, "vocabulary", latched_qos())
         # Who asks for subscribers does so from other threads than the one that closes.
@@ -64,27 +68,40 @@ class Outputs:
         self._vocabulary.publish(to_vocabulary_message(vocabulary, self._node.get_clock().now().to_msg()))
 
     def publish_frame(
-        self, image: NDArray[np.uint8], segmentation: Segmentation, vocabulary: Vocabulary, header: Header
+        self,
+        image: NDArray[np.uint8],
+        segmentation: Segmentation,
+        vocabulary: Vocabulary,
+        header: Header,
+        depth: RegisteredDepth | None = None,
     ) -> None:
         """Publish those of a frame's outputs that somebody subscribes to, under the input image's header.
 
-        image: (H, W, 3) uint8 RGB. vocabulary: the one that labelled the frame.
+        image: (H, W, 3) uint8 RGB. vocabulary: the one that labelled the frame. depth: the image's; without it there
+        are no points, and the segments are nowhere.
         """
         self._publish_image(self._label_map, segmentation.label_map, "mono8", header)
         self._publish_image(self._confidence, segmentation.confidence, "mono8", header)
         self._publish_image(self._segment_map, segmentation.segment_map, "mono16", header)
         if self._segments.get_subscription_count():
-            self._segments.publish(to_segment_array(segmentation, vocabulary, header))
+            segments = segmentation.segments
+            locations = None if depth is None else locate_segments(depth, segmentation.segment_map, segments.ids)
+            self._segments.publish(to_segment_array(segmentation, vocabulary, header, locations))
+        if depth is not None and self.wants_points():
+            self._labeled_points.publish(to_labeled_points(image, segmentation, depth, header))
         self._publish_overlay(image, segmentation, vocabulary, header)
 
     def has_subscribers(self) -> bool:
         """Whether anybody subscribes to a frame's outputs; the vocabulary is none of them. False once closed."""
-        with self._open_lock:
-            return (
-                self._open
-                and self._node.context.ok()
-                and any(publisher.get_subscription_count() for publisher in self._per_frame)
-            )
+        return self._is_wanted(*self._per_frame)
+
+    def wants_points(self) -> bool:
+        """Whether anybody subscribes to the points. False once closed."""
+        return self._is_wanted(self._labeled_points)
+
+    def wants_depth(self) -> bool:
+        """Whether anybody subscribes to what is made of depth: points, or segments. False once closed."""
+        return self._is_wanted(self._labeled_points, self._segments)
 
     def close(self) -> None:
         """Take the topics back."""
@@ -92,6 +109,14 @@ class Outputs:
             self._open = False
             for publisher in (*self._per_frame, self._vocabulary):
                 self._node.destroy_publisher(publisher)
+
+    def _is_wanted(self, *publishers: Any) -> bool:
+        with self._open_lock:
+            return (
+                self._open
+                and self._node.context.ok()
+                and any(publisher.get_subscription_count() for publisher in publishers)
+            )
 
     def _publish_overlay(
         self, image: NDArray[np.uint8], segmentation: Segmentation, vocabulary: Vocabulary, header: Header

@@ -14,6 +14,7 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.timer import Timer
 
 from ovsr_ros.errors import OvsrError
+from ovsr_ros.nodes.depth_source import DepthSource
 from ovsr_ros.nodes.diagnostics import NodeHealth, to_diagnostics
 from ovsr_ros.nodes.image_source import ImageMessage, ImageSource
 from ovsr_ros.nodes.log_forwarding import forward_logs, stop_forwarding
@@ -60,6 +61,7 @@ class OvsrNode(OptionNode):
         self._state = "unconfigured"
         self._failure = ""
         self._source: ImageSource | None = None
+        self._depth: DepthSource | None = None
         self._monitor = StreamMonitor(self.node_options.statistics_window_s)
         self._log_error = ThrottledLog(lambda text: self.get_logger().error(text), _ERROR_PERIOD_S)
         self._log_silence = ThrottledLog(lambda text: self.get_logger().warning(text), _SILENCE_PERIOD_S)
@@ -96,7 +98,10 @@ class OvsrNode(OptionNode):
         assert self.segmenter is not None
         self._monitor.reset()
         self._worker.start()
-        self.segmenter.start()
+        self._depth = DepthSource(
+            self, self.resolve_topic_name("image"), lambda: self.node_options.depth, self.segmenter.wants_points
+        )
+        self.segmenter.start(self._depth)
         self._source = ImageSource(self, self.node_options.image_transport, self._on_image)
         self._match_publishers()
         self._frame_timer = self._create_timer(1.0 / self.node_options.rate_hz, self._wake_or_rest)
@@ -176,6 +181,9 @@ class OvsrNode(OptionNode):
         if self._source is not None:
             self._source.close()
             self._source = None
+        if self._depth is not None:
+            self._depth.close()
+            self._depth = None
         if self.segmenter is not None:
             self.segmenter.stop()
         self._worker.stop(timeout_s)
@@ -256,6 +264,9 @@ class OvsrNode(OptionNode):
         source = self._source
         if source is not None and source.match():
             self.get_logger().info(f"subscribed to {source.describe()}; publishers: {source.num_publishers}")
+        depth = self._depth
+        for subscribed in [] if depth is None else depth.match():
+            self.get_logger().info(f"subscribed to {subscribed}")
 
     def _silence(self) -> str:
         source, timeout_s = self._source, self.node_options.image_timeout_s
@@ -264,7 +275,7 @@ class OvsrNode(OptionNode):
         return f"no image for more than {timeout_s:g} s: {source.explain_silence()}"
 
     def _publish_diagnostics(self) -> None:
-        source, segmenter = self._source, self.segmenter
+        source, segmenter, depth = self._source, self.segmenter, self._depth
         health = NodeHealth(
             state=self._state,
             failure=self._failure,
@@ -278,6 +289,7 @@ class OvsrNode(OptionNode):
             device=self.pipeline_options.device if segmenter is None else str(segmenter.pipeline.device),
             memory_bytes=0 if segmenter is None else segmenter.pipeline.memory_bytes(),
             vocabulary=self.vocabulary,
+            depth=None if depth is None else depth.health(),
         )
         self._diagnostics.publish(to_diagnostics(self.get_fully_qualified_name(), health, self.get_clock().now()))
         self._statistics.publish(health.statistics, health.counts, health.device)

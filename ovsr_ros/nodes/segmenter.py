@@ -16,6 +16,7 @@ from sensor_msgs.msg import CompressedImage
 from ovsr_ros.backends import FrameEmbeddings
 from ovsr_ros.errors import OvsrError
 from ovsr_ros.nodes.conversions import decode_compressed, to_rgb_array
+from ovsr_ros.nodes.depth_source import DepthSource
 from ovsr_ros.nodes.image_source import ImageMessage
 from ovsr_ros.nodes.monitor import StreamMonitor
 from ovsr_ros.nodes.out_of_memory import (
@@ -57,6 +58,7 @@ class Segmenter:
         self._monitor = monitor
         self._vocabulary = pipeline.vocabulary
         self._publishing = False
+        self._depth: DepthSource | None = None
         self._frame_lock = threading.Lock()
         # The models serve one image at a time: two at once would need twice the memory and be no faster.
         self._embed_lock = threading.Lock()
@@ -70,10 +72,18 @@ class Segmenter:
         """Whether anybody subscribes to what is published of a frame."""
         return self._outputs.has_subscribers()
 
-    def start(self) -> None:
-        """Let frames be published."""
+    def wants_points(self) -> bool:
+        """Whether anybody subscribes to the labelled points."""
+        return self._outputs.wants_points()
+
+    def start(self, depth: DepthSource | None = None) -> None:
+        """Let frames be published.
+
+        depth: where their depth comes from.
+        """
         with self._frame_lock:
             self._publishing = True
+            self._depth = depth
 
     def stop(self) -> None:
         """After this returns, no frame is published, though one may still be in work."""
@@ -88,21 +98,29 @@ class Segmenter:
         Raises ImageError for a message that is no usable image, and whatever the pipeline raises.
         """
         begin = time.monotonic()
+        depth_source = self._depth if self._outputs.wants_depth() else None
+        if depth_source is not None:
+            depth_source.want(message.header)
         image = decode_compressed(message) if isinstance(message, CompressedImage) else to_rgb_array(message)
         converted = time.monotonic()
         frame = self._embed(image)
+        embedded = time.monotonic()
+        # Before the lock: who changes the vocabulary is not to wait for a depth image.
+        depth = None if depth_source is None else depth_source.take(message.header, image.shape[:2])
+        depth_taken = time.monotonic()
         with self._frame_lock:
             if not self._publishing:
                 return
             labelled = self._label(frame, image.shape[:2], None)
             segmentation = labelled.segmentation
             labelled_at = time.monotonic()
-            self._outputs.publish_frame(image, segmentation, labelled.vocabulary, message.header)
+            self._outputs.publish_frame(image, segmentation, labelled.vocabulary, message.header, depth)
         published = time.monotonic()
         stages = {
             "wait": begin - arrival,
             "convert": converted - begin,
             **segmentation.stage_seconds,
+            **({} if depth_source is None else {"depth": depth_taken - embedded}),
             "publish": published - labelled_at,
         }
         now = self._node.get_clock().now()

@@ -18,7 +18,10 @@ from ovsr_ros.nodes.qos import latched_qos, output_qos
 CONFIG = Path(__file__).resolve().parent.parent.parent / "config"
 IMAGES = {"sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"}
 DRAWN_IN_3D = {"sensor_msgs/msg/PointCloud2", "sensor_msgs/msg/CameraInfo"}
-RVIZ_TYPES = {"rviz_default_plugins/Image": "sensor_msgs/msg/Image"}
+RVIZ_TYPES = {
+    "rviz_default_plugins/Image": "sensor_msgs/msg/Image",
+    "rviz_default_plugins/PointCloud2": "sensor_msgs/msg/PointCloud2",
+}
 
 
 def read_layout():

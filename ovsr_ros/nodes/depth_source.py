@@ -1,0 +1,307 @@
+"""The depth image that belongs to a labelled image: subscriptions, stamps matched, and words for why there is none."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from sensor_msgs.msg import CameraInfo, Image
+
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks
+except ImportError:  # ROS 2 Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks
+
+from ovsr_ros.errors import OvsrError
+from ovsr_ros.node_options import DepthOptions
+from ovsr_ros.nodes.camera_model import has_distortion, to_intrinsics
+from ovsr_ros.nodes.depth_image import to_depth_m
+from ovsr_ros.nodes.qos import describe_publishers, describe_qos, match_publishers, same_policies
+from ovsr_ros.nodes.stamp_buffer import Match, StampBuffer
+from ovsr_ros.nodes.throttle import ThrottledLog
+from ovsr_ros.ops.spatial import RegisteredDepth
+
+if TYPE_CHECKING:
+    from rclpy.node import Node
+    from rclpy.qos import QoSProfile
+    from rclpy.subscription import Subscription
+    from rclpy.topic_endpoint_info import TopicEndpointInfo
+    from std_msgs.msg import Header
+
+_NUM_CAMERA_INFOS = 30
+_WARNING_PERIOD_S = 10.0
+_LASTING_S = 2.0
+_RECENT_S = 10.0
+_CLOCKS_DIFFER_MS = 10_000.0
+
+
+@dataclass(frozen=True)
+class DepthHealth:
+    """How it stands with depth.
+
+    problem: why the last frame had no depth, or may have a wrong one, and what to do; empty where all is well.
+    asked: whether somebody wants depth: `depth` is remapped, has publishers, or the points have a subscriber.
+    matched, missed: frames with and without depth, of those whose segments or points somebody subscribed to.
+    offset_s: the last match's depth stamp minus its image's; NaN before the first.
+    """
+
+    sync: str
+    topic: str
+    info_topic: str
+    num_publishers: int
+    asked: bool
+    problem: str
+    matched: int
+    missed: int
+    offset_s: float
+
+
+class DepthSource:
+    """Subscribes to `depth` and `camera_info` while `depth` has publishers, and finds what belongs to an image.
+
+    `camera_info`, unless it is remapped, is the image topic's sibling: /camera/camera_info beside /camera/image_raw.
+
+    image_topic: resolved, without /compressed.
+    options: asked before each use, for they may change.
+    is_asked: whether the points have a subscriber; asked before a lack of depth is complained about.
+    """
+
+    def __init__(
+        self, node: Node, image_topic: str, options: Callable[[], DepthOptions], is_asked: Callable[[], bool]
+    ) -> None:
+        self._options = options
+        self._is_asked = is_asked
+        self._image_topic = image_topic
+        depth_topic = node.resolve_topic_name("depth")
+        self._is_remapped = depth_topic != node.resolve_topic_name("depth", only_expand=True)
+        info_topic = node.resolve_topic_name("camera_info")
+        if info_topic == node.resolve_topic_name("camera_info", only_expand=True):
+            info_topic = image_topic.rpartition("/")[0] + "/camera_info"
+        self._depths = StampBuffer[Image](options().queue)
+        self._infos = StampBuffer[CameraInfo](_NUM_CAMERA_INFOS)
+        self._depth = _MatchedSubscription(node, Image, depth_topic, self._depths)
+        self._info = _MatchedSubscription(node, CameraInfo, info_topic, self._infos)
+        self._log = ThrottledLog(lambda text: node.get_logger().warning(text), _WARNING_PERIOD_S)
+        self._match_lock = threading.Lock()
+        self._closed = False
+        self._lock = threading.Lock()
+        self._problem, self._noted = "", -float("inf")
+        self._missing_since: float | None = None
+        self._matched = self._missed = 0
+        self._offset_s = float("nan")
+        self._told_distortion = False
+
+    def match(self) -> list[str]:
+        """Subscribe as the publishers and the options ask for it. Returns what was newly subscribed to, in words."""
+        with self._match_lock:
+            if self._closed or self._options().sync == "none":
+                self._unsubscribe()
+                return []
+            self._depths.resize(self._options().queue)
+            if not self._depth.num_publishers and not self._depth.is_subscribed:
+                return []
+            return [subscription.describe() for subscription in (self._depth, self._info) if subscription.match()]
+
+    def close(self) -> None:
+        """End the subscriptions for good."""
+        with self._match_lock:
+            self._closed = True
+            self._unsubscribe()
+
+    def want(self, header: Header) -> None:
+        """From now on, watch for the depth image and camera_info of the image with this header."""
+        self._depths.want(to_ns(header.stamp))
+        self._infos.want(to_ns(header.stamp))
+
+    def take(self, header: Header, size_hw: tuple[int, int]) -> RegisteredDepth | None:
+        """The depth of the image that was wanted, at its size; None where there is none, which is counted and told.
+
+        Waits up to `depth.wait_s` for a depth image that may be on its way.
+        """
+        options = self._options()
+        if options.sync == "none" or not (self._depth.is_subscribed or self._is_wanted()):
+            return None
+        try:
+            depth, offset_s, doubt = self._find(options, header, size_hw)
+        except OvsrError as error:
+            self._note(str(error), missed=1)
+            return None
+        with self._lock:
+            self._offset_s = offset_s
+        self._note(doubt, matched=1)
+        return depth
+
+    def health(self) -> DepthHealth:
+        """The state now."""
+        num_publishers, asked = self._depth.num_publishers, self._is_wanted()
+        with self._lock:
+            recent = self._problem if time.monotonic() - self._noted < _RECENT_S else ""
+            return DepthHealth(
+                sync=self._options().sync,
+                topic=self._depth.topic,
+                info_topic=self._info.topic,
+                num_publishers=num_publishers,
+                asked=asked or num_publishers > 0,
+                problem=recent or ("" if num_publishers or not asked else self._depth.explain_silence()),
+                matched=self._matched,
+                missed=self._missed,
+                offset_s=self._offset_s,
+            )
+
+    def _is_wanted(self) -> bool:
+        return self._is_remapped or self._is_asked()
+
+    def _find(
+        self, options: DepthOptions, header: Header, size_hw: tuple[int, int]
+    ) -> tuple[RegisteredDepth, float, str]:
+        """Depth, its stamp's offset in seconds, and what makes it doubtful. Raises OvsrError where there is none."""
+        within_ns = 0 if options.sync == "exact" else round(options.slop_s * 1e9)
+        match = self._depths.take(within_ns, options.wait_s)
+        if match is None:
+            raise OvsrError(f"no depth image: {self._depth.explain_silence()}")
+        if abs(match.offset_ns) > within_ns:
+            raise OvsrError(self._explain_offset(options, match))
+        info = self._infos.take(None, 0.0)
+        if info is None:
+            raise OvsrError(f"no camera_info: {self._info.explain_silence()}")
+        depth = RegisteredDepth(to_depth_m(match.item, size_hw), to_intrinsics(info.item, size_hw))
+        self._tell_of_distortion(info.item)
+        doubt = ""
+        if match.item.header.frame_id != header.frame_id:
+            doubt = (
+                f"depth: expected frame_id '{header.frame_id}' as the image, got '{match.item.header.frame_id}': depth "
+                "that is not registered to the image gives wrong places; remap depth to the registered one"
+            )
+        return depth, match.offset_ns / 1e9, doubt
+
+    def _explain_offset(self, options: DepthOptions, match: Match[Image]) -> str:
+        exact, offset_ms = options.sync == "exact", match.offset_ns / 1e6
+        allowed = "the same" if exact else f"within {options.slop_s * 1e3:g} ms"
+        if abs(offset_ms) > _CLOCKS_DIFFER_MS:
+            remedy = "let depth and image be stamped by one clock"
+        else:
+            remedy = "set depth.sync to approximate" if exact else "raise depth.slop_s"
+            remedy += (
+                ", or depth.queue if depth comes well before its image is processed"
+                if offset_ms > 0
+                else (", or depth.wait_s if depth comes late")
+            )
+        return (
+            f"depth: expected a stamp {allowed} as the image's, got one {abs(offset_ms):.1f} ms "
+            f"{'later' if offset_ms > 0 else 'earlier'}; {remedy}"
+        )
+
+    def _unsubscribe(self) -> None:
+        self._depth.close()
+        self._info.close()
+
+    def _tell_of_distortion(self, info: CameraInfo) -> None:
+        if self._told_distortion or "rect" in self._image_topic.rpartition("/")[2] or not has_distortion(info):
+            return
+        self._told_distortion = True
+        self._log(
+            f"camera_info: {self._info.topic} has distortion, and {self._image_topic} is taken for rectified, as its "
+            "camera matrix p is: places may be off towards the image's corners; use image_proc's image_rect and depth "
+            "registered to it"
+        )
+
+    def _note(self, problem: str, matched: int = 0, missed: int = 0) -> None:
+        now = time.monotonic()
+        with self._lock:
+            self._problem, self._noted = problem, now
+            self._matched += matched
+            self._missed += missed
+            if matched:
+                self._missing_since = None
+            elif self._missing_since is None:
+                self._missing_since = now
+            lasts = self._missing_since is None or now - self._missing_since > _LASTING_S
+        if problem and lasts:  # that a frame misses its depth now and then, above all the first, is only counted
+            self._log(problem)
+
+
+class _MatchedSubscription:
+    """A topic's messages into a buffer, the subscription's quality of service matched to the publishers'."""
+
+    def __init__(self, node: Node, message_type: type[Any], topic: str, buffer: StampBuffer[Any]) -> None:
+        self._node = node
+        self._type = message_type
+        self._buffer = buffer
+        self._group = MutuallyExclusiveCallbackGroup()
+        self._subscription: Subscription[Any] | None = None
+        self._qos: QoSProfile | None = None
+        self.topic = topic
+
+    @property
+    def is_subscribed(self) -> bool:
+        return self._subscription is not None
+
+    @property
+    def num_publishers(self) -> int:
+        """How many publishers of the right type the topic has."""
+        return len(self._publishers())
+
+    def match(self) -> bool:
+        """Subscribe, or subscribe anew where the publishers' offer asks for it. Returns whether it did."""
+        publishers = self._publishers()
+        if self._subscription is not None and not publishers:
+            return False  # one that is between two lives may come back as it was
+        qos = match_publishers([info.qos_profile for info in publishers])
+        qos.depth = 5  # a burst must not cost the one that is wanted
+        if self._subscription is not None and self._qos is not None and same_policies(qos, self._qos):
+            return False
+        self._destroy()
+        self._qos = qos
+        self._subscription = self._node.create_subscription(
+            self._type,
+            self.topic,
+            lambda message: self._buffer.add(to_ns(message.header.stamp), message),
+            qos,
+            callback_group=self._group,
+            event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
+        )
+        return True
+
+    def close(self) -> None:
+        self._destroy()
+        self._buffer.clear()
+
+    def describe(self) -> str:
+        return f"{self.topic} ({'not subscribed' if self._qos is None else describe_qos(self._qos)})"
+
+    def explain_silence(self) -> str:
+        """Why nothing may arrive, and what to do."""
+        name, type_name = self._name, self._type_name
+        found = self._node.get_publishers_info_by_topic(self.topic)
+        matching = [info for info in found if info.topic_type == type_name]
+        if matching:
+            return f"{self.topic}, published by {describe_publishers(matching)}, has sent nothing: check the camera"
+        if found:
+            return f"{self.topic} is no {type_name}, but {describe_publishers(found)}: remap {name} to another topic"
+        return f"{self.topic} has 0 publishers: start the camera's, or remap it (--ros-args -r {name}:=/your/topic)"
+
+    @property
+    def _name(self) -> str:
+        return "depth" if self._type is Image else "camera_info"
+
+    @property
+    def _type_name(self) -> str:
+        return f"sensor_msgs/msg/{self._type.__name__}"
+
+    def _publishers(self) -> list[TopicEndpointInfo]:
+        found = self._node.get_publishers_info_by_topic(self.topic)
+        return [info for info in found if info.topic_type == self._type_name]
+
+    def _destroy(self) -> None:
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = None
+
+
+def to_ns(stamp: Any) -> int:
+    """A builtin_interfaces/Time in nanoseconds."""
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)

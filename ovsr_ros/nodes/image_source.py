@@ -1,11 +1,16 @@
-"""The image subscription: quality of service matched to the publishers, and words for why nothing arrives."""
+"""The image subscription: its quality of service follows the publishers'."""
 
 from __future__ import annotations
 
+import threading
+import time
+import traceback
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.qos import QoSDurabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
 try:
@@ -13,7 +18,9 @@ try:
 except ImportError:  # ROS 2 Humble
     from rclpy.qos_event import SubscriptionEventCallbacks
 
-from ovsr_ros.nodes.qos import describe_publishers, describe_qos, match_publishers, same_policies
+from ovsr_ros.nodes.qos import describe_qos, match_publishers, same_policies
+from ovsr_ros.nodes.stamps import stamp_key
+from ovsr_ros.nodes.topic_hints import COMPRESSED, TYPE_NAMES, explain_silence
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -24,6 +31,8 @@ if TYPE_CHECKING:
 ImageMessage: TypeAlias = Image | CompressedImage
 
 _TYPES: dict[str, type[Image] | type[CompressedImage]] = {"raw": Image, "compressed": CompressedImage}
+_REPLAY_S = 1.0
+_NUM_REMEMBERED = 64
 
 
 class ImageSource:
@@ -35,42 +44,42 @@ class ImageSource:
 
     def __init__(self, node: Node, transport: str, on_image: Callable[[ImageMessage], None]) -> None:
         self._node = node
-        self._type = _TYPES[transport]
         self._transport = transport
         self._on_image = on_image
         # Of its own: encoding a vocabulary must not delay an image, and a second image must not overtake the first.
         self._group = MutuallyExclusiveCallbackGroup()
+        self._lock = threading.RLock()  # the node's watch, the middleware's events and `close` come from three threads
+        self._closed = False
         self._subscription: Subscription[Any] | None = None
         self._qos: QoSProfile | None = None
+        self._received: deque[tuple[int, int] | None] = deque(maxlen=_NUM_REMEMBERED)
+        self._replay_end = -float("inf")
         # image_transport appends the transport's name after the remapping: image:=/camera/image_raw does for both.
-        self.topic = node.resolve_topic_name("image") + ("/compressed" if transport == "compressed" else "")
+        self.topic = node.resolve_topic_name("image") + (COMPRESSED if transport == "compressed" else "")
 
     def match(self) -> bool:
-        """Subscribe, or subscribe anew where the publishers' quality of service asks for it. Returns whether it did."""
-        publishers = self._publishers()
-        if self._subscription is not None and not publishers:
-            return False  # one that is between two lives may come back as it was
-        qos = match_publishers([info.qos_profile for info in publishers])
-        if self._subscription is not None and self._qos is not None and same_policies(qos, self._qos):
-            return False
-        self.close()
-        self._qos = qos
-        self._subscription = self._node.create_subscription(
-            self._type,
-            self.topic,
-            self._on_image,
-            qos,
-            callback_group=self._group,
-            # By default rclpy warns of each publisher that offers less; here the next `match` mends that.
-            event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
-        )
+        """Subscribe, or subscribe anew where the publishers' quality of service asks for it. Returns whether it did.
+
+        To be called now and then; a publisher that this subscription cannot hear brings the call about by itself.
+        """
+        with self._lock:
+            if self._closed:
+                return False
+            publishers = self._publishers()
+            if self._subscription is not None and not publishers:
+                return False  # one that is between two lives may come back as it was
+            qos = match_publishers([info.qos_profile for info in publishers])
+            if self._subscription is not None and self._qos is not None and same_policies(qos, self._qos):
+                return False
+            self._subscribe(qos)
+        self._node.get_logger().info(f"subscribed to {self.describe()}; publishers: {len(publishers)}")
         return True
 
     def close(self) -> None:
-        """End the subscription."""
-        if self._subscription is not None:
-            self._node.destroy_subscription(self._subscription)
-            self._subscription = None
+        """End the subscription, for good."""
+        with self._lock:
+            self._closed = True
+            self._unsubscribe()
 
     def describe(self) -> str:
         """The topic and the quality of service asked for, in words."""
@@ -83,43 +92,45 @@ class ImageSource:
 
     def explain_silence(self) -> str:
         """Why no image may arrive, and what to do: the topic, its publishers, their quality of service."""
-        found = self._node.get_publishers_info_by_topic(self.topic)
-        matching = self._publishers()
-        if matching:
-            return (
-                f"{self.topic} has {_count(matching)}, {describe_publishers(matching)}, which sends nothing: "
-                f"check the camera (ros2 topic hz {self.topic})"
-            )
-        if found:
-            return (
-                f"{self.topic} has {_count(found)} of another type than {self._type_name}, "
-                f"{describe_publishers(found)}: remap to another topic, or set image_transport "
-                f"(now {self._transport})"
-            )
-        return (
-            f"{self.topic} has 0 publishers: start the camera, or remap the topic "
-            f"(--ros-args -r image:=/your/topic); {self._describe_candidates()}"
-        )
-
-    @property
-    def _type_name(self) -> str:
-        return f"sensor_msgs/msg/{self._type.__name__}"
+        return explain_silence(self._node, self.topic, self._transport)
 
     def _publishers(self) -> list[TopicEndpointInfo]:
         found = self._node.get_publishers_info_by_topic(self.topic)
-        return [info for info in found if info.topic_type == self._type_name]
+        return [info for info in found if info.topic_type == TYPE_NAMES[self._transport]]
 
-    def _describe_candidates(self) -> str:
-        own = self._node.get_fully_qualified_name()
-        topics = [
-            name
-            for name, types in self._node.get_topic_names_and_types()
-            if self._type_name in types and not name.startswith(f"{own}/") and self._node.count_publishers(name)
-        ]
-        if not topics:
-            return f"no topic carries {self._type_name} now"
-        return f"topics that carry {self._type_name} now: {', '.join(sorted(topics))}"
+    def _subscribe(self, qos: QoSProfile) -> None:
+        if self._subscription is not None and qos.durability == QoSDurabilityPolicy.TRANSIENT_LOCAL:
+            self._replay_end = time.monotonic() + _REPLAY_S
+        self._unsubscribe()
+        self._qos = qos
+        self._subscription = self._node.create_subscription(
+            _TYPES[self._transport],
+            self.topic,
+            self._receive,
+            qos,
+            callback_group=self._group,
+            # By default rclpy warns of each publisher that offers less than was asked for; here that is mended at once.
+            event_callbacks=SubscriptionEventCallbacks(
+                incompatible_qos=self._on_incompatible_publisher, use_default_callbacks=False
+            ),
+        )
 
+    def _unsubscribe(self) -> None:
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = None
 
-def _count(publishers: list[TopicEndpointInfo]) -> str:
-    return f"{len(publishers)} publisher{'s' if len(publishers) != 1 else ''}"
+    def _receive(self, message: ImageMessage) -> None:
+        key = stamp_key(message.header.stamp)
+        if key is not None and time.monotonic() < self._replay_end and key in self._received:
+            return  # a transient local publisher sends its last images again to a subscription made anew
+        self._received.append(key)
+        self._on_image(message)
+
+    def _on_incompatible_publisher(self, event: object) -> None:
+        try:
+            self.match()
+        except Exception:
+            # What escapes a callback ends the executor; while the context is shut down, the graph cannot be read.
+            if self._node.context.ok():
+                self._node.get_logger().error(f"{self.topic}: matching a publisher failed:\n{traceback.format_exc()}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -36,7 +37,7 @@ class StreamStatistics:
 
     num_frames: how many frames were published in that time.
     latency: from the image's arrival to its outputs' publication, waiting included.
-    age: from the image's stamp to its outputs' publication, by the node's clock.
+    age: from the image's stamp to its outputs' publication, by the node's clock; of the images that have one.
     stages: what the latency is made of, by stage, in the order in which they were first seen.
     """
 
@@ -92,7 +93,7 @@ class StreamMonitor:
             self._trim(now)
 
     def frame_published(self, latency_s: float, age_s: float, stage_seconds: dict[str, float]) -> None:
-        """A frame's outputs went out."""
+        """A frame's outputs went out. age_s: NaN where the stamp does not tell."""
         now = time.monotonic()
         with self._lock:
             self._frames.append(_Frame(now, latency_s, age_s, dict(stage_seconds)))
@@ -118,7 +119,7 @@ class StreamMonitor:
                 input_rate_hz=_rate(list(self._arrivals), now),
                 output_rate_hz=_rate([frame.time for frame in self._frames], now),
                 latency=Durations.of([frame.latency_s for frame in self._frames]),
-                age=Durations.of([frame.age_s for frame in self._frames]),
+                age=Durations.of([frame.age_s for frame in self._frames if not math.isnan(frame.age_s)]),
                 stages=self._summarise_stages(),
                 since_image_s=self._since_image_s(now),
                 since_error_s=nan if self._last_error_time is None else now - self._last_error_time,

@@ -25,6 +25,8 @@ from ovsr_ros.nodes.outputs import Outputs
 from ovsr_ros.nodes.process import EXIT_FAILED
 from ovsr_ros.nodes.segmenter import Segmenter
 from ovsr_ros.nodes.services import Services
+from ovsr_ros.nodes.silence import SilenceWatch
+from ovsr_ros.nodes.stamps import stamp_key
 from ovsr_ros.nodes.statistics import StatisticsTopic
 from ovsr_ros.nodes.throttle import ThrottledLog
 from ovsr_ros.nodes.worker import NewestItemWorker
@@ -64,7 +66,11 @@ class OvsrNode(OptionNode):
         self._depth: DepthSource | None = None
         self._monitor = StreamMonitor(self.node_options.statistics_window_s)
         self._log_error = ThrottledLog(lambda text: self.get_logger().error(text), _ERROR_PERIOD_S)
-        self._log_silence = ThrottledLog(lambda text: self.get_logger().warning(text), _SILENCE_PERIOD_S)
+        self._silence = SilenceWatch(
+            warn=lambda text: self.get_logger().warning(text),
+            inform=lambda text: self.get_logger().info(text),
+            period_s=_SILENCE_PERIOD_S,
+        )
         self._worker = NewestItemWorker[ImageMessage]("segmentation", self._process, self._on_frame_error)
         # Timers run on a steady clock: a simulation that stands still must not silence the diagnostics.
         self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
@@ -103,7 +109,7 @@ class OvsrNode(OptionNode):
         )
         self.segmenter.start(self._depth)
         self._source = ImageSource(self, self.node_options.image_transport, self._on_image)
-        self._match_publishers()
+        self._source.match()
         self._frame_timer = self._create_timer(1.0 / self.node_options.rate_hz, self._wake_or_rest)
         self._state = "active"
         return super().on_activate(state)
@@ -184,6 +190,7 @@ class OvsrNode(OptionNode):
         if self._depth is not None:
             self._depth.close()
             self._depth = None
+        self._silence.reset()
         if self.segmenter is not None:
             self.segmenter.stop()
         self._worker.stop(timeout_s)
@@ -211,10 +218,7 @@ class OvsrNode(OptionNode):
 
     def _on_image(self, message: ImageMessage) -> None:
         self._monitor.image_arrived()
-        stamp = message.header.stamp
-        # A driver that leaves the stamp at 0 sends new images all the same.
-        key = (stamp.sec, stamp.nanosec) if stamp.sec or stamp.nanosec else None
-        self._worker.offer(message, key)
+        self._worker.offer(message, stamp_key(message.header.stamp))
         if self._worker.is_resting:
             self._wake_or_rest()  # who has just subscribed is not to wait for the timer
 
@@ -255,31 +259,23 @@ class OvsrNode(OptionNode):
     # --- Health ---
 
     def _watch(self) -> None:
-        self._match_publishers()
-        silence = self._silence()
-        if silence:
-            self._log_silence(silence)
-
-    def _match_publishers(self) -> None:
         source = self._source
-        if source is not None and source.match():
-            self.get_logger().info(f"subscribed to {source.describe()}; publishers: {source.num_publishers}")
+        if source is None:
+            return
+        source.match()
+        self._silence.update(
+            self._monitor.since_image_s(), self.node_options.image_timeout_s, source.topic, source.explain_silence
+        )
         depth = self._depth
         for subscribed in [] if depth is None else depth.match():
             self.get_logger().info(f"subscribed to {subscribed}")
-
-    def _silence(self) -> str:
-        source, timeout_s = self._source, self.node_options.image_timeout_s
-        if source is None or self._monitor.since_image_s() < timeout_s:
-            return ""
-        return f"no image for more than {timeout_s:g} s: {source.explain_silence()}"
 
     def _publish_diagnostics(self) -> None:
         source, segmenter, depth = self._source, self.segmenter, self._depth
         health = NodeHealth(
             state=self._state,
             failure=self._failure,
-            silence=self._silence(),
+            silence=self._silence.text,
             topic="" if source is None else source.describe(),
             num_publishers=0 if source is None else source.num_publishers,
             counts=self._worker.counts,

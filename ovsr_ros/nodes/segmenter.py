@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage
 
 from ovsr_ros.backends import FrameEmbeddings
@@ -28,6 +27,7 @@ from ovsr_ros.nodes.out_of_memory import (
     remedy,
 )
 from ovsr_ros.nodes.outputs import Outputs
+from ovsr_ros.nodes.stamps import image_age_s
 from ovsr_ros.pipeline import Pipeline, PreparedVocabulary
 from ovsr_ros.results import Segmentation
 from ovsr_ros.vocabulary import CategoryRequest, Operation, Vocabulary
@@ -123,8 +123,7 @@ class Segmenter:
             **({} if depth_source is None else {"depth": depth_taken - embedded}),
             "publish": published - labelled_at,
         }
-        now = self._node.get_clock().now()
-        age_s = (now - Time.from_msg(message.header.stamp, clock_type=now.clock_type)).nanoseconds / 1e9
+        age_s = image_age_s(message.header.stamp, self._node.get_clock().now())
         self._monitor.frame_published(published - arrival, age_s, stages)
 
     def change_vocabulary(

@@ -1,0 +1,92 @@
+"""Why no image may come: what the ROS graph has on the topic, and which other topics may have been meant."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+from ovsr_ros.nodes.qos import describe_publishers
+
+if TYPE_CHECKING:
+    from rclpy.node import Node
+    from rclpy.topic_endpoint_info import TopicEndpointInfo
+
+TYPE_NAMES = {"raw": "sensor_msgs/msg/Image", "compressed": "sensor_msgs/msg/CompressedImage"}
+COMPRESSED = "/compressed"
+"""What image_transport appends to an image's topic for its compressed images."""
+
+_MAX_CANDIDATES = 5
+
+
+def explain_silence(node: Node, topic: str, transport: str) -> str:
+    """Why no image comes, and what to do: the topic, its publishers with their QoS, topics of the same type.
+
+    topic: resolved, with its /compressed where the transport is compressed. transport: raw or compressed.
+    """
+    found = node.get_publishers_info_by_topic(topic)
+    matching = [info for info in found if info.topic_type == TYPE_NAMES[transport]]
+    if matching:
+        remedy = (
+            f"{topic} has {_count(matching)}, {describe_publishers(matching)}, "
+            f"{'which sends' if len(matching) == 1 else 'which send'} nothing: "
+            f"check the camera (ros2 topic hz {topic})"
+        )
+    elif found:
+        remedy = (
+            f"{topic} has {_count(found)} of another type than {TYPE_NAMES[transport]}, {describe_publishers(found)}: "
+            f"{_other_transport(node, topic, transport) or 'remap to another topic (--ros-args -r image:=/your/topic)'}"
+        )
+    else:
+        remedy = f"{topic} has 0 publishers: " + (
+            _other_transport(node, topic, transport)
+            or "start the camera, or remap the topic (--ros-args -r image:=/your/topic"
+            + (f", without {COMPRESSED})" if transport == "compressed" else ")")
+        )
+    return f"{remedy}; {_describe_candidates(node, topic, TYPE_NAMES[transport])}"
+
+
+def _other_transport(node: Node, topic: str, transport: str) -> str:
+    """What to do where the images come by the other transport, or the topic was given with its /compressed."""
+    if transport == "raw":
+        if topic.endswith(COMPRESSED) and _is_published(node, topic, "compressed"):
+            return (
+                "restart with image_transport:=compressed, and the topic without "
+                f"{COMPRESSED} (image:={topic.removesuffix(COMPRESSED)})"
+            )
+        if _is_published(node, topic + COMPRESSED, "compressed"):
+            return f"its images come compressed, on {topic}{COMPRESSED}: restart with image_transport:=compressed"
+        return ""
+    given = topic.removesuffix(COMPRESSED)
+    if given.endswith(COMPRESSED) and _is_published(node, given, "compressed"):
+        return (
+            f"image_transport compressed appends {COMPRESSED} itself: give the topic without it "
+            f"(image:={given.removesuffix(COMPRESSED)})"
+        )
+    if _is_published(node, given, "raw"):
+        return f"its images come raw, on {given}: restart with image_transport:=raw"
+    return ""
+
+
+def _is_published(node: Node, topic: str, transport: str) -> bool:
+    return any(info.topic_type == TYPE_NAMES[transport] for info in node.get_publishers_info_by_topic(topic))
+
+
+def _describe_candidates(node: Node, topic: str, type_name: str) -> str:
+    """The other topics that somebody publishes with this type, the nearest names first."""
+    # What nodes like this one publish, in whatever namespace, is no camera's.
+    own = f"/{node.get_name()}/"
+    names = [
+        name
+        for name, types in node.get_topic_names_and_types()
+        if type_name in types and name != topic and own not in name and node.count_publishers(name)
+    ]
+    if not names:
+        return f"no other topic carries {type_name} now"
+    names.sort(key=lambda name: (-difflib.SequenceMatcher(None, topic, name).ratio(), name))
+    more = len(names) - _MAX_CANDIDATES
+    listed = ", ".join(names[:_MAX_CANDIDATES]) + (f" and {more} more" if more > 0 else "")
+    return f"topics that carry {type_name} now: {listed}"
+
+
+def _count(publishers: list[TopicEndpointInfo]) -> str:
+    return f"{len(publishers)} publisher{'s' if len(publishers) != 1 else ''}"

@@ -16,11 +16,11 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     run_process("demo_camera", _create, args)
 
 
-def _create(exit_request: ExitRequest) -> Node:
+def _create(exit_request: ExitRequest) -> list[Node]:
     # Here, not above: a signal during the import must still end the process.
     from ovsr_ros.nodes.camera_node import DemoCamera
 
-    return DemoCamera()
+    return [DemoCamera()]
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ class RosLogHandler(logging.Handler):
         self._logger = logger
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Pass a record on at its level."""
+        """Pass a record on at its level, unless another node of this process does."""
+        if _forwarding()[:1] != [self]:
+            return
         text = self.format(record)
         # rclpy holds each calling line to one severity, so each severity has its own line.
         if record.levelno >= logging.ERROR:
@@ -42,4 +44,9 @@ def stop_forwarding(handler: RosLogHandler) -> None:
     """Take the handler back, before its node is destroyed."""
     package = logging.getLogger("ovsr_ros")
     package.removeHandler(handler)
-    package.propagate = True
+    package.propagate = not _forwarding()
+
+
+def _forwarding() -> list[logging.Handler]:
+    """The handlers of this process's nodes: of several, the first speaks for all."""
+    return [handler for handler in logging.getLogger("ovsr_ros").handlers if isinstance(handler, RosLogHandler)]

@@ -1,4 +1,7 @@
-"""A node's process: signals, executor, exit code. ROS is imported only once the signal handlers stand."""
+"""The process of one node or several: signals, executors, exit code.
+
+ROS is imported only once the signal handlers stand.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from types import FrameType
@@ -70,13 +74,15 @@ class ExitRequest:
         self(0)
 
 
-def run_process(name: str, create: Callable[[ExitRequest], Node], args: Sequence[str] | None = None) -> NoReturn:
-    """Run a node until SIGINT, SIGTERM or its own request, and end the process.
+def run_process(
+    name: str, create: Callable[[ExitRequest], Sequence[Node]], args: Sequence[str] | None = None
+) -> NoReturn:
+    """Run nodes until SIGINT, SIGTERM or the request of one of them, and end the process.
 
     create: called once ROS is initialised; what it imports is imported then. An OvsrError that it raises ends in one
         line and exit code 2.
     """
-    code = _run_node(name, create, args)
+    code = _run_nodes(name, create, args)
     # The interpreter's own end takes seconds where torch is loaded, and waits for threads that are in the middle of a
     # frame or of a model's file. Everything that others can see, the DDS entities, is closed by now.
     sys.stdout.flush()
@@ -84,7 +90,7 @@ def run_process(name: str, create: Callable[[ExitRequest], Node], args: Sequence
     os._exit(code)
 
 
-def _run_node(name: str, create: Callable[[ExitRequest], Node], args: Sequence[str] | None) -> int:
+def _run_nodes(name: str, create: Callable[[ExitRequest], Sequence[Node]], args: Sequence[str] | None) -> int:
     # By default, OpenMP's threads spin while they wait for each other. A robot's cores have other work to do, and where
     # one of the threads has to wait for its core, a frame took 14 times as long as with threads that sleep.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -101,43 +107,55 @@ def _run_node(name: str, create: Callable[[ExitRequest], Node], args: Sequence[s
         print(f"{name}: ROS arguments cannot be used: {_first_line(error)}", file=sys.stderr)
         return EXIT_BAD_CONFIG
     try:
-        node = create(exit_request)
+        nodes = create(exit_request)
     except OvsrError as error:
         get_logger(name).fatal(str(error))
         rclpy.try_shutdown()
         return EXIT_BAD_CONFIG
     exit_request.started()
-    executor = MultiThreadedExecutor(_NUM_THREADS)
-    executor.add_node(node)
-    spinner = threading.Thread(target=_spin, args=(executor, node, exit_request), name="spin", daemon=True)
-    spinner.start()
+    # An executor each: one looks at all that it has before every callback, and one that fails takes no other with it.
+    running = [_Running(node, MultiThreadedExecutor(_NUM_THREADS), exit_request) for node in nodes]
     exit_request.wait()
-    if _finish_within(_GRACE_S, lambda: _close(node, executor, spinner)):
+    if _finish_within(_GRACE_S, [each.close for each in running]):
         rclpy.try_shutdown()
     return exit_request.code
 
 
-def _spin(executor: Executor, node: Node, exit_request: ExitRequest) -> None:
-    try:
-        executor.spin()
-    except Exception:
-        if exit_request.is_set:
-            return  # the executor was shut down under the spinning thread
-        node.get_logger().fatal(f"a callback failed:\n{traceback.format_exc()}")
-        exit_request(EXIT_FAILED)
+class _Running:
+    """A node with the executor and the thread that spin it."""
+
+    def __init__(self, node: Node, executor: Executor, exit_request: ExitRequest) -> None:
+        self._node = node
+        self._executor = executor
+        self._exit_request = exit_request
+        executor.add_node(node)
+        self._thread = threading.Thread(target=self._spin, name="spin", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self._thread.join()
+        self._node.destroy_node()  # a node that has threads of its own stops them here
+
+    def _spin(self) -> None:
+        try:
+            self._executor.spin()
+        except Exception:
+            if self._exit_request.is_set:
+                return  # the executor was shut down under the spinning thread
+            self._node.get_logger().fatal(f"a callback failed:\n{traceback.format_exc()}")
+            self._exit_request(EXIT_FAILED)
 
 
-def _close(node: Node, executor: Executor, spinner: threading.Thread) -> None:
-    executor.shutdown()
-    spinner.join()
-    node.destroy_node()  # a node that has threads of its own stops them here
-
-
-def _finish_within(seconds: float, action: Callable[[], None]) -> bool:
-    thread = threading.Thread(target=action, name="close", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return not thread.is_alive()
+def _finish_within(seconds: float, actions: Sequence[Callable[[], None]]) -> bool:
+    """Whether all actions, done at once, end in that time."""
+    deadline = time.monotonic() + seconds
+    threads = [threading.Thread(target=action, name="close", daemon=True) for action in actions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return not any(thread.is_alive() for thread in threads)
 
 
 def _first_line(error: Exception) -> str:

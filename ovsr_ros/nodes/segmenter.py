@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from rclpy.node import Node
 
 
+_GPU_LOCKS: dict[str, threading.Lock] = defaultdict(threading.Lock)
+
+
 @dataclass(frozen=True)
 class LabelledImage:
     """A segmentation with the vocabulary that labelled it."""
@@ -61,7 +65,8 @@ class Segmenter:
         self._depth: DepthSource | None = None
         self._frame_lock = threading.Lock()
         # The models serve one image at a time: two at once would need twice the memory and be no faster.
-        self._embed_lock = threading.Lock()
+        # On a GPU that holds for all cameras of a process; on a CPU, two at once use what one leaves of it.
+        self._embed_lock = _GPU_LOCKS[str(pipeline.device)] if pipeline.device.type == "cuda" else threading.Lock()
 
     @property
     def vocabulary(self) -> Vocabulary:

@@ -23,6 +23,7 @@ from ovsr_ros.backends.ovsr.regions import RegionOptions, Regions, find_regions
 from ovsr_ros.backends.ovsr.smoothing import SmoothingOptions, smooth_latents
 from ovsr_ros.config import replace_flat
 from ovsr_ros.models.clip import ClipModel
+from ovsr_ros.models.shared import load_shared
 from ovsr_ros.models.timm_features import FeatureExtractor
 from ovsr_ros.ops.image import to_tensor
 from ovsr_ros.results import UNLABELED_ID, Segmentation
@@ -157,7 +158,10 @@ def find_segments(image: Tensor, extractor: FeatureExtractor, options: OvsrOptio
 
 
 def load(options: OvsrOptions, device: torch.device, precision: str, allow_download: bool) -> OvsrBackend:
-    """Load both models. Raises ModelError when one cannot be used."""
-    extractor = FeatureExtractor(options.features.model, options.features.levels, device, precision, allow_download)
-    clip = ClipModel(options.clip.model, device, precision, allow_download)
+    """Load both models, unless this process has them already. Raises ModelError when one cannot be used."""
+    features = options.features
+    extractor = load_shared(
+        FeatureExtractor, "timm", features.model, features.levels, device, precision, allow_download=allow_download
+    )
+    clip = load_shared(ClipModel, "open_clip", options.clip.model, device, precision, allow_download=allow_download)
     return OvsrBackend(options, extractor, clip, device)

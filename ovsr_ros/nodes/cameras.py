@@ -33,8 +33,10 @@ class Camera:
     topics: Mapping[str, str] = field(default_factory=dict)
 
     def namespace_in(self, namespace: str) -> str:
-        """The camera's namespace, absolute. namespace: the process's own, "/" for none."""
-        return self.name if self.name.startswith("/") else f"/{namespace.strip('/')}/{self.name}".replace("//", "/")
+        """The camera's namespace below another: "/" for the root; a relative one, or "", gives a relative one."""
+        if self.name.startswith("/") or not namespace:
+            return self.name
+        return f"{namespace.rstrip('/')}/{self.name}"
 
     def node_arguments(self, namespace: str) -> list[str]:
         """Arguments for the camera's node alone, which win over those of the process."""

@@ -161,7 +161,7 @@ class OptionNode(LifecycleNode):
 
         def update_pipeline() -> None:
             if segmenter is not None and pipeline_changes:
-                segmenter.pipeline.update_options(pipeline_changes)
+                segmenter.update_options(pipeline_changes)
 
         if node_options.categories == self.node_options.categories:
             update_pipeline()

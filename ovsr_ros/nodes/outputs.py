@@ -14,6 +14,7 @@ from std_msgs.msg import Header
 
 from ovsr_ros import drawing, msg
 from ovsr_ros.nodes.conversions import to_image_message, to_jpeg_message
+from ovsr_ros.nodes.label_info import LabelInfoTopic
 from ovsr_ros.nodes.labeled_points import to_labeled_points
 from ovsr_ros.nodes.messages import to_segment_array, to_vocabulary_message
 from ovsr_ros.nodes.qos import latched_qos, output_qos
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Outputs:
-    """Publishers of a frame's topics (label_map to labeled_points) and of vocabulary, all under the node's name.
+    """Publishers of a frame's topics (label_map to labeled_points) and of its vocabulary, all under the node's name.
 
     jpeg_quality: asked before each overlay is compressed; 1 to 100.
     """
@@ -59,13 +60,20 @@ class Outputs:
             self._labeled_points,
         )
         self._vocabulary = offer(msg.Vocabulary, "vocabulary", latched_qos())
+        self._label_info = LabelInfoTopic(node)
         # Who asks for subscribers does so from other threads than the one that closes.
         self._open_lock = threading.Lock()
         self._open = True
 
-    def publish_vocabulary(self, vocabulary: Vocabulary) -> None:
-        """Make the vocabulary known, also to those who subscribe later."""
-        self._vocabulary.publish(to_vocabulary_message(vocabulary, self._node.get_clock().now().to_msg()))
+    def publish_vocabulary(self, vocabulary: Vocabulary, score_threshold: float) -> None:
+        """Make the vocabulary known, also to those who subscribe later; score_threshold: 0 to 1, for label_info."""
+        stamp = self._node.get_clock().now().to_msg()
+        self._vocabulary.publish(to_vocabulary_message(vocabulary, stamp))
+        self._label_info.publish(vocabulary, score_threshold, stamp)
+
+    def publish_threshold(self, vocabulary: Vocabulary, score_threshold: float) -> None:
+        """Make a changed threshold known: label_info again, with the vocabulary in force."""
+        self._label_info.publish(vocabulary, score_threshold, self._node.get_clock().now().to_msg())
 
     def publish_frame(
         self,
@@ -109,6 +117,7 @@ class Outputs:
             self._open = False
             for publisher in (*self._per_frame, self._vocabulary):
                 self._node.destroy_publisher(publisher)
+            self._label_info.close()
 
     def _is_wanted(self, *publishers: Any) -> bool:
         with self._open_lock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -144,10 +144,23 @@ class Segmenter:
         prepared = self.pipeline.prepare_vocabulary(operation, requests)
         if before_commit is not None:
             before_commit()
+            if prepared.text_options != self.pipeline.options.text:
+                prepared = self.pipeline.prepare_vocabulary(operation, requests)
         with self._frame_lock:
             self._vocabulary = self.pipeline.commit_vocabulary(prepared)
-            self._outputs.publish_vocabulary(self._vocabulary)
+            self._outputs.publish_vocabulary(self._vocabulary, self.pipeline.options.score_threshold)
             return self._vocabulary
+
+    def update_options(self, changes: Mapping[str, object]) -> None:
+        """Change the pipeline's options by dotted name, all or none; frames that are labelled later follow them.
+
+        Raises ConfigError and ModelError as `Pipeline.update_options`.
+        """
+        before = self.pipeline.options.score_threshold
+        after = self.pipeline.update_options(changes).score_threshold
+        if after != before:
+            with self._frame_lock:
+                self._outputs.publish_threshold(self._vocabulary, after)
 
     def segment_once(self, image: NDArray[np.uint8], requests: Sequence[CategoryRequest]) -> LabelledImage:
         """Segment an image beside the stream, by categories of its own or (none given) by those in force.

@@ -394,11 +394,12 @@ def shared_ovsr(node_config: Path) -> Iterator[Ovsr]:
 
 
 class Process:
-    """A module of this package run by python -m, in a process of its own."""
+    """A module of this package run by python -m, in a process of its own; environment: None for this one's."""
 
-    def __init__(self, module: str, *arguments: str) -> None:
+    def __init__(self, module: str, *arguments: str, environment: dict[str, str] | None = None) -> None:
+        command = [sys.executable, "-m", module, *arguments]
         self.popen = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
         )
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -444,8 +445,8 @@ class Process:
 def run_module() -> Iterator[Callable[..., Process]]:
     with ExitStack() as cleanup:
 
-        def run(module: str, *arguments: str) -> Process:
-            process = Process(module, *arguments)
+        def run(module: str, *arguments: str, environment: dict[str, str] | None = None) -> Process:
+            process = Process(module, *arguments, environment=environment)
             cleanup.callback(process.close)
             return process
 

@@ -67,7 +67,7 @@ def test_no_message_is_made_that_nobody_gets(outputs, client, monkeypatch):
 
 def test_who_looks_at_the_vocabulary_only_asks_for_no_frames(outputs, client):
     vocabularies = client.collect("/ovsr/vocabulary", msg.Vocabulary, latched_qos())
-    outputs.publish_vocabulary(Vocabulary())
+    outputs.publish_vocabulary(Vocabulary(), 0.3)
     client.wait(lambda: vocabularies, "the vocabulary")
     assert not outputs.has_subscribers()
 

@@ -3,6 +3,7 @@
     OvsrError
     ├── ConfigError          a config file, a preset, an option's key or value
     ├── VocabularyError      a category list that cannot be applied
+    ├── VocabularyFileError  a file that should hold a vocabulary, and does not
     ├── ImageError           an image that cannot be read or converted
     ├── DatasetError         a data set's folder that lacks a part
     ├── SampleError          one image or mask of a data set that cannot be used
@@ -24,6 +25,10 @@ class ConfigError(OvsrError):
 
 class VocabularyError(OvsrError):
     """A vocabulary change was refused; nothing of it was applied."""
+
+
+class VocabularyFileError(OvsrError):
+    """The file that should hold a vocabulary cannot be read, or holds something else."""
 
 
 class ImageError(OvsrError):

@@ -50,4 +50,11 @@ class NodeOptions:
         unit="s",
     )
     depth: DepthOptions = field(default_factory=DepthOptions)
-    categories: tuple[str, ...] = option((), help='the vocabulary at start: "name" or "name; synonym; synonym"')
+    categories: tuple[str, ...] = option(
+        (), help='what to look for: "name" or "name; synonym; #rrggbb", with as many synonyms as you like'
+    )
+    vocabulary_file: str = option(
+        "",
+        help="file that keeps ids, colours, categories and version over restarts, one per node; empty: none",
+        read_only=True,
+    )

@@ -30,9 +30,10 @@ from ovsr_ros.errors import ConfigError, VocabularyError
 from ovsr_ros.models.device import PRECISIONS, resolve_device
 from ovsr_ros.node_options import NodeOptions
 from ovsr_ros.ops.image import check_image
+from ovsr_ros.registry import VocabularyRegistry
 from ovsr_ros.results import Segmentation
 from ovsr_ros.text_embeddings import TextClassifier, TextEmbeddingCache, TextOptions, cache_directory
-from ovsr_ros.vocabulary import CategoryRequest, Operation, Vocabulary, VocabularyRegistry
+from ovsr_ros.vocabulary import CategoryRequest, Operation, Vocabulary
 
 ONE_OFF_VERSION = 0
 """Version of a vocabulary that was made for one call and never put in force."""

@@ -1,14 +1,10 @@
-"""Categories with stable ids and colours, and the registry through which every change of them goes.
-
-A change is proposed first (validated whole, nothing changed) and committed later, so that the slow part between the
-two, text encoding, can run beside the frame loop.
-"""
+"""Categories, how they are asked for and written, and what is wrong with a request; ids are given by registry.py."""
 
 from __future__ import annotations
 
-import threading
+import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
@@ -16,7 +12,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ovsr_ros.errors import VocabularyError
 from ovsr_ros.palette import Rgb, default_color
 from ovsr_ros.results import UNLABELED_ID
 
@@ -25,6 +20,8 @@ MAX_CATEGORIES = 254
 
 MAX_NAME_CHARACTERS = 200
 MAX_SYNONYMS = 32
+
+_COLOR_PATTERN = re.compile(r"#[0-9a-fA-F]{6}")
 
 SOMETHING_ELSE = "something else"
 """The built-in name of whatever no category describes; it labels nothing and cannot be a category."""
@@ -42,7 +39,7 @@ class Operation(IntEnum):
 class CategoryRequest:
     """A category as an operator asks for it.
 
-    name: 1 to 200 characters; "mug; cup" gives a name and its synonyms at once.
+    name: 1 to 200 characters; "mug; cup; #ff8000" gives a name, its synonyms and its colour at once.
     synonyms: further names of the same category.
     color_rgb: 0 to 255 each; None keeps the name's present colour, or leaves the choice to the palette.
     """
@@ -99,9 +96,37 @@ class Vocabulary:
 
 
 def parse_category(text: str) -> CategoryRequest:
-    """A request from "name" or "name; synonym; synonym"; nothing is checked yet."""
-    name, *synonyms = text.split(";")
-    return CategoryRequest(name, tuple(synonyms))
+    """A request from "name" or "name; synonym; #rrggbb", in any order after the name; nothing is checked yet.
+
+    What begins with # and is no colour, or a second one, stays among the synonyms, to be refused there.
+    """
+    name, *others = text.split(";")
+    colors = [other for other in others if _COLOR_PATTERN.fullmatch(other.strip())]
+    if not colors:
+        return CategoryRequest(name, tuple(others))
+    others.remove(colors[0])
+    return CategoryRequest(name, tuple(others), parse_color(colors[0].strip()))
+
+
+def format_category(category: Category) -> str:
+    """The text from which `parse_category` makes the category again; a colour of the palette's is left out."""
+    parts = [category.name, *category.synonyms]
+    if category.color_rgb != default_color(category.id):
+        parts.append(format_color(category.color_rgb))
+    return "; ".join(parts)
+
+
+def parse_color(text: str) -> Rgb:
+    """(255, 128, 0) from "#ff8000". Raises ValueError for any other form."""
+    if not _COLOR_PATTERN.fullmatch(text):
+        raise ValueError(f"expected a colour such as #ff8000, got {text!r}")
+    red, green, blue = bytes.fromhex(text[1:])
+    return red, green, blue
+
+
+def format_color(color_rgb: Rgb) -> str:
+    """Such as "#ff8000"."""
+    return f"#{bytes(color_rgb).hex()}"
 
 
 def name_key(name: str) -> str:
@@ -109,94 +134,7 @@ def name_key(name: str) -> str:
     return unicodedata.normalize("NFC", _normalise(name).casefold())
 
 
-class VocabularyRegistry:
-    """The vocabulary in force, and the ids ever given.
-
-    A name (case folded, white space normalised) is given an id once, at its first commit; the id is never given to
-    another name, and a removed name that is added again has its old one. Thread-safe.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._current = Vocabulary()
-        self._ids: dict[str, int] = {}  # by name key
-        self._colors: dict[str, Rgb] = {}  # chosen by an operator, by name key
-
-    @property
-    def current(self) -> Vocabulary:
-        """The vocabulary in force: an immutable snapshot."""
-        return self._current
-
-    def propose(self, operation: Operation, requests: Sequence[CategoryRequest]) -> Vocabulary:
-        """The vocabulary that the change would lead to, one version after the current; nothing is changed.
-
-        Raises VocabularyError with every reason for which the change is refused.
-        """
-        with self._lock:
-            wanted, problems = _normalise_requests(requests, names_only=operation == Operation.REMOVE)
-            present = {name_key(category.name): category for category in self._current.categories}
-            if operation == Operation.REMOVE:
-                unknown = [request.name for request in wanted if request.name and name_key(request.name) not in present]
-                problems += [_unknown(name, present) for name in unknown]
-                gone = {name_key(request.name) for request in wanted}
-                kept = [category for key, category in present.items() if key not in gone]
-                new: list[CategoryRequest] = []
-            else:
-                kept = list(present.values()) if operation == Operation.ADD else []
-                problems += _clashes(wanted, kept)
-                new = wanted
-            if len(kept) + len(new) > MAX_CATEGORIES:
-                problems.append(
-                    f"{len(kept) + len(new)} categories are more than the {MAX_CATEGORIES} that a label map can hold; "
-                    "remove some"
-                )
-            if problems:
-                raise VocabularyError("; ".join(problems))
-            categories = kept + self._with_ids(new)
-            return Vocabulary(self._current.version + 1, tuple(sorted(categories, key=lambda category: category.id)))
-
-    def commit(self, vocabulary: Vocabulary) -> Vocabulary:
-        """Put a proposed vocabulary in force, and return it.
-
-        Raises VocabularyError when it was not proposed from the vocabulary in force: another change came first.
-        """
-        with self._lock:
-            if vocabulary.version != self._current.version + 1:
-                raise VocabularyError(
-                    f"the vocabulary has changed meanwhile (it is version {self._current.version}, the change was "
-                    f"prepared for version {vocabulary.version - 1}); send the change again"
-                )
-            given = {id: key for key, id in self._ids.items()}
-            for category in vocabulary.categories:
-                key = name_key(category.name)
-                if self._ids.get(key, category.id) != category.id or given.get(category.id, key) != key:
-                    raise VocabularyError(f"'{category.name}': id {category.id} contradicts the ids given before")
-            for category in vocabulary.categories:
-                key = name_key(category.name)
-                self._ids[key] = category.id
-                if category.color_rgb != default_color(category.id) or key in self._colors:
-                    self._colors[key] = category.color_rgb
-            self._current = vocabulary
-            return vocabulary
-
-    def _with_ids(self, requests: Sequence[CategoryRequest]) -> list[Category]:
-        ids = dict(self._ids)
-        for request in requests:
-            ids.setdefault(name_key(request.name), len(ids))
-        if len(ids) > MAX_CATEGORIES:
-            raise VocabularyError(
-                f"the change needs {len(ids) - len(self._ids)} new ids and {MAX_CATEGORIES - len(self._ids)} of the "
-                f"{MAX_CATEGORIES} are left (an id is never reused for another name); use earlier names, or restart"
-            )
-        categories = []
-        for request in requests:
-            key = name_key(request.name)
-            color = request.color_rgb or self._colors.get(key) or default_color(ids[key])
-            categories.append(Category(ids[key], request.name, request.synonyms, color))
-        return categories
-
-
-def _normalise_requests(
+def normalise_requests(
     requests: Sequence[CategoryRequest], names_only: bool
 ) -> tuple[list[CategoryRequest], list[str]]:
     """Requests with "mug; cup" taken apart and white space normalised, and what is wrong with them."""
@@ -207,23 +145,21 @@ def _normalise_requests(
         parsed = parse_category(request.name)
         raw = (parsed.name, *(() if names_only else (*parsed.synonyms, *request.synonyms)))
         names = [_normalise(name) for name in raw]
-        wanted.append(CategoryRequest(names[0], tuple(names[1:]), request.color_rgb))
+        color = request.color_rgb or parsed.color_rgb
+        wanted.append(CategoryRequest(names[0], tuple(names[1:]), color))
         for place, (name, text) in enumerate(zip(names, raw, strict=True)):
-            what = f"category {number}" if place == 0 else f"category {number} ('{_shown(names[0])}'), synonym {place}"
-            problem = _name_problem(name, text)
+            what = f"category {number}" if place == 0 else f"category {number} ('{shown(names[0])}'), synonym {place}"
+            problem = _name_problem(name, text) or (_synonym_problem(name) if place else "")
             if problem:
                 problems.append(f"{what}: {problem}")
             elif name_key(name) in seen:
-                problems.append(f"{what}: '{_shown(name)}' is a duplicate: {seen[name_key(name)]} has it already")
+                problems.append(f"{what}: '{shown(name)}' is a duplicate: {seen[name_key(name)]} has it already")
             else:
                 seen[name_key(name)] = what
         if len(names) > 1 + MAX_SYNONYMS:
-            problems.append(f"category {number} ('{_shown(names[0])}'): at most {MAX_SYNONYMS} synonyms")
-        color = request.color_rgb
+            problems.append(f"category {number} ('{shown(names[0])}'): at most {MAX_SYNONYMS} synonyms")
         if color is not None and (len(color) != 3 or not all(0 <= value <= 255 for value in color)):
-            problems.append(
-                f"category {number} ('{_shown(names[0])}'): colour {color}: expected three values, 0 to 255"
-            )
+            problems.append(f"category {number} ('{shown(names[0])}'): colour {color}: expected three values, 0 to 255")
     return wanted, problems
 
 
@@ -231,39 +167,24 @@ def _name_problem(name: str, text: str) -> str:
     if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text):
         return "has control characters (such as a tab or a line break); leave them out"
     if not any(unicodedata.category(character) != "Cf" for character in name):
-        return "is empty; give it a name"
+        return "is empty; give it a name (in YAML, ' #' begins a comment: put quotes around what has a colour)"
     if len(name) > MAX_NAME_CHARACTERS:
-        return f"'{_shown(name)}' has {len(name)} characters; at most {MAX_NAME_CHARACTERS} are possible"
+        return f"'{shown(name)}' has {len(name)} characters; at most {MAX_NAME_CHARACTERS} are possible"
     if name.casefold() == SOMETHING_ELSE:
         return f"'{SOMETHING_ELSE}' is built in and labels nothing; choose another name"
     return ""
 
 
-def _clashes(wanted: Iterable[CategoryRequest], kept: Iterable[Category]) -> list[str]:
-    owners = {name_key(name): category.name for category in kept for name in (category.name, *category.synonyms)}
-    problems = []
-    for request in wanted:
-        for name in (request.name, *request.synonyms):
-            owner = owners.get(name_key(name))
-            if owner is not None:
-                is_owner = name_key(owner) == name_key(name)
-                whose = "is present already" if is_owner else f"is a synonym of '{owner}' already"
-                problems.append(f"'{_shown(name)}' is a duplicate: it {whose}; remove that first, or replace the list")
-    return problems
-
-
-def _unknown(name: str, present: Mapping[str, Category]) -> str:
-    for category in present.values():
-        if name_key(name) in (name_key(synonym) for synonym in category.synonyms):
-            return f"'{_shown(name)}' is a synonym of '{category.name}', not a category; remove '{category.name}'"
-    listed = ", ".join(f"'{category.name}'" for category in list(present.values())[:10]) or "none"
-    more = f" and {len(present) - 10} more" if len(present) > 10 else ""
-    return f"'{_shown(name)}' is unknown and cannot be removed; present: {listed}{more}"
+def _synonym_problem(name: str) -> str:
+    if name.startswith("#"):
+        return f"'{shown(name)}' is not a colour, or a second one; at most one, # and six hexadecimal digits (#ff8000)"
+    return ""
 
 
 def _normalise(name: str) -> str:
     return " ".join(unicodedata.normalize("NFC", name).split())
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
+    """The name for a message, cut when it is long."""
     return name if len(name) <= 40 else f"{name[:37]}..."

@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ovsr_ros.prompts import TEMPLATES, fill
+from ovsr_ros.registry import VocabularyRegistry
 from ovsr_ros.text_embeddings import TextClassifier, TextEmbeddingCache, TextOptions, cache_directory
-from ovsr_ros.vocabulary import CategoryRequest, Operation, Vocabulary, VocabularyRegistry
+from ovsr_ros.vocabulary import CategoryRequest, Operation, Vocabulary
 
 
 class BagOfWords:

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from ovsr_ros.errors import VocabularyError
 from ovsr_ros.palette import default_color
+from ovsr_ros.registry import VocabularyRegistry
 from ovsr_ros.vocabulary import (
     MAX_CATEGORIES,
     Category,
     CategoryRequest,
     Operation,
     Vocabulary,
-    VocabularyRegistry,
+    format_category,
     name_key,
     parse_category,
 )
@@ -72,6 +73,28 @@ def test_a_name_may_bring_its_synonyms_in_one_text_or_apart() -> None:
     request = CategoryRequest("  coffee   mug; cup", ("beaker",), (1, 2, 3))
     category = registry.propose(Operation.REPLACE, [request]).categories[0]
     assert category == Category(0, "coffee mug", ("cup", "beaker"), (1, 2, 3))
+
+
+def test_a_text_may_bring_its_colour_and_gives_the_category_again() -> None:
+    assert parse_category("mug; cup; #Ff8000; beaker") == CategoryRequest("mug", (" cup", " beaker"), (255, 128, 0))
+    registry = VocabularyRegistry()
+    vocabulary = apply(registry, Operation.REPLACE, "ball", "mug; #ff8000;cup", "#1 fan", "black;#000000")
+    texts = [format_category(category) for category in vocabulary.categories]
+    assert texts == ["ball", "mug; cup; #ff8000", "#1 fan", "black; #000000"]
+    assert apply(VocabularyRegistry(), Operation.REPLACE, *texts) == vocabulary
+    assert apply(registry, Operation.REPLACE, "ball", "mug").by_id(1).color_rgb == (255, 128, 0), "until changed"
+    assert apply(registry, Operation.REMOVE, "mug; #ff8000").names == ("ball",)
+
+
+@pytest.mark.parametrize("text", ["mug; #ff80", "mug; #ff8000; #ff8001", "mug; #orange", "mug; # ff8000"])
+def test_a_colour_that_is_none_or_a_second_one_is_refused(text: str) -> None:
+    with pytest.raises(VocabularyError, match=r"\('mug'\), synonym 1: '#.* at most one, # and six hexadecimal digits"):
+        apply(VocabularyRegistry(), Operation.REPLACE, text)
+
+
+def test_a_colour_that_yaml_took_for_a_comment_is_explained() -> None:
+    with pytest.raises(VocabularyError, match="put quotes around"):
+        apply(VocabularyRegistry(), Operation.REPLACE, "mug; ")
 
 
 def test_replace_gives_a_present_name_new_synonyms_and_colour() -> None:

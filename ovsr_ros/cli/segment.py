@@ -15,7 +15,8 @@ import numpy as np
 
 from ovsr_ros.cli.configuration import add_config_arguments, load_chosen_settings
 from ovsr_ros.errors import ConfigError, ImageError
-from ovsr_ros.vocabulary import SOMETHING_ELSE, Operation, VocabularyRegistry, parse_category
+from ovsr_ros.registry import VocabularyRegistry
+from ovsr_ros.vocabulary import SOMETHING_ELSE, Operation, parse_category
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction

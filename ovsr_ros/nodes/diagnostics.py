@@ -24,6 +24,8 @@ class NodeHealth:
     state: the lifecycle state's name. failure: why configuring failed, or empty.
     resting: active, but nobody subscribes to the results and always_process is off.
     silence: why no image arrives and what to do, or empty while images come.
+    vocabulary_file: where the vocabulary is kept, or empty.
+    vocabulary_file_problem: what is wrong with that file and what to do, or empty.
     memory_bytes: what the models and buffers occupy on the device; 0 when nothing is loaded.
     depth: None while the node is not active.
     """
@@ -40,6 +42,8 @@ class NodeHealth:
     device: str
     memory_bytes: int
     vocabulary: Vocabulary
+    vocabulary_file: str = ""
+    vocabulary_file_problem: str = ""
     depth: DepthHealth | None = None
 
 
@@ -144,6 +148,9 @@ def _vocabulary_status(health: NodeHealth) -> DiagnosticStatus:
     if health.state in ("active", "inactive") and not vocabulary.categories:
         level = DiagnosticStatus.WARN
         message = "no categories: everything stays unlabeled; call ~/set_vocabulary or set the parameter 'categories'"
+    elif health.vocabulary_file_problem:
+        level = DiagnosticStatus.WARN
+        message = f"vocabulary_file: {health.vocabulary_file_problem}"
     else:
         level = DiagnosticStatus.OK
         message = f"version {vocabulary.version}, {len(vocabulary.categories)} categories"
@@ -151,6 +158,7 @@ def _vocabulary_status(health: NodeHealth) -> DiagnosticStatus:
         ("version", str(vocabulary.version)),
         ("categories", str(len(vocabulary.categories))),
         ("names", ", ".join(vocabulary.names)),
+        ("vocabulary file", health.vocabulary_file),
     ]
     return _status("vocabulary", level, message, values)
 

@@ -17,6 +17,7 @@ except ImportError:  # not installed, or so old that it lacks them
     LabelInfo = VisionClass = None
 
 if TYPE_CHECKING:
+    from rclpy.callback_groups import CallbackGroup
     from rclpy.node import Node
 
 UNLABELED_NAME = "unlabeled"
@@ -25,11 +26,11 @@ UNLABELED_NAME = "unlabeled"
 class LabelInfoTopic:
     """Publishes LabelInfo, latched; where vision_msgs is not installed there is no topic and `publish` does nothing."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, group: CallbackGroup) -> None:
         self._node = node
         self._publisher: Any = None
         if LabelInfo is not None:
-            self._publisher = node.create_publisher(LabelInfo, "~/label_info", latched_qos())
+            self._publisher = node.create_publisher(LabelInfo, "~/label_info", latched_qos(), callback_group=group)
 
     def publish(self, vocabulary: Vocabulary, score_threshold: float, stamp: Time) -> None:
         """Make ids and names known, also to those who subscribe later.

@@ -15,7 +15,7 @@ from ovsr_ros import msg
 from ovsr_ros.errors import VocabularyError
 from ovsr_ros.ops.spatial import SegmentLocations
 from ovsr_ros.results import UNLABELED_ID, Segmentation
-from ovsr_ros.vocabulary import Category, CategoryRequest, Vocabulary, parse_category
+from ovsr_ros.vocabulary import Category, CategoryRequest, Vocabulary, format_category, parse_category
 
 
 def to_segment_array(
@@ -46,7 +46,7 @@ def to_vocabulary_message(vocabulary: Vocabulary, stamp: Time) -> msg.Vocabulary
 
 
 def to_category_requests(categories: Iterable[msg.Category]) -> list[CategoryRequest]:
-    """What a service's caller asks for; "mug; cup" as a name gives a name and its synonyms.
+    """What a service's caller asks for; "mug; cup; #ff8000" as a name gives all three.
 
     Raises VocabularyError naming the category when its colour is out of range.
     """
@@ -54,8 +54,8 @@ def to_category_requests(categories: Iterable[msg.Category]) -> list[CategoryReq
 
 
 def to_parameter_value(vocabulary: Vocabulary) -> list[str]:
-    """The vocabulary as the value of the parameter `categories`: one "name; synonym; synonym" each."""
-    return ["; ".join((category.name, *category.synonyms)) for category in vocabulary.categories]
+    """The vocabulary as the value of the parameter `categories`: one "name; synonym; #rrggbb" each."""
+    return [format_category(category) for category in vocabulary.categories]
 
 
 def _to_segment(
@@ -122,7 +122,7 @@ def _to_request(category: msg.Category) -> CategoryRequest:
     parsed = parse_category(category.name)
     color = category.color
     if color.a == 0.0:
-        color_rgb = None
+        color_rgb = parsed.color_rgb
     else:
         channels = (color.r, color.g, color.b)
         if not all(0.0 <= channel <= 1.0 for channel in channels):

@@ -18,8 +18,10 @@ from ovsr_ros.node_options import NodeOptions
 from ovsr_ros.nodes.messages import to_parameter_value
 from ovsr_ros.nodes.parameters import declare_options, normalise, read_overrides, to_parameter
 from ovsr_ros.nodes.segmenter import Segmenter
+from ovsr_ros.nodes.vocabulary_keeper import VocabularyKeeper
 from ovsr_ros.pipeline import PipelineOptions, load_settings
-from ovsr_ros.vocabulary import CategoryRequest, Operation, Vocabulary, VocabularyRegistry, parse_category
+from ovsr_ros.registry import VocabularyRegistry
+from ovsr_ros.vocabulary import CategoryRequest, Operation, Vocabulary, parse_category
 
 _OPTION_CLASSES = (NodeOptions, PipelineOptions)
 
@@ -45,6 +47,7 @@ class OptionNode(LifecycleNode):
         follows from it (the parameter after the vocabulary, the vocabulary after the parameter) one step.
     segmenter: None while no models are loaded.
     registry: ids, colours and versions, which outlive the models.
+    keeper: the registry's file, with which they outlive the node.
 
     Raises ConfigError when a parameter given at start is unknown or cannot be used, VocabularyError for its categories.
     """
@@ -65,6 +68,8 @@ class OptionNode(LifecycleNode):
             LifecycleNode.destroy_node(self)
             raise
         self.node_options, self.pipeline_options = settings.node, settings.pipeline
+        self.keeper = VocabularyKeeper(self, self.registry, settings.node.vocabulary_file)
+        self._categories_chosen = "categories" in overrides
         self._declare()
         self.add_on_set_parameters_callback(self._on_set_parameters)
 
@@ -92,13 +97,22 @@ class OptionNode(LifecycleNode):
         with self.changes:
             vocabulary = self.require_segmenter().change_vocabulary(operation, requests)
             self.mirror_categories()
-            return vocabulary
+        self.keeper.save()  # others need not wait for the disk
+        return vocabulary
+
+    def restore_vocabulary(self) -> None:
+        """Let ids, colours, version and categories go on from the file, if there is one.
+
+        Categories that were given as a parameter win over the file's; its ids hold for them, too.
+        """
+        with self.changes:
+            if self.keeper.restore() and not self._categories_chosen:
+                self.mirror_categories()
 
     def mirror_categories(self) -> None:
-        """Let the parameter `categories` show the vocabulary in force."""
+        """Let the parameter `categories` show the registry's vocabulary, which is the one in force."""
         with self.changes:
-            vocabulary = self.require_segmenter().vocabulary
-            value = to_parameter_value(vocabulary)
+            value = to_parameter_value(self.registry.current)
             self.node_options = replace_flat(self.node_options, {"categories": value})
             if list(self.get_parameter("categories").value) == value:
                 return
@@ -120,9 +134,14 @@ class OptionNode(LifecycleNode):
                 return SetParametersResult(successful=False, reason=_describe_unknown(unknown[0]))
             result = super().set_parameters_atomically(parameters)
             changed = {parameter.name for parameter in parameters}
-            if result.successful and "categories" in changed and self.segmenter is not None:
-                self.mirror_categories()
-            return result
+            if not result.successful or "categories" not in changed:
+                return result
+            self._categories_chosen = True
+            if self.segmenter is None:
+                return result
+            self.mirror_categories()
+        problem = self.keeper.save()
+        return SetParametersResult(successful=True, reason=f"not saved: {problem}" if problem else "")
 
     def set_parameters(self, parameter_list: list[Parameter[Any]]) -> list[SetParametersResult]:
         """Set parameters one by one."""

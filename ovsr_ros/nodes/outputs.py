@@ -60,7 +60,7 @@ class Outputs:
             self._labeled_points,
         )
         self._vocabulary = offer(msg.Vocabulary, "vocabulary", latched_qos())
-        self._label_info = LabelInfoTopic(node)
+        self._label_info = LabelInfoTopic(node, group)
         # Who asks for subscribers does so from other threads than the one that closes.
         self._open_lock = threading.Lock()
         self._open = True

@@ -144,6 +144,7 @@ class OvsrNode(OptionNode):
         """Stop the worker, then destroy the node."""
         self._stop(None)
         self._unload()
+        self.keeper.close()
         stop_forwarding(self._log_forwarding)
         super().destroy_node()
 
@@ -159,6 +160,7 @@ class OvsrNode(OptionNode):
 
     def _load(self) -> None:
         begin = time.monotonic()
+        self.restore_vocabulary()
         self.get_logger().info("loading models ...")
         pipeline = Pipeline(self.pipeline_options, self.registry)
         outputs = Outputs(self, jpeg_quality=lambda: self.node_options.overlay_jpeg_quality)
@@ -259,6 +261,7 @@ class OvsrNode(OptionNode):
     # --- Health ---
 
     def _watch(self) -> None:
+        self.keeper.retry()
         source = self._source
         if source is None:
             return
@@ -285,6 +288,8 @@ class OvsrNode(OptionNode):
             device=self.pipeline_options.device if segmenter is None else str(segmenter.pipeline.device),
             memory_bytes=0 if segmenter is None else segmenter.pipeline.memory_bytes(),
             vocabulary=self.vocabulary,
+            vocabulary_file=self.keeper.path,
+            vocabulary_file_problem=self.keeper.problem,
             depth=None if depth is None else depth.health(),
         )
         self._diagnostics.publish(to_diagnostics(self.get_fully_qualified_name(), health, self.get_clock().now()))

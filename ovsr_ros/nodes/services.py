@@ -39,6 +39,8 @@ class Services:
             )
             response.success = True
             response.message = f"version {vocabulary.version}: {len(vocabulary.categories)} categories"
+            if self._node.keeper.unsaved:
+                response.message += f"; not saved: {self._node.keeper.unsaved}"
         except Exception as error:  # whatever it is, the caller gets an answer
             response.success = False
             response.message = self._describe_failure(error)

@@ -11,7 +11,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from vision_msgs.msg import LabelInfo
 
-from ovsr_ros.msg import SegmentArray, Vocabulary
+from ovsr_ros import msg
 
 LATCHED = QoSProfile(depth=100, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -43,8 +43,8 @@ def main():
     rclpy.init(args=sys.argv)
     node = Node("observer")
     node.create_subscription(LabelInfo, "/ovsr/label_info", on_label_info, LATCHED)
-    node.create_subscription(Vocabulary, "/ovsr/vocabulary", on_vocabulary, LATCHED)
-    node.create_subscription(SegmentArray, "/ovsr/segments", on_segments, 100)
+    node.create_subscription(msg.Vocabulary, "/ovsr/vocabulary", on_vocabulary, LATCHED)
+    node.create_subscription(msg.SegmentArray, "/ovsr/segments", on_segments, 100)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     executor.spin()

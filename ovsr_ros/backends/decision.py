@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ovsr_ros.backends.contract import FrameEmbeddings
@@ -62,19 +63,18 @@ def decide(probabilities: Tensor, class_ids: Tensor, score_threshold: float, num
 def paint(
     frame: FrameEmbeddings, decisions: Decisions, vocabulary_version: int, stage_seconds: dict[str, float]
 ) -> Segmentation:
-    """Paint the decisions on the frame's pixels, by one lookup table, and download the result."""
+    """Paint the decisions on the frame's pixels, by a lookup table each, and download the label map.
+
+    The confidence and the segment map are painted and downloaded when they are first read.
+    """
     unlabeled = decisions.class_ids == UNLABELED_ID
     confidences = (decisions.scores * 255).round().clamp(0, 255).to(torch.uint8)
     confidences = torch.where(unlabeled, confidences.new_zeros(()), confidences)
-    table = torch.stack((decisions.class_ids, confidences), 1)  # (N, 2)
-    none = torch.tensor([[UNLABELED_ID, 0]], dtype=torch.uint8, device=table.device)
-    table = torch.cat((none, table)).contiguous().view(torch.int16).reshape(-1)  # (N + 1,): both values in one word
-    painted = table.index_select(0, frame.segment_map.reshape(-1)).cpu().numpy().view(np.uint8)
-    both = painted.reshape(*frame.segment_map.shape, 2)
-    return Segmentation(
-        label_map=np.ascontiguousarray(both[..., 0]),
-        confidence=np.ascontiguousarray(both[..., 1]),
-        segment_map=frame.segment_map.to(torch.int16).cpu().numpy().view(np.uint16),
+    segment_map = frame.segment_map
+    return Segmentation.deferred(
+        label_map=_look_up(decisions.class_ids, UNLABELED_ID, segment_map),
+        confidence=lambda: _look_up(confidences, 0, segment_map),
+        segment_map=lambda: segment_map.to(torch.int16).cpu().numpy().view(np.uint16),
         segments=Segments(
             ids=np.arange(1, len(frame) + 1, dtype=np.uint16),
             track_ids=np.zeros(len(frame), np.uint32),
@@ -89,3 +89,10 @@ def paint(
         vocabulary_version=vocabulary_version,
         stage_seconds=stage_seconds,
     )
+
+
+@torch.inference_mode()
+def _look_up(values: Tensor, none: int, segment_map: Tensor) -> NDArray[np.uint8]:
+    """Each pixel's segment's value of (N,) uint8, and `none` where there is no segment: (H, W) uint8."""
+    table = torch.cat((values.new_full((1,), none), values))  # (N + 1,)
+    return table.index_select(0, segment_map.reshape(-1)).reshape(segment_map.shape).cpu().numpy()

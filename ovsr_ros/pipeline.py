@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import gc
 import os
 import threading
 from collections.abc import Mapping, Sequence
@@ -27,7 +26,7 @@ from ovsr_ros.config import (
     validate,
 )
 from ovsr_ros.errors import ConfigError, VocabularyError
-from ovsr_ros.models.device import PRECISIONS, resolve_device
+from ovsr_ros.models.device import PRECISIONS, free_unused_memory, resolve_device
 from ovsr_ros.node_options import NodeOptions
 from ovsr_ros.ops.image import check_image
 from ovsr_ros.registry import VocabularyRegistry
@@ -240,9 +239,7 @@ class Pipeline:
         """Free the models and the device's memory; any later call raises RuntimeError."""
         with self._write_lock:
             self._state = None
-        if self.device.type == "cuda":
-            gc.collect()  # tensors that are held by reference cycles
-            torch.cuda.empty_cache()
+        free_unused_memory()
 
     def _snapshot(self) -> _State:
         state = self._state

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from dataclasses import replace
 from typing import Any
 
@@ -48,13 +47,6 @@ def remedy(device: torch.device) -> str:
     if device.type == "cpu":
         return f"{lower}, or {elsewhere}"
     return f"{lower}, {elsewhere} (nvidia-smi lists it), or restart the node with device:=cpu"
-
-
-def free_device_memory() -> None:
-    """Give cached, unused device memory back."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def halve(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

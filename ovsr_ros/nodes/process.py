@@ -5,6 +5,7 @@ ROS is imported only once the signal handlers stand.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
@@ -26,6 +27,7 @@ EXIT_FAILED = 1
 EXIT_BAD_CONFIG = 2
 """The node was told to start with arguments or a configuration that cannot be used."""
 
+_M_ARENA_MAX = -8  # in glibc's malloc.h
 _NUM_THREADS = 4
 _GRACE_S = 1.2
 
@@ -94,6 +96,7 @@ def _run_nodes(name: str, create: Callable[[ExitRequest], Sequence[Node]], args:
     # By default, OpenMP's threads spin while they wait for each other. A robot's cores have other work to do, and where
     # one of the threads has to wait for its core, a frame took 14 times as long as with threads that sleep.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _limit_malloc_arenas()
     exit_request = ExitRequest()
     exit_request.install_signal_handlers()
     import rclpy
@@ -119,6 +122,18 @@ def _run_nodes(name: str, create: Callable[[ExitRequest], Sequence[Node]], args:
     if _finish_within(_GRACE_S, [each.close for each in running]):
         rclpy.try_shutdown()
     return exit_request.code
+
+
+def _limit_malloc_arenas() -> None:
+    """Let all threads allocate from two of glibc's arenas, unless MALLOC_ARENA_MAX says otherwise.
+
+    Each of a node's many threads would have an arena of its own, and each keeps what was freed between blocks in use:
+    after some changes of state, a quarter more resident memory.
+    """
+    if sys.platform == "linux" and "MALLOC_ARENA_MAX" not in os.environ:
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's; other C libraries have none
+        if mallopt is not None:
+            mallopt(_M_ARENA_MAX, 2)
 
 
 class _Running:

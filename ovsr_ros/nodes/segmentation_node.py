@@ -38,8 +38,8 @@ _WATCH_PERIOD_S = 0.5
 _ERROR_PERIOD_S = 5.0
 _SILENCE_PERIOD_S = 10.0
 _UNFORESEEN = (
-    "the next image is tried. If this goes on, take back the parameter that was changed last, or activate the node anew "
-    "(ros2 lifecycle set), and report what follows"
+    "the next image is tried. If this goes on, take back the parameter that was changed last, or activate the node "
+    "anew (ros2 lifecycle set), and report what follows"
 )
 
 

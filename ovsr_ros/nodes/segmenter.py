@@ -15,6 +15,7 @@ from sensor_msgs.msg import CompressedImage
 
 from ovsr_ros.backends import FrameEmbeddings
 from ovsr_ros.errors import OvsrError
+from ovsr_ros.models.device import free_unused_memory
 from ovsr_ros.nodes.conversions import decode_compressed, to_rgb_array
 from ovsr_ros.nodes.depth_source import DepthSource
 from ovsr_ros.nodes.image_source import ImageMessage
@@ -22,7 +23,6 @@ from ovsr_ros.nodes.monitor import StreamMonitor
 from ovsr_ros.nodes.out_of_memory import (
     describe_shortage,
     enlarge,
-    free_device_memory,
     halve,
     is_out_of_memory,
     remedy,
@@ -193,7 +193,7 @@ class Segmenter:
                     raise
                 reason = describe_shortage(error)
             # Outside the except clause: until it ends, the exception keeps the failed call's tensors alive.
-            free_device_memory()
+            free_unused_memory()
             self._node.get_logger().warning(
                 f"{reason}; this image is labelled at half the resolution; {todo}", throttle_duration_sec=10.0
             )
@@ -203,7 +203,7 @@ class Segmenter:
                 if not is_out_of_memory(error):
                     raise
                 reason = describe_shortage(error)
-            free_device_memory()
+            free_unused_memory()
         raise OvsrError(f"{reason}; at half the resolution as well; {todo}")
 
     def _label(

@@ -5,12 +5,51 @@ In a ROS 2 workspace this file is not used: package.xml and CMakeLists.txt build
 
 import re
 from pathlib import Path
+from typing import Any
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError
 
 ROOT = Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (ROOT / "ovsr_ros" / "__init__.py").read_text(encoding="utf-8"), re.M)
 README = ROOT / "README.md"
+
+# As in CMakeLists.txt. A plain library without Python's interface, found by ovsr_ros/ops/native.py.
+CLUSTERING = Extension(
+    "ovsr_ros.libovsr_clustering",
+    sources=["native/search.cpp", "native/ward.cpp"],
+    depends=sorted(f"native/{path.name}" for path in (ROOT / "native").glob("*.h")),
+    language="c++",
+    extra_compile_args=["-std=c++17", "-O3", "-g0", "-fvisibility=hidden", "-pthread"],
+    extra_link_args=["-pthread"],
+    optional=True,
+)
+
+
+class BuildClustering(build_ext):
+    """Compiles CLUSTERING; where that fails the package is complete without it, and says so."""
+
+    def get_ext_filename(self, fullname: str) -> str:
+        return fullname.replace(".", "/") + ".so"  # no tag of one Python's version
+
+    def build_extension(self, ext: Extension) -> None:
+        try:
+            super().build_extension(ext)
+        except Exception as error:
+            raise CompileError(
+                f"{error}. The package works without it, with slower clustering; for the fast one install a C++17 "
+                "compiler (apt install g++, dnf install gcc-c++), then install the package again"
+            ) from error
+
+
+class PlatformWheel(bdist_wheel):
+    """One wheel for every Python 3 of a platform."""
+
+    def get_tag(self) -> Any:
+        return ("py3", "none", super().get_tag()[2])
+
 
 setup(
     name="ovsr_ros",
@@ -23,6 +62,8 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.10",
+    ext_modules=[CLUSTERING],
+    cmdclass={"build_ext": BuildClustering, "bdist_wheel": PlatformWheel},
     # The generated message modules are not here: they exist in a ROS 2 workspace only, and so do the nodes.
     packages=find_packages(include=["ovsr_ros", "ovsr_ros.*"], exclude=["ovsr_ros.nodes", "ovsr_ros.nodes.*"]),
     package_data={

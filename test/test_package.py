@@ -19,7 +19,8 @@ import ovsr_ros
 from ovsr_ros.nodes.demo import CAMERA_NAMESPACE
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = ("package.xml", "CMakeLists.txt", "LICENSE", "msg", "srv", "resource", "ovsr_ros", "launch", "config")
+FILES = ("package.xml", "CMakeLists.txt", "LICENSE")
+SOURCES = (*FILES, "msg", "srv", "resource", "native", "ovsr_ros", "launch", "config")
 EXECUTABLES = ("ovsr_node", "demo_camera")
 LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
 
@@ -39,6 +40,8 @@ assert ovsr_ros.__version__ == {version!r}, ovsr_ros.__version__
 prefix = Path({prefix!r})
 for place in (ovsr_ros.__file__, sys.modules[SegmentArray.__module__].__file__):
     assert Path(place).is_relative_to(prefix), place
+from ovsr_ros.ops import native
+assert Path(native.load()._name).is_relative_to(prefix), native.load()
 presets = find_presets()
 assert set(presets) >= {{"ovsr", "demo"}}, presets
 assert all(path.is_relative_to(prefix) for path in presets.values()), presets
@@ -55,7 +58,7 @@ def run(command: list[str], cwd: Path, **variables: str) -> str:
 
 def copy_checkout(destination: Path, *more: str) -> Path:
     """The package's files alone: no build products, nothing that only this checkout has."""
-    ignore = shutil.ignore_patterns("__pycache__", "*.pyc")
+    ignore = shutil.ignore_patterns("__pycache__", "*.pyc", "*.so")
     for name in (*SOURCES, *more):
         source = ROOT / name
         if source.is_dir():
@@ -194,7 +197,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_versions_agree(wheel: Path) -> None:
     package = parse_package(str(ROOT / "package.xml"))
     assert package.version == ovsr_ros.__version__
-    assert wheel.name.startswith(f"ovsr_ros-{ovsr_ros.__version__}-py3-none-any")
+    assert wheel.name.startswith(f"ovsr_ros-{ovsr_ros.__version__}-py3-none-linux")
 
 
 def test_wheel_holds_the_library_and_no_ros(wheel: Path) -> None:
@@ -207,6 +210,7 @@ def test_wheel_holds_the_library_and_no_ros(wheel: Path) -> None:
     weights = {str(path.relative_to(ROOT)) for path in (ROOT / "ovsr_ros/demo/weights").rglob("*") if path.is_file()}
     assert weights <= names
     assert "ovsr_ros/py.typed" in names
+    assert "ovsr_ros/libovsr_clustering.so" in names
     presets = {name.rpartition("/")[2] for name in names if "/share/ovsr_ros/config/" in name}
     assert presets == {path.name for path in (ROOT / "config").glob("*.yaml")}
     assert any(name.endswith("LICENSE") for name in names)

@@ -34,7 +34,7 @@ def setup_env() -> ModuleType:
 def checkout(tmp_path: Path) -> Path:
     """A fresh checkout: what the set-up reads, and no .venv."""
     folder = tmp_path / "checkout"
-    for name in ("tools", "msg", "srv", "resource", "launch", "config"):
+    for name in ("tools", "msg", "srv", "resource", "native", "launch", "config"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("constraints.txt", "CMakeLists.txt", "package.xml"):
         shutil.copy2(ROOT / name, folder / name)

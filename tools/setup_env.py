@@ -51,7 +51,7 @@ UNREACHABLE = (
     "Could not fetch URL",
 )
 # What the build reads or links to.
-SOURCES = ("package.xml", "CMakeLists.txt", "msg", "srv", "resource", "ovsr_ros", "launch", "config")
+SOURCES = ("package.xml", "CMakeLists.txt", "msg", "srv", "resource", "native", "ovsr_ros", "launch", "config")
 
 
 class SetupError(Exception):
@@ -116,7 +116,7 @@ def ros_prefix() -> str:
 def build_inputs() -> list[Path]:
     """The files that the build reads, as opposed to those it links to, of which only the names matter."""
     files = [ROOT / "CMakeLists.txt", ROOT / "package.xml"]
-    for folder in ("msg", "srv", "resource"):
+    for folder in ("msg", "srv", "resource", "native"):
         files += (ROOT / folder).glob("*")
     return files
 
@@ -128,7 +128,7 @@ def digest(files: list[Path], listed_in: tuple[str, ...] = ()) -> str:
         sha.update(f"{path.name}\0".encode() + path.read_bytes())
     for folder in listed_in:
         for path in sorted((ROOT / folder).rglob("*")):
-            if path.suffix != ".pyc" and not path.is_dir():
+            if path.suffix not in (".pyc", ".so") and not path.is_dir():
                 sha.update(f"{path.relative_to(ROOT)}\0".encode())
     return sha.hexdigest()
 

@@ -1,99 +1,182 @@
+import subprocess
+import threading
 import time
 
 import numpy as np
 import pytest
 import torch
-from scipy.cluster.hierarchy import fcluster
-from scipy.cluster.hierarchy import linkage as scipy_linkage
-from scipy.ndimage import gaussian_filter
 
-from ovsr_ros.ops.ward import Dendrogram, linkage, relabel_by_appearance, ward
-
-
-def smooth_points(rows, columns, dims, seed=0):
-    """Points as an image's latents are: near neighbours are alike, later dimensions are weaker."""
-    rng = np.random.default_rng(seed)
-    maps = [gaussian_filter(rng.normal(size=(rows, columns)), rng.uniform(1, 4)) for _ in range(dims)]
-    points = np.stack([m / m.std() for m in maps], -1).reshape(-1, dims) * np.linspace(1, 0.2, dims)
-    return torch.from_numpy(points.astype(np.float32))
+import ovsr_ros
+from ovsr_ros.ops import native
+from ovsr_ros.ops.ward import linkage, ward
+from ovsr_ros.ops.ward_rounds import ward_rounds
 
 
-@pytest.mark.parametrize("method", ["ward", "average", "complete"])
-@pytest.mark.parametrize("seed", range(4))
-def test_partitions_and_heights_are_scipys(method, seed):
-    points = smooth_points(24, 32, 6, seed)
-    dendrogram = linkage(points, method)
-    tree = scipy_linkage(points.double().numpy(), method)
-    np.testing.assert_allclose(dendrogram.heights, tree[:, 2], rtol=2e-4, atol=1e-6)
-    for num_clusters in (1, 2, 3, 5, 8, 12, 20, 64, 700):
-        expected = relabel_by_appearance(fcluster(tree, num_clusters, "maxclust").astype(np.int64))
-        assert np.array_equal(dendrogram.cut(num_clusters), expected)
+def compiled(points):
+    library = native.load()
+    assert library is not None, "the package was not built: run `make setup`"
+    return native.ward(library, points.double().numpy())
 
 
-def test_unstructured_points_give_scipys_partitions():
-    points = torch.randn(1000, 16, generator=torch.Generator().manual_seed(0))
-    tree = scipy_linkage(points.double().numpy(), "ward")
-    dendrogram = ward(points)
-    for num_clusters in (2, 7, 30, 400):
-        expected = relabel_by_appearance(fcluster(tree, num_clusters, "maxclust").astype(np.int64))
-        assert np.array_equal(dendrogram.cut(num_clusters), expected)
+WAYS = pytest.mark.parametrize("cluster", [compiled, ward_rounds])
 
 
-def test_merge_heights_never_descend_and_children_come_first():
-    dendrogram = ward(smooth_points(20, 30, 5))
+@WAYS
+def test_merge_heights_never_descend_and_children_come_first(cluster, smooth_points):
+    dendrogram = cluster(smooth_points(20, 30, 5))
     assert (np.diff(dendrogram.heights) >= 0).all()
     own_id = np.arange(600, 600 + 599)
     assert (dendrogram.merges.max(1) < own_id).all()
     assert np.array_equal(np.sort(dendrogram.merges.ravel()), np.arange(2 * 600 - 2))
 
 
-def test_each_cut_refines_the_one_before():
-    dendrogram = ward(smooth_points(16, 16, 4))
-    for num_clusters in range(1, 40):
-        coarse, fine = dendrogram.cut(num_clusters), dendrogram.cut(num_clusters + 1)
-        pairs = np.unique(np.stack((coarse, fine)), axis=1)
-        assert pairs.shape[1] == num_clusters + 1
-        assert len(np.unique(coarse)) == num_clusters
+@WAYS
+def test_heights_are_the_increase_of_the_sum_of_squares(cluster, smooth_points):
+    points = smooth_points(20, 20, 4)
+    dendrogram = cluster(points)
+    for num_clusters in (1, 5, 30):
+        labels = dendrogram.cut(num_clusters)
+        groups = [points.double()[labels == label] for label in range(num_clusters)]
+        within = sum(float(((group - group.mean(0)) ** 2).sum()) for group in groups)
+        assert within == pytest.approx(0.5 * (dendrogram.heights[: 400 - num_clusters] ** 2).sum(), rel=1e-6)
 
 
-def test_order_of_the_points_does_not_change_the_partition():
+@WAYS
+def test_order_of_the_points_does_not_change_the_partition(cluster, smooth_points):
     points = smooth_points(20, 20, 4)
     order = torch.randperm(400, generator=torch.Generator().manual_seed(3))
     permuted = np.empty(400, np.int64)
-    permuted[order.numpy()] = ward(points[order]).cut(9)
-    assert np.array_equal(relabel_by_appearance(permuted), ward(points).cut(9))
+    permuted[order.numpy()] = cluster(points[order]).cut(9)
+    pairs = np.unique(np.stack((permuted, cluster(points).cut(9))), axis=1)
+    assert pairs.shape[1] == 9
 
 
-def test_shift_and_scale_do_not_change_the_partition():
+@WAYS
+def test_shift_and_scale_do_not_change_the_partition(cluster, smooth_points):
     points = smooth_points(20, 20, 4)
-    assert np.array_equal(ward(points * 1000 + 5000).cut(9), ward(points).cut(9))
+    assert np.array_equal(cluster(points * 1000 + 5000).cut(9), cluster(points).cut(9))
 
 
-def test_labels_are_in_order_of_first_appearance():
-    labels = ward(smooth_points(16, 16, 4)).cut(10)
-    _, first = np.unique(labels, return_index=True)
-    assert np.array_equal(first, np.sort(first))
-    assert labels[0] == 0
-
-
-def test_equal_points_merge_first_and_stay_fast():
+@WAYS
+def test_equal_points_merge_first_and_stay_fast(cluster, smooth_points):
     points = smooth_points(40, 50, 6)
     points[:1500] = points[0]
     start = time.process_time()
-    dendrogram = ward(points)
+    dendrogram = cluster(points)
     assert time.process_time() - start < 10  # a round per pair would take minutes
     assert (dendrogram.heights[:1499] == 0).all()
     assert len(np.unique(dendrogram.cut(300)[:1500])) == 1
-    tree = scipy_linkage(points.double().numpy(), "ward")
-    np.testing.assert_allclose(dendrogram.heights[1499:], tree[1499:, 2], rtol=1e-4)
 
 
-def test_ties_of_a_lattice_still_give_a_valid_tree():
-    points = torch.stack(torch.meshgrid(torch.arange(12.0), torch.arange(15.0), indexing="ij"), -1).reshape(-1, 2)
-    dendrogram = ward(points)
-    assert (np.diff(dendrogram.heights) >= 0).all()
-    for num_clusters in (1, 2, 50, 180):
-        assert len(np.unique(dendrogram.cut(num_clusters))) == num_clusters
+@WAYS
+@pytest.mark.parametrize("shape", [(1, 3), (2, 1), (50, 2), (100, 2048)])
+def test_all_points_equal(cluster, shape):
+    dendrogram = cluster(torch.full(shape, 0.1))
+    assert dendrogram.num_points == shape[0]
+    assert not dendrogram.heights.any()
+    assert dendrogram.cut(1).tolist() == [0] * shape[0]
+
+
+@WAYS
+def test_a_lattice_does_not_go_round_in_circles(cluster):
+    """Each point has two to four neighbours equally near, so that nearest neighbours need not be mutual."""
+    lattice = torch.stack(torch.meshgrid(torch.arange(30.0), torch.arange(40.0), indexing="ij"), -1).reshape(-1, 2)
+    line = torch.arange(2000.0)[:, None]
+    for points in (lattice, line):
+        dendrogram = cluster(points)
+        assert (np.diff(dendrogram.heights) >= 0).all()
+        for num_clusters in (1, 2, 50, 180):
+            assert len(np.unique(dendrogram.cut(num_clusters))) == num_clusters
+
+
+def test_growing_gaps_are_merged_one_by_one_and_end():
+    """The worst for rounds of mutual neighbours: each has its nearest on the same side."""
+    points = torch.cumsum(1.001 ** torch.arange(5000.0, dtype=torch.float64), 0)[:, None]
+    start = time.process_time()
+    assert len(np.unique(compiled(points).cut(7))) == 7
+    assert time.process_time() - start < 20
+
+
+@WAYS
+def test_points_that_differ_by_rounding_noise_only(cluster):
+    noise = torch.randn(600, 8, generator=torch.Generator().manual_seed(0))
+    points = torch.cat((1.0 + 1e-8 * noise, 3.0 + 1e-8 * noise)).double()
+    start = time.process_time()
+    labels = cluster(points).cut(2)
+    assert time.process_time() - start < 20
+    assert labels.tolist() == [0] * 600 + [1] * 600
+
+
+# --- The compiled library ---
+
+
+@pytest.mark.parametrize("vector_level", [0, 1, 2])
+@pytest.mark.parametrize("num_threads", [1, 2, 5])
+def test_every_vector_width_and_number_of_threads_gives_the_same_tree(vector_level, num_threads, smooth_points):
+    library = native.load()
+    for points in (smooth_points(30, 40, 5), torch.randn(900, 33, generator=torch.Generator().manual_seed(0))):
+        expected = compiled(points)
+        found = native.ward(library, points.double().numpy(), num_threads, vector_level)
+        assert np.array_equal(found.merges, expected.merges)
+        assert np.array_equal(found.heights, expected.heights)
+
+
+def test_threads_may_cluster_at_once(smooth_points):
+    inputs = [smooth_points(20, 30, 6, seed) for seed in range(6)]
+    expected = [compiled(points) for points in inputs]
+    found = [None] * len(inputs)
+
+    def work(index):
+        for _ in range(5):
+            found[index] = compiled(inputs[index])
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(len(inputs))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert all(np.array_equal(one.merges, other.merges) for one, other in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-30, 1e30, 1e300])
+def test_magnitude_does_not_matter(scale):
+    points = torch.randn(200, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    scaled = compiled(points * scale)
+    np.testing.assert_allclose(scaled.heights / scale, compiled(points).heights, rtol=1e-9)
+    assert np.array_equal(scaled.cut(9), compiled(points).cut(9))
+
+
+def build(folder, version):
+    """A library that says it is of this version."""
+    source = folder / "library.cpp"
+    source.write_text(f'extern "C" int ovsr_clustering_abi_version() {{ return {version}; }}')
+    subprocess.run(["g++", "-shared", "-fPIC", "-o", str(folder / native.LIBRARY), str(source)], check=True)
+
+
+def test_a_library_of_another_version_is_passed_over(tmp_path, caplog):
+    build(tmp_path, 999)
+    assert native.find_library([tmp_path]) is None
+    (record,) = caplog.records
+    assert f"is of version 999, expected {native.ABI_VERSION}; build the package again" in record.getMessage()
+    assert native.find_library([tmp_path, *map(type(tmp_path), ovsr_ros.__path__)]) is not None
+
+
+def test_a_damaged_library_is_passed_over(tmp_path, caplog):
+    (tmp_path / native.LIBRARY).write_bytes(b"not a library")
+    assert native.find_library([tmp_path]) is None
+    assert "cannot be loaded" in caplog.records[0].getMessage()
+
+
+def test_without_a_library_pytorch_does_it(monkeypatch, smooth_points):
+    points = smooth_points(12, 16, 4)
+    expected = ward(points)
+    monkeypatch.setattr(native, "load", lambda: None)
+    found = ward(points)
+    np.testing.assert_allclose(found.heights, expected.heights, rtol=1e-6)
+    assert np.array_equal(found.cut(9), expected.cut(9))
+
+
+# --- What callers see ---
 
 
 @pytest.mark.parametrize("method", ["ward", "average", "complete"])
@@ -106,18 +189,32 @@ def test_few_points(method):
     assert linkage(torch.zeros(4, 2), method).cut(2).tolist() in ([0, 0, 0, 1], [0, 0, 1, 1], [0, 1, 1, 1])
 
 
-def test_impossible_cuts_and_methods_are_refused():
-    dendrogram = ward(torch.arange(5.0)[:, None])
-    assert isinstance(dendrogram, Dendrogram)
-    for num_clusters in (0, 6):
-        with pytest.raises(ValueError, match="expected 1 to 5"):
-            dendrogram.cut(num_clusters)
+@pytest.mark.parametrize("method", ["ward", "average", "complete"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_not_finite_is_refused(method, value):
+    points = torch.zeros(5, 2)
+    points[3, 1] = value
+    with pytest.raises(ValueError, match="expected finite coordinates"):
+        linkage(points, method)
+
+
+def test_other_methods_and_shapes_are_refused():
     with pytest.raises(ValueError, match="ward, average, complete"):
         linkage(torch.zeros(3, 2), "single")
+    for shape in ((3,), (0, 2), (2, 0), (2, 3, 4)):
+        with pytest.raises(ValueError, match="expected \\(N, D\\)"):
+            linkage(torch.zeros(shape))
 
 
-def test_points_are_not_changed():
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64, torch.int64])
+def test_any_type_and_layout_of_points(dtype):
+    points = torch.arange(60).reshape(5, 12).T.to(dtype)  # not contiguous
+    assert len(np.unique(ward(points).cut(3))) == 3
+
+
+@WAYS
+def test_points_are_not_changed(cluster, smooth_points):
     points = smooth_points(10, 10, 3)
     before = points.clone()
-    ward(points)
+    cluster(points)
     assert torch.equal(points, before)

@@ -1,0 +1,153 @@
+"""The proof: SciPy's partitions and heights, over every kind of points, by each way of clustering there is."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.cluster.hierarchy import linkage as scipy_linkage
+from scipy.spatial.distance import cdist
+
+from ovsr_ros.ops import native
+from ovsr_ros.ops.dendrogram import Dendrogram
+from ovsr_ros.ops.ward_rounds import ward_rounds
+
+CUTS = (1, 2, 3, 5, 8, 13, 21, 34, 64)
+HEIGHT_TOLERANCE = 1e-4
+TIE = 1e-9  # heights that differ by less, relative to the larger: SciPy's own rounding decides between them
+
+KINDS = {  # how many cases of each; with the latents of 100 scenes and the sizes at the end, more than 300
+    "random": 40,
+    "clustered": 40,
+    "decaying": 30,
+    "duplicates": 30,
+    "constant columns": 20,
+    "ties": 40,
+    "outlier": 20,
+    "scaled": 20,
+    "wide": 20,
+}
+CASES = [(kind, seed) for kind, count in KINDS.items() for seed in range(count)]
+
+
+def make_points(kind, seed):
+    """(N, D) float32 of a kind, N and D drawn with the seed."""
+    rng = np.random.default_rng([seed, *map(ord, kind)])
+    num_points = int(rng.choice([2, 3, 4, 7, 20, 63, 64, 65, 129, 300, 700, 1500]))
+    dims = int(rng.choice([1, 2, 3, 8, 16, 33, 64, 200]))
+    points = rng.normal(size=(num_points, dims))
+    if kind == "clustered":
+        points = points * 0.1 + rng.normal(size=(8, dims))[rng.integers(8, size=num_points)]
+    elif kind == "decaying":  # as after an SVD
+        points *= 0.8 ** np.arange(dims)
+    elif kind == "duplicates":
+        points = points[rng.integers(max(num_points // 3, 1), size=num_points)]
+    elif kind == "constant columns":
+        points = np.concatenate((points, np.full((num_points, 3), rng.normal() * 100)), 1)[:, rng.permutation(dims + 3)]
+    elif kind == "ties":  # a small lattice: nearly every distance occurs many times
+        points = rng.integers(0, 5, size=(num_points, min(dims, 3)))
+    elif kind == "outlier":
+        points[rng.integers(num_points)] *= 1e4
+    elif kind == "scaled":
+        points = points * 10.0 ** rng.integers(-15, 16) + 10.0 ** rng.integers(-3, 3)
+        if len(np.unique(points.astype(np.float32), axis=0)) < num_points:
+            points = rng.normal(size=(num_points, dims)) * 1e-12
+    elif kind == "wide":  # sizes of very different magnitude: heavy tails
+        points = rng.standard_cauchy(size=(num_points, dims))
+    return torch.from_numpy(np.asarray(points, np.float32))
+
+
+def assert_is_scipys(dendrogram, points, method="ward"):
+    """Heights and partitions are SciPy's. Returns whether a tie let a partition differ, which then is as right."""
+    exact = points.double().numpy()
+    tree = scipy_linkage(exact, method)
+    heights = tree[:, 2]
+    expected = Dendrogram(tree[:, :2].astype(np.int64), heights)
+    if not has_ties(heights):
+        np.testing.assert_allclose(dendrogram.heights, heights, rtol=HEIGHT_TOLERANCE, atol=1e-9 * heights[-1])
+    tied = False
+    for num_clusters in (count for count in CUTS if count <= len(points)):
+        if not np.array_equal(dendrogram.cut(num_clusters), expected.cut(num_clusters)):
+            assert has_ties(heights), f"the partition into {num_clusters} differs, and nothing is tied"
+            tied = True
+    if tied:
+        assert_merges_the_closest(dendrogram, exact, method)
+    return tied
+
+
+def has_ties(heights):
+    """Two merges of one height: which comes first, and what it leaves for later ones, is anyone's choice."""
+    return bool((np.diff(heights) <= TIE * heights[1:]).any())
+
+
+def assert_merges_the_closest(dendrogram, points, method="ward"):
+    """The linkage's definition, step by step: each merge's height is the least distance of any two clusters then."""
+    num_points = len(points)
+    distances = cdist(points, points)
+    np.fill_diagonal(distances, np.inf)
+    sizes = np.ones(num_points)
+    slots = {point: point for point in range(num_points)}
+    slack = 1e-7 * max(float(dendrogram.heights[-1]), 1e-300)
+    for step, (first, second) in enumerate(dendrogram.merges.tolist()):
+        a, b = slots.pop(first), slots.pop(second)
+        height = distances[a, b]
+        assert abs(height - dendrogram.heights[step]) <= slack + HEIGHT_TOLERANCE * height
+        assert height <= distances.min() + slack, f"merge {step} is not of the closest two clusters"
+        if method == "ward":
+            total = sizes[a] + sizes[b] + sizes
+            squared = (sizes[a] + sizes) * distances[a] ** 2 + (sizes[b] + sizes) * distances[b] ** 2
+            with np.errstate(invalid="ignore"):  # infinities of clusters that are gone
+                united = np.sqrt(np.maximum((squared - sizes * height**2) / total, 0.0))
+        else:
+            united = (sizes[a] * distances[a] + sizes[b] * distances[b]) / (sizes[a] + sizes[b])
+        united[[a, b]] = np.inf
+        distances[a], distances[:, a] = united, united
+        distances[b], distances[:, b] = np.inf, np.inf
+        sizes[a] += sizes[b]
+        slots[num_points + step] = a
+
+
+def compiled(points):
+    library = native.load()
+    assert library is not None, "the package was not built: run `make setup`"
+    return native.ward(library, points.double().numpy(), num_threads=2)
+
+
+# --- Ward ---
+
+
+@pytest.mark.parametrize(("kind", "seed"), CASES)
+def test_ward(kind, seed):
+    points = make_points(kind, seed)
+    assert_is_scipys(compiled(points), points)
+
+
+@pytest.mark.parametrize(("kind", "seed"), CASES[::4])
+def test_ward_in_pytorch(kind, seed):
+    points = make_points(kind, seed)
+    assert_is_scipys(ward_rounds(points), points)
+
+
+@pytest.mark.parametrize("scene", range(100))
+def test_ward_of_a_scenes_latents(scene, scene_latents):
+    points = scene_latents[scene]
+    assert not assert_is_scipys(compiled(points), points)
+
+
+def test_ward_of_scenes_latents_in_pytorch(scene_latents):
+    for points in scene_latents[::5]:
+        assert not assert_is_scipys(ward_rounds(points), points)
+
+
+@pytest.mark.parametrize("dims", [16, 64])
+def test_ward_of_a_frame(dims, smooth_points):
+    points = smooth_points(64, 86, dims)
+    assert not assert_is_scipys(compiled(points), points)
+
+
+@pytest.mark.slow
+def test_ward_of_20000_points():
+    points = torch.randn(20000, 4, generator=torch.Generator().manual_seed(0))
+    assert not assert_is_scipys(compiled(points), points)
+
+
+def test_there_are_more_than_300_cases():
+    assert len(CASES) + 100 > 300

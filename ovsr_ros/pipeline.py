@@ -32,6 +32,7 @@ from ovsr_ros.ops.image import check_image
 from ovsr_ros.registry import VocabularyRegistry
 from ovsr_ros.results import Segmentation
 from ovsr_ros.text_embeddings import TextClassifier, TextEmbeddingCache, TextOptions, cache_directory
+from ovsr_ros.tracking import Tracker, TrackingOptions
 from ovsr_ros.vocabulary import CategoryRequest, Operation, Vocabulary
 
 ONE_OFF_VERSION = 0
@@ -53,6 +54,7 @@ class PipelineOptions(OvsrOptions):
     )
     num_runners_up: int = option(3, help="how many next best categories each segment lists", min=0, max=20)
     text: TextOptions = field(default_factory=TextOptions)
+    tracking: TrackingOptions = field(default_factory=TrackingOptions)
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,22 @@ class Pipeline:
         check_image(image_rgb)
         backend = self._snapshot().backend
         return (backend.smaller() if smaller else backend).embed(image_rgb)
+
+    def follow(
+        self, image_rgb: NDArray[np.uint8], tracker: Tracker, time_s: float, smaller: bool = False
+    ) -> FrameEmbeddings:
+        """`embed` for the next image of a stream: its segments as the tracker follows them, if `tracking.enabled`.
+
+        time_s: when the image was taken, seconds from anywhere; see `Tracker.follow`. smaller and ImageError: as `embed`.
+        """
+        check_image(image_rgb)
+        state = self._snapshot()
+        frame = (state.backend.smaller() if smaller else state.backend).embed(image_rgb)
+        if not state.options.tracking.enabled:
+            tracker.restart()
+            return frame
+        source = (_backend_options(state.options), state.options.precision)
+        return tracker.follow(image_rgb, frame, time_s, state.options.tracking, source)
 
     def label(self, frame: FrameEmbeddings, categories: PreparedVocabulary | None = None) -> Segmentation:
         """Label an embedded frame: the fast half. categories: from `classifier_for`; None: the vocabulary in force."""

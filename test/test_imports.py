@@ -22,6 +22,7 @@ LAYERS = (
     {"vocabulary_file"},
     {"ops", "models"},
     {"backends"},
+    {"tracking"},
     {"pipeline"},
     {"demo"},
     {"evaluation"},

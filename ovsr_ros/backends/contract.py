@@ -26,6 +26,7 @@ class FrameEmbeddings:
     cluster_ids: (N,) int64, the cluster that a segment is part of: segments of one cluster look alike.
     boxes_xyxy, areas_px, centroids_xy: as in `Segments`.
     stage_seconds: wall-clock seconds per stage so far, in the order the data passed them.
+    track_ids: (N,) uint32, from 1; None: not tracked.
     """
 
     segment_map: Tensor
@@ -35,6 +36,7 @@ class FrameEmbeddings:
     areas_px: NDArray[np.int32]
     centroids_xy: NDArray[np.float32]
     stage_seconds: dict[str, float]
+    track_ids: NDArray[np.uint32] | None = None
 
     def __len__(self) -> int:
         return len(self.areas_px)

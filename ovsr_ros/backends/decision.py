@@ -77,7 +77,7 @@ def paint(
         segment_map=lambda: segment_map.to(torch.int16).cpu().numpy().view(np.uint16),
         segments=Segments(
             ids=np.arange(1, len(frame) + 1, dtype=np.uint16),
-            track_ids=np.zeros(len(frame), np.uint32),
+            track_ids=np.zeros(len(frame), np.uint32) if frame.track_ids is None else frame.track_ids,
             class_ids=decisions.class_ids.cpu().numpy(),
             scores=decisions.scores.clamp(0, 1).cpu().numpy(),
             runner_up_ids=decisions.runner_up_ids.cpu().numpy(),

@@ -82,8 +82,8 @@ def upsample_labels(labels: Tensor, size_hw: tuple[int, int]) -> Tensor:
     """
     if tuple(labels.shape) == size_hw:
         return labels.clone()
-    top, bottom, weight_y = _bilinear_taps(labels.shape[0], size_hw[0], labels.device)
-    left, right, weight_x = _bilinear_taps(labels.shape[1], size_hw[1], labels.device)
+    top, bottom, weight_y = bilinear_taps(labels.shape[0], size_hw[0], labels.device)
+    left, right, weight_x = bilinear_taps(labels.shape[1], size_hw[1], labels.device)
     differs = torch.zeros_like(labels, dtype=torch.bool)  # a cell from its right, lower or diagonal neighbour
     differs[:-1] |= labels[:-1] != labels[1:]
     differs[:, :-1] |= labels[:, :-1] != labels[:, 1:]
@@ -104,7 +104,8 @@ def upsample_labels(labels: Tensor, size_hw: tuple[int, int]) -> Tensor:
     return upsampled
 
 
-def _bilinear_taps(size_in: int, size_out: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+def bilinear_taps(size_in: int, size_out: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """For each of size_out places the two of size_in cells around it, (L,) int64, and the second's weight (L,)."""
     position = (torch.arange(size_out, device=device, dtype=torch.float32) + 0.5) * (size_in / size_out) - 0.5
     position = position.clamp(0, size_in - 1)
     low = position.floor().long()

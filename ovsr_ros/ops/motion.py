@@ -1,0 +1,60 @@
+"""How an image moved since the one before it, and how far that can be believed."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+MIN_FLOW_SIDE = 32
+"""Shortest side of an image for which motion is estimated, pixels; a smaller one is taken to stand still."""
+
+_RESIDUAL_CELLS = 5
+_BELIEVED, _DISBELIEVED = 25.0, 50.0
+"""Grey levels by which a moved neighbourhood may differ: up to the first it is the same, from the second another."""
+
+
+def to_gray(image_rgb: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
+    """An image (H, W, 3) uint8 RGB as (h, w) uint8 luma, averaged over each cell."""
+    gray = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
+    if gray.shape != size_hw:
+        gray = cv2.resize(gray, size_hw[::-1], interpolation=cv2.INTER_AREA)
+    return np.asarray(gray, np.uint8)
+
+
+class MotionEstimator:
+    """Dense optical flow between images of one size: dense inverse search (Kroeger et al., ECCV 2016).
+
+    Keeps buffers between calls: one thread at a time.
+    """
+
+    def __init__(self) -> None:
+        self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+
+    def origins(self, previous: NDArray[np.uint8], current: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Where each pixel of `current` (h, w) was in `previous`: (h, w, 2) float32 x, y in pixels."""
+        height, width = current.shape
+        x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+        origins = np.stack((x, y), 2)
+        if min(height, width) < MIN_FLOW_SIDE:
+            return origins
+        return np.asarray(origins + self._search.calc(current, previous, None), np.float32)  # type: ignore[call-overload]
+
+
+def believe(
+    previous: NDArray[np.uint8], current: NDArray[np.uint8], origins: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """How far each pixel of `current` shows what its origin in `previous` showed: (h, w) float32 in [0, 1].
+
+    0 where the origin lies outside, and where the neighbourhood differs by more than a change of the whole image's
+    brightness: what was hidden before, what has come in, a cut.
+    """
+    height, width = current.shape
+    x, y = origins[..., 0], origins[..., 1]
+    moved = cv2.remap(previous, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    difference = current.astype(np.float32) - moved
+    difference = np.abs(difference - np.median(difference))
+    residual = cv2.blur(difference, (_RESIDUAL_CELLS, _RESIDUAL_CELLS))
+    belief = np.clip((_DISBELIEVED - residual) / (_DISBELIEVED - _BELIEVED), 0, 1)
+    inside = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
+    return np.asarray(belief * inside, np.float32)

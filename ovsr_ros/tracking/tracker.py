@@ -1,0 +1,282 @@
+"""One stream's segments over time. Knows no vocabulary: what is smoothed are places and embeddings, never labels."""
+
+from __future__ import annotations
+
+import math
+import threading
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ovsr_ros.backends.contract import FrameEmbeddings, StageClock
+from ovsr_ros.ops import evidence as votes
+from ovsr_ros.ops import masks
+from ovsr_ros.ops.image import scaled_size_hw
+from ovsr_ros.ops.motion import MotionEstimator, believe, to_gray
+from ovsr_ros.tracking.matching import match_by_look, match_by_place, overlap_ratios
+from ovsr_ros.tracking.options import TrackingOptions
+from ovsr_ros.tracking.tracks import Tracks
+
+_MAX_ASPECT = 4.0
+_MIN_AREA = 0.0005
+"""A segment that would show on less of the image than this does not show."""
+
+_MIN_EVIDENCE = 0.1
+"""A track is out of sight when no segment is it and nowhere is there more evidence for it than this."""
+
+_REACH = 0.2
+"""How far from where it was a segment out of sight is looked for, as a fraction of the image's diagonal."""
+
+_MAX_OUT_OF_SIGHT = 256
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """What is known after a frame.
+
+    evidence: (1 + K, h, w) in [0, 1]: how much speaks for each cell being in no segment (the first), and in each track
+    in sight. tracks: those in sight, then those out of sight. source: what the embeddings were made by.
+    """
+
+    time_s: float
+    gray: NDArray[np.uint8]
+    evidence: Tensor
+    tracks: Tracks
+    source: object
+
+
+@dataclass(frozen=True)
+class _Match:
+    """Tracks once a frame's segments are among them.
+
+    tracks: those in sight before, found again and new (C of them), then those out of sight. row_of_segment: (N,).
+    quality: (N,) float32 in [0, 1], how well each segment is its track.
+    """
+
+    tracks: Tracks
+    num_in_sight: int
+    row_of_segment: NDArray[np.int64]
+    quality: NDArray[np.float32]
+
+
+class Tracker:
+    """Follows the segments of one stream, frame by frame. Thread-safe; an id is never given twice.
+
+    A frame's segments are matched with the tracks, moved along the image's motion. Which track a place is part of is
+    decided by evidence gathered along that motion, what a track's embedding is by an average over its frames. Labels
+    follow from the embeddings by whatever vocabulary is in force.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._next_id = 1
+        self._scene: _Scene | None = None
+        self._motion = MotionEstimator()
+
+    def restart(self) -> None:
+        """Forget every segment; ids go on."""
+        with self._lock:
+            self._scene = None
+
+    def follow(
+        self,
+        image_rgb: NDArray[np.uint8],
+        frame: FrameEmbeddings,
+        time_s: float,
+        options: TrackingOptions,
+        source: object = None,
+    ) -> FrameEmbeddings:
+        """The frame with its segments as the stream has them: segment map, embeddings and geometry, and track ids.
+
+        image_rgb: (H, W, 3) uint8, what the frame is of. time_s: when it was taken, seconds from anywhere. A time that
+        is not after the last one, or later by more than `lost_s`, starts anew, as does another shape of the image.
+        source: compared with the last frame's; embeddings made by something else are not averaged with these.
+        """
+        with self._lock:
+            clock = StageClock(frame.segment_map.device)
+            with clock.stage("motion"):
+                # A small image has a grid of its own size, all others the same one, whatever their resolution.
+                short_side = min(options.rows, *image_rgb.shape[:2])
+                grid_hw = scaled_size_hw((image_rgb.shape[0], image_rgb.shape[1]), short_side, _MAX_ASPECT)
+                gray = to_gray(image_rgb, grid_hw)
+                scene = self._begin(frame, gray, time_s, options, source)
+                scene = self._move(scene, gray)
+            with clock.stage("tracks"):
+                followed = self._update(scene, frame, gray, time_s, options, source)
+            return replace(followed, stage_seconds={**frame.stage_seconds, **clock.seconds})
+
+    def _begin(
+        self, frame: FrameEmbeddings, gray: NDArray[np.uint8], time_s: float, options: TrackingOptions, source: object
+    ) -> _Scene:
+        """What is known before the frame; nothing, where the frame does not go on from the last one."""
+        scene = self._scene
+        if scene is not None and scene.gray.shape == gray.shape and 0 < time_s - scene.time_s <= options.lost_s:
+            if scene.source == source and scene.tracks.embeddings.shape[1] == frame.embeddings.shape[1]:
+                return scene
+            unknown = torch.zeros(len(scene.tracks), frame.embeddings.shape[1], device=frame.embeddings.device)
+            weights = np.zeros_like(scene.tracks.weights)
+            return replace(scene, tracks=replace(scene.tracks, embeddings=unknown, weights=weights))
+        self._motion = MotionEstimator()
+        device = frame.segment_map.device
+        nothing = Tracks.none(frame.embeddings.shape[1], device)
+        return _Scene(time_s, gray, torch.zeros(1, *gray.shape, device=device), nothing, source)
+
+    def _move(self, scene: _Scene, gray: NDArray[np.uint8]) -> _Scene:
+        """The scene with evidence and positions where they are now; evidence as far as the motion is believed."""
+        if not len(scene.tracks):
+            return scene
+        origins = self._motion.origins(scene.gray, gray)
+        belief = torch.from_numpy(believe(scene.gray, gray, origins)).to(scene.evidence.device)
+        carried = votes.carry(scene.evidence, torch.from_numpy(origins).to(scene.evidence.device)).mul_(belief)
+        rows, columns = (np.arange(0, length, 4, dtype=np.float32) for length in gray.shape)
+        shift_xy = np.median(np.stack(np.meshgrid(columns, rows), 2) - origins[::4, ::4], (0, 1)).astype(np.float32)
+        return replace(scene, evidence=carried, tracks=scene.tracks.moved(shift_xy))
+
+    def _update(
+        self,
+        scene: _Scene,
+        frame: FrameEmbeddings,
+        gray: NDArray[np.uint8],
+        time_s: float,
+        options: TrackingOptions,
+        source: object,
+    ) -> FrameEmbeddings:
+        passed_s = time_s - scene.time_s
+        cells = votes.sample_cells(frame.segment_map, (gray.shape[0], gray.shape[1]))
+        match = _match(scene, frame, cells, time_s, options)
+        tracks = match.tracks.averaged(
+            match.row_of_segment, frame.embeddings, match.quality, passed_s, options.score_memory_s
+        )
+        tracks.seen_s[match.row_of_segment] = time_s
+        memory = math.exp(-passed_s / options.border_memory_s) if options.border_memory_s > 0 else 0.0
+        evidence = _gather(scene.evidence, cells, match, memory)
+
+        num_shown = evidence.new_zeros(len(evidence), dtype=torch.int64)
+        winners = evidence.argmax(0)
+        num_shown = torch.bincount(winners.flatten(), minlength=len(evidence))
+        numbers = torch.stack((num_shown.float(), evidence.flatten(1).amax(1))).cpu().numpy()
+        followed, rows = _paint(frame, tracks, evidence, winners, numbers[0])
+        unnamed = rows[tracks.ids[rows] == 0]
+        tracks.ids[unnamed] = np.arange(self._next_id, self._next_id + len(unnamed))
+        self._next_id += len(unnamed)
+
+        scale = np.float32(gray.shape[0] / frame.segment_map.shape[0])
+        tracks.positions_xy[rows] = (followed.centroids_xy + 0.5) * scale - 0.5
+        tracks.areas[rows] = followed.areas_px * scale**2
+        in_sight = np.zeros(len(tracks), bool)
+        in_sight[: match.num_in_sight] = numbers[1, 1:] > _MIN_EVIDENCE
+        in_sight[rows] = True
+        in_sight[match.row_of_segment] = True
+        self._scene = _remember(tracks, in_sight, evidence, gray, time_s, options, source)
+        return replace(followed, track_ids=tracks.ids[rows])
+
+
+def _match(scene: _Scene, frame: FrameEmbeddings, cells: Tensor, time_s: float, options: TrackingOptions) -> _Match:
+    tracks, num_in_sight, num_segments = scene.tracks, len(scene.evidence) - 1, len(frame)
+    overlap = votes.overlaps(scene.evidence, cells, num_segments + 1)  # (1 + K, 1 + N)
+    peaks = scene.evidence.flatten(1).amax(1)
+    areas = torch.bincount(cells.flatten(), minlength=num_segments + 1).float()
+    table = torch.cat((torch.cat((overlap, peaks[:, None]), 1), torch.cat((areas, areas[:1]))[None])).cpu().numpy()
+    place_ratios = overlap_ratios(table[1:-1, 1:-1], table[1:-1, -1], table[-1, 1:-1])
+    row_of_segment = match_by_place(place_ratios, table[1:-1, -1], options.min_overlap)
+    placed = np.flatnonzero(row_of_segment >= 0)
+    quality = np.ones(num_segments, np.float32)
+    quality[placed] = place_ratios[row_of_segment[placed], placed]
+
+    scale = np.float32(cells.shape[0] / frame.segment_map.shape[0])
+    positions = (frame.centroids_xy + 0.5) * scale - 0.5
+    free = np.flatnonzero(row_of_segment < 0)
+    lost = np.setdiff1d(np.flatnonzero(tracks.ids > 0), row_of_segment)
+    lost = lost[tracks.weights[lost] > 0]
+    if len(free) and len(lost):
+        likeness = (tracks.take(lost).embeddings @ frame.embeddings[torch.from_numpy(free).to(cells.device)].T).cpu()
+        distances = np.linalg.norm(tracks.positions_xy[lost, None] - positions[free], axis=2)
+        ratios = tracks.areas[lost, None] / np.maximum(table[-1, 1:-1][free], 1)
+        reach = _REACH * math.hypot(*cells.shape)
+        ratios = np.maximum(ratios, 1 / np.maximum(ratios, 1e-6))
+        found = match_by_look(likeness.numpy(), distances, ratios, options.min_likeness, reach)
+        row_of_segment[free[found >= 0]] = lost[found[found >= 0]]
+
+    # Tracks in sight stay where they are, then come those found again, new ones, and the rest.
+    again = np.setdiff1d(row_of_segment[row_of_segment >= num_in_sight], [])
+    rest = np.setdiff1d(np.arange(num_in_sight, len(tracks)), again)
+    fresh = np.flatnonzero(row_of_segment < 0)
+    new = Tracks.new(
+        frame.embeddings[torch.from_numpy(fresh).to(cells.device)], time_s, positions[fresh], table[-1, 1:-1][fresh]
+    )
+    row_of_segment[fresh] = len(tracks) + np.arange(len(fresh))
+    order = np.concatenate((np.arange(num_in_sight), again, len(tracks) + np.arange(len(fresh)), rest)).astype(np.int64)
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    return _Match(
+        tracks.joined(new).take(order), num_in_sight + len(again) + len(fresh), place[row_of_segment], quality
+    )
+
+
+def _gather(evidence: Tensor, cells: Tensor, match: _Match, memory: float) -> Tensor:
+    """Evidence with the frame's own: what is not remembered of a cell goes to the track of its segment."""
+    device = evidence.device
+    gathered = evidence.new_zeros(1 + match.num_in_sight, *cells.shape)
+    torch.mul(evidence, memory, out=gathered[: len(evidence)])
+    gain = 1 - gathered.sum(0).clamp_max(1)
+    channel_of_segment = torch.from_numpy(np.concatenate(([0], 1 + match.row_of_segment))).to(device)
+    return gathered.scatter_add_(0, channel_of_segment[cells][None], gain[None])
+
+
+def _paint(
+    frame: FrameEmbeddings, tracks: Tracks, evidence: Tensor, winners: Tensor, num_cells: NDArray[np.float32]
+) -> tuple[FrameEmbeddings, NDArray[np.int64]]:
+    """The frame with the tracks that show as its segments, and which track each is."""
+    device = evidence.device
+    shows = num_cells >= max(1.0, _MIN_AREA * winners.numel())
+    if not shows[1:].any():
+        shows = num_cells > 0
+    shows[0] = True  # where no segment is, none is to show
+    channels = np.flatnonzero(shows)
+    evidence = evidence[torch.from_numpy(channels).to(device)]
+    if (num_cells[~shows] > 0).any():
+        winners = evidence.argmax(0)
+    else:
+        place = np.zeros(len(shows), np.int64)
+        place[channels] = np.arange(len(channels))
+        winners = torch.from_numpy(place).to(device)[winners]
+    size_hw = (frame.segment_map.shape[0], frame.segment_map.shape[1])
+    labels = votes.upsample_winners(evidence, winners, size_hw)
+    geometry = masks.measure(labels, len(channels))
+    areas_px = geometry.areas_px.clone()
+    areas_px[0] = 0
+    segment_map, part_of_segment = masks.number_by_area(labels, areas_px)
+    columns = (geometry.areas_px[:, None], geometry.boxes_xyxy, geometry.centroids_xy)
+    measured = torch.cat([column.double() for column in columns], 1)[part_of_segment]
+    table = torch.cat((part_of_segment.double()[:, None], measured), 1).cpu().numpy()  # (M, 8)
+    rows = channels[table[:, 0].astype(np.int64)] - 1
+    painted = FrameEmbeddings(
+        segment_map=segment_map,
+        embeddings=tracks.embeddings[torch.from_numpy(rows).to(device)],
+        cluster_ids=np.arange(len(rows)),
+        areas_px=table[:, 1].astype(np.int32),
+        boxes_xyxy=table[:, 2:6].astype(np.int32),
+        centroids_xy=table[:, 6:8].astype(np.float32),
+        stage_seconds=frame.stage_seconds,
+    )
+    return painted, rows
+
+
+def _remember(
+    tracks: Tracks,
+    in_sight: NDArray[np.bool_],
+    evidence: Tensor,
+    gray: NDArray[np.uint8],
+    time_s: float,
+    options: TrackingOptions,
+    source: object,
+) -> _Scene:
+    seen = np.flatnonzero(in_sight)
+    lost = np.flatnonzero(~in_sight & (tracks.ids > 0) & (time_s - tracks.seen_s <= options.lost_s))
+    lost = lost[np.argsort(-tracks.seen_s[lost], kind="stable")][:_MAX_OUT_OF_SIGHT]
+    channels = torch.from_numpy(np.concatenate(([0], 1 + seen))).to(evidence.device)
+    kept = evidence if len(channels) == len(evidence) else evidence[channels]
+    return _Scene(time_s, gray, kept, tracks.take(np.concatenate((seen, lost))), source)

@@ -1,0 +1,95 @@
+"""What is remembered of each track."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """Tracks, as arrays of one length K.
+
+    ids: uint32, 0 for one that has not shown yet. embeddings: (K, D) float32 on the device, of length 1. weights:
+    float32, frames that went into each embedding. seen_s: float64, when a segment was last matched. positions_xy:
+    (K, 2) float32, centroids in cells. areas: float32, cells.
+    """
+
+    ids: NDArray[np.uint32]
+    embeddings: Tensor
+    weights: NDArray[np.float32]
+    seen_s: NDArray[np.float64]
+    positions_xy: NDArray[np.float32]
+    areas: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def none(cls, width: int, device: torch.device) -> Tracks:
+        """No tracks, of embeddings (0, width)."""
+        return cls.new(torch.zeros(0, width, device=device), 0.0, np.zeros((0, 2), np.float32), np.zeros(0, np.float32))
+
+    @classmethod
+    def new(
+        cls, embeddings: Tensor, time_s: float, positions_xy: NDArray[np.float32], areas: NDArray[np.float32]
+    ) -> Tracks:
+        """Tracks of segments seen for the first time."""
+        count = len(embeddings)
+        return cls(
+            ids=np.zeros(count, np.uint32),
+            embeddings=embeddings,
+            weights=np.ones(count, np.float32),
+            seen_s=np.full(count, time_s),
+            positions_xy=positions_xy,
+            areas=areas,
+        )
+
+    def take(self, rows: NDArray[np.int64]) -> Tracks:
+        """These tracks, in this order."""
+        chosen = torch.from_numpy(rows).to(self.embeddings.device)
+        arrays = {name: getattr(self, name)[rows] for name in _ARRAYS}
+        return Tracks(embeddings=self.embeddings[chosen], **arrays)
+
+    def joined(self, other: Tracks) -> Tracks:
+        """These tracks, then the others."""
+        arrays = {name: np.concatenate((getattr(self, name), getattr(other, name))) for name in _ARRAYS}
+        return Tracks(embeddings=torch.cat((self.embeddings, other.embeddings)), **arrays)
+
+    def moved(self, shift_xy: NDArray[np.float32]) -> Tracks:
+        """These tracks elsewhere."""
+        return replace(self, positions_xy=self.positions_xy + shift_xy)
+
+    def averaged(
+        self,
+        rows: NDArray[np.int64],
+        embeddings: Tensor,
+        quality: NDArray[np.float32],
+        passed_s: float,
+        memory_s: float,
+    ) -> Tracks:
+        """The tracks `rows` with one more frame in their embeddings: those given, (M, D), of a quality in [0, 1].
+
+        A plain mean over the first frames, from then on one that forgets with the time constant memory_s.
+        """
+        if not len(rows):
+            return self
+        newest = 1 - math.exp(-passed_s / memory_s) if memory_s > 0 else 1.0
+        weights = self.weights[rows]
+        share = np.maximum(newest, 1 / (weights + 1)) * (quality if memory_s > 0 else 1.0)
+        share = np.where(weights > 0, share, 1.0).astype(np.float32)
+        device = self.embeddings.device
+        chosen, shares = torch.from_numpy(rows).to(device), torch.from_numpy(share).to(device)[:, None]
+        mixed = functional.normalize(torch.lerp(self.embeddings[chosen], embeddings, shares), dim=1)
+        all_weights = self.weights.copy()
+        all_weights[rows] += np.where(weights > 0, quality, 1.0)
+        return replace(self, embeddings=self.embeddings.index_copy(0, chosen, mixed), weights=all_weights)
+
+
+_ARRAYS = tuple(field.name for field in fields(Tracks) if field.name != "embeddings")

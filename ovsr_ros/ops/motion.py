@@ -53,7 +53,7 @@ def believe(
     x, y = origins[..., 0], origins[..., 1]
     moved = cv2.remap(previous, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     difference = current.astype(np.float32) - moved
-    difference = np.abs(difference - np.median(difference))
+    difference = np.abs(difference - np.median(difference[::4, ::4]))
     residual = cv2.blur(difference, (_RESIDUAL_CELLS, _RESIDUAL_CELLS))
     belief = np.clip((_DISBELIEVED - residual) / (_DISBELIEVED - _BELIEVED), 0, 1)
     inside = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)

@@ -32,6 +32,9 @@ _REACH = 0.2
 
 _MAX_OUT_OF_SIGHT = 256
 
+_STRIDE = 2
+"""Overlaps are summed over every second cell of every second row."""
+
 
 @dataclass(frozen=True)
 class _Scene:
@@ -154,8 +157,7 @@ class Tracker:
         memory = math.exp(-passed_s / options.border_memory_s) if options.border_memory_s > 0 else 0.0
         evidence = _gather(scene.evidence, cells, match, memory)
 
-        num_shown = evidence.new_zeros(len(evidence), dtype=torch.int64)
-        winners = evidence.argmax(0)
+        winners = votes.find_winners(evidence)
         num_shown = torch.bincount(winners.flatten(), minlength=len(evidence))
         numbers = torch.stack((num_shown.float(), evidence.flatten(1).amax(1))).cpu().numpy()
         followed, rows = _paint(frame, tracks, evidence, winners, numbers[0])
@@ -176,9 +178,10 @@ class Tracker:
 
 def _match(scene: _Scene, frame: FrameEmbeddings, cells: Tensor, time_s: float, options: TrackingOptions) -> _Match:
     tracks, num_in_sight, num_segments = scene.tracks, len(scene.evidence) - 1, len(frame)
-    overlap = votes.overlaps(scene.evidence, cells, num_segments + 1)  # (1 + K, 1 + N)
+    coarse = cells[::_STRIDE, ::_STRIDE]
+    overlap = votes.overlaps(scene.evidence[:, ::_STRIDE, ::_STRIDE], coarse, num_segments + 1)  # (1 + K, 1 + N)
     peaks = scene.evidence.flatten(1).amax(1)
-    areas = torch.bincount(cells.flatten(), minlength=num_segments + 1).float()
+    areas = torch.bincount(coarse.flatten(), minlength=num_segments + 1).float()
     table = torch.cat((torch.cat((overlap, peaks[:, None]), 1), torch.cat((areas, areas[:1]))[None])).cpu().numpy()
     place_ratios = overlap_ratios(table[1:-1, 1:-1], table[1:-1, -1], table[-1, 1:-1])
     row_of_segment = match_by_place(place_ratios, table[1:-1, -1], options.min_overlap)
@@ -186,6 +189,7 @@ def _match(scene: _Scene, frame: FrameEmbeddings, cells: Tensor, time_s: float, 
     quality = np.ones(num_segments, np.float32)
     quality[placed] = place_ratios[row_of_segment[placed], placed]
 
+    areas_in_cells = table[-1, 1:-1] * _STRIDE**2
     scale = np.float32(cells.shape[0] / frame.segment_map.shape[0])
     positions = (frame.centroids_xy + 0.5) * scale - 0.5
     free = np.flatnonzero(row_of_segment < 0)
@@ -194,7 +198,7 @@ def _match(scene: _Scene, frame: FrameEmbeddings, cells: Tensor, time_s: float, 
     if len(free) and len(lost):
         likeness = (tracks.take(lost).embeddings @ frame.embeddings[torch.from_numpy(free).to(cells.device)].T).cpu()
         distances = np.linalg.norm(tracks.positions_xy[lost, None] - positions[free], axis=2)
-        ratios = tracks.areas[lost, None] / np.maximum(table[-1, 1:-1][free], 1)
+        ratios = tracks.areas[lost, None] / np.maximum(areas_in_cells[free], 1)
         reach = _REACH * math.hypot(*cells.shape)
         ratios = np.maximum(ratios, 1 / np.maximum(ratios, 1e-6))
         found = match_by_look(likeness.numpy(), distances, ratios, options.min_likeness, reach)
@@ -205,7 +209,7 @@ def _match(scene: _Scene, frame: FrameEmbeddings, cells: Tensor, time_s: float, 
     rest = np.setdiff1d(np.arange(num_in_sight, len(tracks)), again)
     fresh = np.flatnonzero(row_of_segment < 0)
     new = Tracks.new(
-        frame.embeddings[torch.from_numpy(fresh).to(cells.device)], time_s, positions[fresh], table[-1, 1:-1][fresh]
+        frame.embeddings[torch.from_numpy(fresh).to(cells.device)], time_s, positions[fresh], areas_in_cells[fresh]
     )
     row_of_segment[fresh] = len(tracks) + np.arange(len(fresh))
     order = np.concatenate((np.arange(num_in_sight), again, len(tracks) + np.arange(len(fresh)), rest)).astype(np.int64)
@@ -236,9 +240,9 @@ def _paint(
         shows = num_cells > 0
     shows[0] = True  # where no segment is, none is to show
     channels = np.flatnonzero(shows)
-    evidence = evidence[torch.from_numpy(channels).to(device)]
+    evidence = evidence if shows.all() else evidence[torch.from_numpy(channels).to(device)]
     if (num_cells[~shows] > 0).any():
-        winners = evidence.argmax(0)
+        winners = votes.find_winners(evidence)
     else:
         place = np.zeros(len(shows), np.int64)
         place[channels] = np.arange(len(channels))

@@ -144,7 +144,9 @@ class Pipeline:
     ) -> FrameEmbeddings:
         """`embed` for the next image of a stream: its segments as the tracker follows them, if `tracking.enabled`.
 
-        time_s: when the image was taken, seconds from anywhere; see `Tracker.follow`. smaller and ImageError: as `embed`.
+        time_s: when the image was taken, seconds from anywhere; see `Tracker.follow`. smaller: as `embed`.
+
+        Raises ImageError as `embed`.
         """
         check_image(image_rgb)
         state = self._snapshot()

@@ -53,7 +53,9 @@ class SegmentedPipeline(Pipeline):
     segmenter: Segmenter | None = None
     frames: FrameStore | None = None
 
-    def embed(self, image_rgb: NDArray[np.uint8]) -> FrameEmbeddings:
+    def embed(self, image_rgb: NDArray[np.uint8], smaller: bool = False) -> FrameEmbeddings:
+        if smaller:
+            raise ConfigError("a baseline works at one resolution; free memory, or take smaller images")
         if self.frames is not None:
             return self.frames.find_or_add(image_rgb, self._embed)
         return self._embed(image_rgb)

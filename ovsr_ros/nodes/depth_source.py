@@ -251,7 +251,7 @@ class _MatchedSubscription:
         if self._subscription is not None and not publishers:
             return False  # one that is between two lives may come back as it was
         qos = match_publishers([info.qos_profile for info in publishers])
-        qos.depth = 5  # a burst must not cost the one that is wanted
+        qos.depth = 10  # a burst must not cost the one that is wanted
         if self._subscription is not None and self._qos is not None and same_policies(qos, self._qos):
             return False
         self._destroy()

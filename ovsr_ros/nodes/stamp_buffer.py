@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-_ALIVE_S = 1.0
+_ALIVE_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class StampBuffer(Generic[T]):
         """The item nearest to the wanted stamp, or None where there is no item at all; the caller looks at its offset.
 
         Waits up to `wait_s` seconds for one that is at most `within_ns` away (None: any is near enough), unless there
-        is none to wait for: a later stamp has come already, or nothing has come for a second.
+        is none to wait for: a later stamp has come already, or nothing has come for two seconds.
         """
         deadline = time.monotonic() + wait_s
         with self._condition:

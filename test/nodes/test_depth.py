@@ -14,6 +14,7 @@ from std_msgs.msg import Header
 from ovsr_ros.demo.scenes import Scene
 from ovsr_ros.nodes.camera_node import to_camera_info, to_depth_message
 from ovsr_ros.nodes.conversions import to_image_message, to_label_array
+from ovsr_ros.nodes.depth_source import to_ns
 
 WARN, OK = b"\x01", b"\x00"
 SIZE_WH = (160, 120)
@@ -39,8 +40,8 @@ def xyz(point):
 class Rig:
     """A colour camera and a depth camera that look at one frame, as an RGB-D driver publishes them."""
 
-    def __init__(self, ovsr, frame):
-        self.ovsr, self.client, self.frame = ovsr, ovsr.client, frame
+    def __init__(self, node, ovsr, frame):
+        self.node, self.ovsr, self.client, self.frame = node, ovsr, ovsr.client, frame
 
     def header(self):
         return self.ovsr.new_header()
@@ -48,8 +49,9 @@ class Rig:
     def send_image(self, header):
         self.ovsr.send(to_image_message(self.frame.image, "rgb8", header))
 
-    def send_depth(self, header, encoding="32FC1", bigendian=False, padding=0, offset_ms=0.0, **fields):
+    def send_depth(self, header, encoding="32FC1", bigendian=False, padding=0, offset_ms=0.0, frame_id=None, **fields):
         message = to_depth_message(self.frame.depth_m, encoding, self.shifted(header, offset_ms))
+        message.header.frame_id = frame_id or message.header.frame_id
         if bigendian:
             message.is_bigendian = 1
             message.data = type(message.data)(
@@ -61,11 +63,16 @@ class Rig:
             message.step, message.data = padded.shape[1], type(message.data)("B", padded.tobytes())
         for field, value in fields.items():
             setattr(message, field, value)
+        self.publish_depth(message)
+
+    def publish_depth(self, message):
+        self.last_depth_ns = to_ns(message.header.stamp)
         self.client.publisher("/depth", Image, 10).publish(message)
 
     def send_info(self, header):
         # Only with depth is there a subscription of camera_info.
         self.client.publisher("/depth", Image, 10)
+        self.last_info_ns = to_ns(header.stamp)
         self.client.publisher("/camera_info", CameraInfo, 10).publish(to_camera_info(self.frame, header))
 
     def shifted(self, header, offset_ms):
@@ -81,8 +88,19 @@ class Rig:
         header = self.header()
         self.send_info(header)
         self.send_depth(header, **depth)
+        self.wait_until_arrived()
         self.send_image(header)
         return self.segments(header)
+
+    def wait_until_arrived(self):
+        """Until the node has the depth and the camera_info sent last: three topics have no order among each other."""
+        source, stamp_ns = self.node._depth, self.last_depth_ns
+
+        def arrived():
+            return all(buffer._items and buffer._items[-1][0] == stamp for buffer, stamp in wanted)
+
+        wanted = [(source._depths, stamp_ns), (source._infos, self.last_info_ns)]
+        self.client.wait(arrived, "depth and camera_info to arrive")
 
     def wait_for_warning(self, text):
         self.client.wait(lambda: text in self.ovsr.status_message("depth"), f"'{text}' in the status of depth")
@@ -91,9 +109,9 @@ class Rig:
 
 @pytest.fixture
 def rig(start_node, ovsr, frame):
-    start_node(depth__wait_s=0.0)
+    node = start_node(depth__wait_s=0.0)
     ovsr.wait_until_active()
-    return Rig(ovsr, frame)
+    return Rig(node, ovsr, frame)
 
 
 def check_places(segments, segment_map, points):
@@ -135,13 +153,14 @@ def test_every_segment_is_where_the_scene_has_it(rig, encoding):
 
 
 def test_depth_may_come_after_the_image(start_node, ovsr, frame):
-    start_node(depth__wait_s=1.0, rate_hz=100.0)
+    node = start_node(depth__wait_s=1.0, rate_hz=100.0)
     ovsr.wait_until_active()
-    rig = Rig(ovsr, frame)
+    rig = Rig(node, ovsr, frame)
     earlier, header = rig.header(), rig.header()
     rig.send_info(header)
     rig.client.publisher("/image", Image, 10)
     rig.send_depth(earlier)  # a camera that sends is worth waiting for
+    rig.wait_until_arrived()
     rig.send_image(header)
     time.sleep(0.15)
     rig.send_depth(header)
@@ -153,7 +172,9 @@ def test_depth_may_come_long_before_its_image_is_processed(rig):
     rig.send_info(header)
     rig.send_depth(header)
     for _ in range(8):
+        rig.wait_until_arrived()
         rig.send_depth(rig.header())
+    rig.wait_until_arrived()
     rig.send_image(header)
     assert all(segment.depth_count for segment in rig.segments(header).segments)
 
@@ -229,15 +250,15 @@ def test_a_bad_depth_image_costs_its_frame_s_places_and_nothing_else(rig, fields
 
 
 def test_depth_of_another_camera_is_used_with_a_warning(rig):
-    header = Header(frame_id="depth_camera")
-    assert all(segment.depth_count for segment in rig.labelled(header=header).segments)
+    assert all(segment.depth_count for segment in rig.labelled(frame_id="depth_camera").segments)
+    rig.wait_for_warning("depth: expected frame_id 'some_camera' as the image, got 'depth_camera'")
 
 
 def test_depth_of_another_resolution_is_used(rig, frame):
     header = rig.header()
     rig.send_info(header)
-    half = to_depth_message(frame.depth_m[::2, ::2], "32FC1", header)
-    rig.client.publisher("/depth", Image, 10).publish(half)
+    rig.publish_depth(to_depth_message(frame.depth_m[::2, ::2], "32FC1", header))
+    rig.wait_until_arrived()
     rig.send_image(header)
     assert all(segment.depth_count == segment.area_px for segment in rig.segments(header).segments)
 
@@ -270,7 +291,8 @@ def test_every_pixel_is_a_point_with_colour_label_and_confidence(rig, frame):
     rig.send_info(header)
     holes = frame.depth_m.copy()
     holes[::3, 1::2] = np.nan
-    rig.client.publisher("/depth", Image, 10).publish(to_depth_message(holes, "32FC1", header))
+    rig.publish_depth(to_depth_message(holes, "32FC1", header))
+    rig.wait_until_arrived()
     rig.send_image(header)
     cloud = rig.ovsr.result("/ovsr/labeled_points", header)
     label_map = to_label_array(rig.ovsr.result("/ovsr/label_map", header))
@@ -281,7 +303,7 @@ def test_every_pixel_is_a_point_with_colour_label_and_confidence(rig, frame):
     points = read_points(cloud)
     expected = np.where(np.isnan(holes)[..., None], np.nan, true_points(frame))
     np.testing.assert_allclose(np.stack([points[axis] for axis in "xyz"], axis=-1), expected, rtol=1e-5, atol=1e-6)
-    packed = points["rgb"].view(np.uint32) if points["rgb"].flags.c_contiguous else points["rgb"].copy().view(np.uint32)
+    packed = points["rgb"].copy().view(np.uint32)
     colors = np.stack([packed >> 16 & 255, packed >> 8 & 255, packed & 255], axis=-1)
     np.testing.assert_array_equal(colors, frame.image)
     np.testing.assert_array_equal(points["label"], label_map)
@@ -292,11 +314,34 @@ def test_points_alone_are_reason_enough_to_work(start_node, new_ovsr, client, fr
     node = start_node(depth__wait_s=0.0)
     ovsr = new_ovsr(client, subscribe=False)
     ovsr.wait_until_active()
-    rig = Rig(ovsr, frame)
+    rig = Rig(node, ovsr, frame)
     client.collect("/ovsr/labeled_points", PointCloud2)
     client.wait(node.segmenter.has_subscribers, "the subscription of the points")
     header = rig.header()
     rig.send_info(header)
     rig.send_depth(header)
+    rig.wait_until_arrived()
     rig.send_image(header)
     ovsr.result("/ovsr/labeled_points", header)
+
+
+def test_distortion_of_an_image_that_is_not_called_rectified_is_told_once(rig):
+    header = rig.header()
+    rig.send_info(header)
+    info = to_camera_info(rig.frame, header)
+    info.d = [0.1, 0.0, 0.0, 0.0, 0.0]
+
+    def warnings():
+        return [log.msg for log in rig.ovsr.logs if "has distortion" in log.msg]
+
+    for _ in range(2):
+        header = info.header = rig.header()
+        rig.client.publisher("/camera_info", CameraInfo, 10).publish(info)
+        rig.send_depth(header)
+        rig.last_info_ns = to_ns(header.stamp)
+        rig.wait_until_arrived()
+        rig.send_image(header)
+        assert all(segment.depth_count for segment in rig.segments(header).segments)
+    rig.client.wait(warnings, "a warning of distortion")
+    assert len(warnings()) == 1
+    assert "/camera_info has distortion, and /image is taken for rectified" in warnings()[0]

@@ -16,6 +16,7 @@ namespace ovsr {
 namespace {
 
 constexpr float kFarAway = 1e15f;
+constexpr int64_t kWorthThreads = 16'000'000;  // coordinates to be compared: about a millisecond's work
 
 enum class State : uint8_t {
   kKnown,   // nearest is right
@@ -228,7 +229,8 @@ void pack(const Clusters& clusters, Packed& packed, Team& team) {
   packed.lowest.resize(num_groups * num_dims * kBoxes);
   packed.highest.resize(num_groups * num_dims * kBoxes);
   packed.largest_half_inverse.resize(num_groups * kBoxes);
-  team.for_chunks(num_groups * kBoxes, kBoxes, [&](int64_t begin, int64_t end, int) {
+  const int64_t chunk = count * num_dims < kWorthThreads / 16 ? num_groups * kBoxes : kBoxes;
+  team.for_chunks(num_groups * kBoxes, chunk, [&](int64_t begin, int64_t end, int) {
     for (int64_t leaf = begin; leaf < end; ++leaf) {
       const int64_t first = leaf * kLeaf, num_lanes = std::clamp<int64_t>(count - first, 0, kLeaf);
       const int64_t box = leaf / kBoxes * num_dims * kBoxes + leaf % kBoxes;
@@ -262,7 +264,9 @@ void pack(const Clusters& clusters, Packed& packed, Team& team) {
 class Ward {
  public:
   Ward(const double* points, int64_t num_points, int64_t num_dims, int num_threads, int vector_level)
-      : tree_(num_points), team_(num_threads), batches_(team_.size()), search_(choose_search(vector_level)) {
+      : tree_(num_points),
+        team_(num_points * num_points * num_dims < kWorthThreads ? 1 : num_threads),
+        batches_(team_.size()), search_(choose_search(vector_level)) {
     std::vector<double> standardized;
     int64_t num_kept = 0;
     scale_ = standardize(points, num_points, num_dims, standardized, num_kept);
@@ -298,13 +302,18 @@ class Ward {
       batch.gaps.resize(kQueries * num_boxes);
       for (Query& query : batch.queries) query.candidates.reserve(clusters_.count());
     }
-    team_.for_chunks(static_cast<int64_t>(rows_.size()), kQueries, [&](int64_t begin, int64_t end, int member) {
-      Batch& batch = batches_[member];
-      batch.num_queries = static_cast<int>(end - begin);
-      for (int q = 0; q < batch.num_queries; ++q) start(batch.queries[q], rows_[begin + q]);
-      search_(packed_, slack_, batch);
-      for (int q = 0; q < batch.num_queries; ++q) finish(batch.queries[q]);
+    const int64_t num_rows = static_cast<int64_t>(rows_.size());
+    const bool alone = num_rows * clusters_.count() * clusters_.num_dims < kWorthThreads;
+    team_.for_chunks(num_rows, alone ? num_rows : kQueries, [&](int64_t begin, int64_t end, int member) {
+      for (; begin < end; begin += kQueries) answer(begin, std::min<int64_t>(begin + kQueries, end), batches_[member]);
     });
+  }
+
+  void answer(int64_t begin, int64_t end, Batch& batch) {
+    batch.num_queries = static_cast<int>(end - begin);
+    for (int q = 0; q < batch.num_queries; ++q) start(batch.queries[q], rows_[begin + q]);
+    search_(packed_, slack_, batch);
+    for (int q = 0; q < batch.num_queries; ++q) finish(batch.queries[q]);
   }
 
   void start(Query& query, int64_t self) const {

@@ -191,7 +191,8 @@ def create_venv(wanted: dict[str, str]) -> None:
 
 def install_packages(sourced: bool) -> None:
     sections = read_sections(PINS.read_text(encoding="utf-8"))
-    names = sections["runtime"] + sections["tools"] + sections["evaluation"] + ([] if sourced else sections["ros"])
+    names = [name for part in ("runtime", "tools", "evaluation", "bench") for name in sections[part]]
+    names += [] if sourced else sections["ros"]
     constraints = PINS
     if sourced:
         names = [name for name in names if not has_system_module(name)]

@@ -14,8 +14,6 @@ _CPU_ROWS_AT_ONCE = 128
 """Rows of the distance matrix formed at once: 128 x 5504 float64 is 6 MB, which stays in a cache."""
 
 _GPU_ROWS_AT_ONCE = 2048
-_GPU_ROUNDS_AT_ONCE = 4
-"""Rounds between two looks at how many clusters are left; the host waits for the device at those only."""
 
 _NEVER = 1e300
 """Squared distance to a cluster that is gone: finite, so that no product of it is NaN."""
@@ -45,27 +43,32 @@ class _Made:
     count: Tensor  # () int64
 
 
-def ward_rounds(points: Tensor) -> Dendrogram:
+def ward_rounds(points: Tensor, look_every: int | None = None) -> Dendrogram:
     """The exact Ward dendrogram of points (N, D), N >= 1, by rounds of reciprocal nearest neighbours.
 
     Ward's linkage is reducible: merging two clusters never brings the union nearer to a third than the nearer of them
     was. So every pair of mutual nearest neighbours is a merge of the tree, all such pairs can merge in one round, and
     a cluster whose neighbour did not merge keeps it. Distances come from one matrix product per round, in float64.
 
-    Coordinates are rounded to 2^-24 of the largest, float32's own precision, to find out who is nearest: then products
-    are exact, and points that differ by rounding noise only are equal, which merge first. Heights are not rounded.
+    To find out who is nearest, coordinates are rounded to 2^-27 of the largest, a little finer than float32's own
+    precision: points that differ by rounding noise only are equal, and merge first. Heights are not rounded.
+
+    look_every: rounds between two looks at how many clusters are left, which is when the host waits for the device; by
+    default 1 on a CPU, 4 elsewhere. Between looks all clusters look for their nearest, since choosing some would be a
+    look.
     """
     num_points = len(points)
     if num_points < 2:
         return Dendrogram(np.zeros((0, 2), np.int64), np.zeros(0))
     on_cpu = points.device.type == "cpu"
+    look_every = look_every or (1 if on_cpu else 4)
     rows_at_once = _CPU_ROWS_AT_ONCE if on_cpu else _GPU_ROWS_AT_ONCE
     clusters, made = _start(points)
     while len(clusters.ids) > 1:
-        # A GPU looks at all rows for several rounds: choosing some would make the host wait for the device.
         all_rows = torch.arange(len(clusters.ids), device=points.device)
-        for _ in range(1 if on_cpu else _GPU_ROUNDS_AT_ONCE):
-            _find_nearest(clusters, all_rows[clusters.is_stale] if on_cpu else all_rows, rows_at_once)
+        for _ in range(look_every):
+            rows = all_rows[clusters.is_stale] if look_every == 1 else all_rows
+            _find_nearest(clusters, rows, rows_at_once)
             _merge_pairs(clusters, made, num_points)
         _compact(clusters)
     heights = made.heights[: num_points - 1].sqrt().cpu().numpy()
@@ -76,7 +79,7 @@ def _start(points: Tensor) -> tuple[_Clusters, _Made]:
     num_points, device = len(points), points.device
     centered = points.double() - points.double().mean(0, keepdim=True)
     largest = centered.abs().max() if centered.numel() else centered.new_zeros(())
-    step = torch.where(largest > 0, largest * 2.0**-24, 1.0)
+    step = torch.where(largest > 0, largest * 2.0**-27, 1.0)
     lattice, true_centers, sizes, ids, merges = _merge_equal((centered / step).round(), centered)
     made = _Made(
         torch.zeros(num_points, 2, dtype=torch.int64, device=device),

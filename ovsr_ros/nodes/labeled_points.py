@@ -5,12 +5,13 @@ from __future__ import annotations
 import array
 import sys
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
-from ovsr_ros.ops.spatial import RegisteredDepth, to_points
+from ovsr_ros.ops.spatial import RegisteredDepth, to_coordinates
 from ovsr_ros.results import Segmentation
 
 # Names and types are PCL's (PointXYZRGBL has a label of 32 bits; rgb is 0x00RRGGBB in a float's bits) and rviz's.
@@ -34,15 +35,15 @@ def to_labeled_points(
     class id, 255 unlabeled; confidence is 0 to 1, 0 where unlabeled. Label and confidence are there without depth, too.
     """
     height, width = segmentation.label_map.shape
-    values = np.empty((height, width, len(_FIELDS)), np.float32)
-    values[..., :3] = to_points(depth)
-    bits = values.view(np.uint32)
-    red, green, blue = (image[..., channel].astype(np.uint32) for channel in range(3))
-    bits[..., 3] = (red << 16) | (green << 8) | blue
-    bits[..., 4] = segmentation.label_map
-    values[..., 5] = segmentation.confidence * np.float32(1 / 255)
-    data = array.array("B")  # rclpy copies it in one go; from any other type it converts element by element
-    data.frombytes(values.data.cast("B"))
+    # Blue, green, red, 255 read as little-endian is 0xFFRRGGBB.
+    packed = cv2.cvtColor(image, cv2.COLOR_RGB2BGRA).view("<u4")[..., 0] & np.uint32(0x00FFFFFF)
+    label = segmentation.label_map.astype(np.uint32)
+    confidence = segmentation.confidence * np.float32(1 / 255)
+    # rclpy copies an array.array in one go, where any other type is converted element by element; the points are
+    # written into it at once.
+    data = array.array("B", bytes(1)) * (height * width * len(_FIELDS) * _BYTES_PER_FIELD)
+    values = np.frombuffer(data, np.float32).reshape(height, width, len(_FIELDS))
+    cv2.merge([*to_coordinates(depth), packed.view(np.float32), label.view(np.float32), confidence], values)
     cloud = PointCloud2(
         header=header,
         height=height,

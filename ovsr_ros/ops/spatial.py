@@ -63,13 +63,14 @@ def is_known(depth_m: Array) -> NDArray[np.bool_]:
     return (depth_m > 0) & (depth_m < np.inf)
 
 
-def to_points(depth: RegisteredDepth) -> Array:
-    """Each pixel's point: (H, W, 3) float32, metres; NaN where the depth is unknown."""
+def to_coordinates(depth: RegisteredDepth) -> tuple[Array, Array, Array]:
+    """x, y, z of each pixel's point: three (H, W) float32, metres; NaN where the depth is unknown."""
     z = np.where(is_known(depth.depth_m), depth.depth_m, np.float32(np.nan))
-    points = np.empty((*z.shape, 3), np.float32)
-    points[..., 0], points[..., 1] = _sideways(z, depth.intrinsics)
-    points[..., 2] = z
-    return points
+    height, width = z.shape
+    camera = depth.intrinsics
+    across = ((np.arange(width) - camera.cx) / camera.fx).astype(np.float32)
+    down = ((np.arange(height) - camera.cy) / camera.fy).astype(np.float32)
+    return across[None, :] * z, down[:, None] * z, z
 
 
 def locate_segments(
@@ -94,9 +95,7 @@ def locate_segments(
     counts = np.bincount(segment_of, minlength=len(known))
     ends = np.cumsum(counts)
     # From here on a segment is a slice. NumPy sorts 16 bits by radix, in linear time.
-    pixels = pixels[np.argsort(segment_of, kind="stable")]
-    points = _points_of(depth, pixels)
-    distances = np.sqrt(points[0] * points[0] + points[1] * points[1] + points[2] * points[2])
+    order = np.argsort(segment_of, kind="stable")
 
     n = len(ids)
     result = SegmentLocations(
@@ -110,11 +109,13 @@ def locate_segments(
         count = int(counts[segment_id])
         if not count:
             continue
-        part = slice(int(ends[segment_id]) - count, int(ends[segment_id]))
+        end = int(ends[segment_id])
+        # Segment by segment the coordinates fit the processor's cache; all at once they take new memory each time.
+        points = _points_of(depth, pixels[order[end - count : end]])
+        distances = np.sqrt(points[0] * points[0] + points[1] * points[1] + points[2] * points[2])
+        (result.distances_m[index],) = _ranked(distances, (count - 1) // 2)
         outliers = round(OUTLIER_SHARE * (count - 1))
-        (result.distances_m[index],) = _ranked(distances[part], (count - 1) // 2)
-        for axis, plane in enumerate(points):
-            values = plane[part]
+        for axis, values in enumerate(points):
             result.positions_m[index, axis] = values.mean()
             low, high = _ranked(values, outliers, count - 1 - outliers)
             result.box_min_m[index, axis], result.box_max_m[index, axis] = low, high
@@ -163,15 +164,6 @@ def _points_of(depth: RegisteredDepth, pixels: NDArray[np.int64]) -> tuple[Array
     x = (columns.astype(np.float32) - np.float32(camera.cx)) * np.float32(1 / camera.fx) * z
     y = (rows.astype(np.float32) - np.float32(camera.cy)) * np.float32(1 / camera.fy) * z
     return x, y, z
-
-
-def _sideways(depth_m: Array, intrinsics: Intrinsics) -> tuple[Array, Array]:
-    """x and y of each pixel's point, two (H, W) float32."""
-    height, width = depth_m.shape
-    across = ((np.arange(width) - intrinsics.cx) / intrinsics.fx).astype(np.float32)
-    down = ((np.arange(height) - intrinsics.cy) / intrinsics.fy).astype(np.float32)
-    with np.errstate(invalid="ignore"):  # infinite depth on the optical axis
-        return across[None, :] * depth_m, down[:, None] * depth_m
 
 
 def _ranked(values: Array, *ranks: int) -> list[float]:

@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
+from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
@@ -345,3 +346,23 @@ def test_distortion_of_an_image_that_is_not_called_rectified_is_told_once(rig):
     rig.client.wait(warnings, "a warning of distortion")
     assert len(warnings()) == 1
     assert "/camera_info has distortion, and /image is taken for rectified" in warnings()[0]
+
+
+def test_a_node_that_is_not_active_listens_to_no_depth(rig):
+    assert all(segment.depth_count for segment in rig.labelled().segments)
+    node = rig.client.node
+    assert rig.ovsr.change_state("deactivate")
+    rig.client.wait(
+        lambda: not (node.count_subscribers("/depth") or node.count_subscribers("/camera_info")),
+        "depth and camera_info to be left",
+    )
+    rig.client.wait(lambda: "the node is inactive" in rig.ovsr.status_message("depth"), "the status of depth")
+    assert rig.ovsr.change_state("activate")
+    assert all(segment.depth_count for segment in rig.labelled().segments)
+
+
+def test_the_publisher_of_depth_may_be_replaced_by_one_with_another_quality_of_service(rig):
+    assert all(segment.depth_count for segment in rig.labelled().segments)
+    rig.client.remove_publisher("/depth")
+    rig.client.publisher("/depth", Image, qos_profile_sensor_data)
+    assert all(segment.depth_count for segment in rig.labelled().segments)

@@ -14,6 +14,7 @@ from ovsr_ros.nodes import outputs as outputs_module
 from ovsr_ros.nodes.conversions import decode_compressed, to_image_message, to_label_array, to_rgb_array
 from ovsr_ros.nodes.outputs import Outputs
 from ovsr_ros.nodes.qos import latched_qos
+from ovsr_ros.ops.spatial import Intrinsics, RegisteredDepth
 from ovsr_ros.results import Segmentation, Segments
 from ovsr_ros.vocabulary import Vocabulary
 
@@ -64,6 +65,19 @@ def test_no_message_is_made_that_nobody_gets(outputs, client, monkeypatch):
     client.wait(lambda: outputs.publish_frame(*frame) or maps, "a segment map")
     assert outputs.has_subscribers()
     assert set(encodings) == {"mono16"}
+
+
+def test_nothing_is_made_of_depth_that_nobody_asks_for(outputs, client):
+    labels = client.collect("/ovsr/label_map", Image)
+    not_the_image_s = RegisteredDepth(np.zeros((1, 1), np.float32), Intrinsics(1.0, 1.0, 0.0, 0.0))  # would raise
+    frame = np.zeros((4, 6, 3), np.uint8), empty_segmentation((4, 6)), Vocabulary(), HEADER, not_the_image_s
+    client.wait(lambda: outputs.publish_frame(*frame) or labels, "a label map")
+    assert not outputs.wants_depth()
+    client.collect("/ovsr/segments", msg.SegmentArray)
+    client.wait(outputs.wants_depth, "the subscription of the segments")
+    assert not outputs.wants_points()
+    with pytest.raises(ValueError, match=r"depth_m: expected \(4, 6\)"):
+        outputs.publish_frame(*frame)
 
 
 def test_who_looks_at_the_vocabulary_only_asks_for_no_frames(outputs, client):

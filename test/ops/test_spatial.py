@@ -13,7 +13,7 @@ from ovsr_ros.ops.spatial import (
     is_known,
     locate_segments,
     resize_nearest,
-    to_points,
+    to_coordinates,
 )
 
 CAMERA = Intrinsics(fx=2.0, fy=4.0, cx=1.0, cy=0.0)
@@ -22,6 +22,10 @@ UNKNOWN = (np.nan, np.inf, -np.inf, 0.0, -1.0)
 
 def depth_of(rows, camera=CAMERA):
     return RegisteredDepth(np.array(rows, np.float32), camera)
+
+
+def to_points(depth):
+    return np.stack(to_coordinates(depth), axis=-1)  # (H, W, 3)
 
 
 def locate(depth, segment_map, ids):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -48,7 +47,7 @@ class ImageSource:
         self._on_image = on_image
         # Of its own: encoding a vocabulary must not delay an image, and a second image must not overtake the first.
         self._group = MutuallyExclusiveCallbackGroup()
-        self._lock = threading.RLock()  # the node's watch, the middleware's events and `close` come from three threads
+        self._lock = threading.RLock()  # `match` and `close` come from two threads
         self._closed = False
         self._subscription: Subscription[Any] | None = None
         self._qos: QoSProfile | None = None
@@ -60,7 +59,7 @@ class ImageSource:
     def match(self) -> bool:
         """Subscribe, or subscribe anew where the publishers' quality of service asks for it. Returns whether it did.
 
-        To be called now and then; a publisher that this subscription cannot hear brings the call about by itself.
+        To be called several times a second: until then, a new publisher that offers less is not heard.
         """
         with self._lock:
             if self._closed:
@@ -109,10 +108,10 @@ class ImageSource:
             self._receive,
             qos,
             callback_group=self._group,
-            # By default rclpy warns of each publisher that offers less than was asked for; here that is mended at once.
-            event_callbacks=SubscriptionEventCallbacks(
-                incompatible_qos=self._on_incompatible_publisher, use_default_callbacks=False
-            ),
+            # None at all. rclpy's own warn of each publisher that offers less; here the next `match` mends that. And
+            # they cannot be destroyed safely under an executor of several threads: one that looks at them just then
+            # ends with InvalidHandle, which rclpy catches for every entity but these.
+            event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
         )
 
     def _unsubscribe(self) -> None:
@@ -126,11 +125,3 @@ class ImageSource:
             return  # a transient local publisher sends its last images again to a subscription made anew
         self._received.append(key)
         self._on_image(message)
-
-    def _on_incompatible_publisher(self, event: object) -> None:
-        try:
-            self.match()
-        except Exception:
-            # What escapes a callback ends the executor; while the context is shut down, the graph cannot be read.
-            if self._node.context.ok():
-                self._node.get_logger().error(f"{self.topic}: matching a publisher failed:\n{traceback.format_exc()}")

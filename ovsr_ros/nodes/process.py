@@ -153,8 +153,16 @@ class _Running:
         self._node.destroy_node()  # a node that has threads of its own stops them here
 
     def _spin(self) -> None:
+        from rclpy.executors import InvalidHandle
+
         try:
-            self._executor.spin()
+            while not self._exit_request.is_set:
+                try:
+                    self._executor.spin()
+                except InvalidHandle:
+                    # A publisher was destroyed at the very moment at which the executor looked at its events: rclpy
+                    # expects that of every other entity.
+                    continue
         except Exception:
             if self._exit_request.is_set:
                 return  # the executor was shut down under the spinning thread

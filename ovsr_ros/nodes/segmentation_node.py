@@ -34,7 +34,7 @@ from ovsr_ros.pipeline import Pipeline
 from ovsr_ros.vocabulary import Operation, parse_category
 
 WARM_UP_HW = (480, 640)
-_WATCH_PERIOD_S = 0.5
+_WATCH_PERIOD_S = 0.2
 _ERROR_PERIOD_S = 5.0
 _SILENCE_PERIOD_S = 10.0
 _UNFORESEEN = (
@@ -101,6 +101,18 @@ class OvsrNode(OptionNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe, and start the worker and its timer."""
+        try:
+            self._start()
+        except Exception as error:
+            # Unsaid, rclpy would keep the reason to itself.
+            self._stop(None)
+            self._failure = f"cannot be activated: {type(error).__name__}: {error}"
+            self.get_logger().error(f"cannot be activated:\n{traceback.format_exc()}")
+            return TransitionCallbackReturn.FAILURE
+        self._state, self._failure = "active", ""
+        return super().on_activate(state)
+
+    def _start(self) -> None:
         assert self.segmenter is not None
         self._monitor.reset()
         self._worker.start()
@@ -111,8 +123,6 @@ class OvsrNode(OptionNode):
         self._source = ImageSource(self, self.node_options.image_transport, self._on_image)
         self._source.match()
         self._frame_timer = self._create_timer(1.0 / self.node_options.rate_hz, self._wake_or_rest)
-        self._state = "active"
-        return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe and stop; once this has returned nothing is published."""

@@ -150,12 +150,14 @@ class Pipeline:
         """
         check_image(image_rgb)
         state = self._snapshot()
+        options = state.options
         frame = (state.backend.smaller() if smaller else state.backend).embed(image_rgb)
-        if not state.options.tracking.enabled:
+        if not options.tracking.enabled:
             tracker.restart()
             return frame
-        source = (_backend_options(state.options), state.options.precision)
-        return tracker.follow(image_rgb, frame, time_s, state.options.tracking, source)
+        return tracker.follow(
+            image_rgb, frame, time_s, options.tracking, (_backend_options(options), options.precision)
+        )
 
     def label(self, frame: FrameEmbeddings, categories: PreparedVocabulary | None = None) -> Segmentation:
         """Label an embedded frame: the fast half. categories: from `classifier_for`; None: the vocabulary in force."""

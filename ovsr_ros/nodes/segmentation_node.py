@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 import traceback
 from collections.abc import Callable
@@ -64,6 +65,7 @@ class OvsrNode(OptionNode):
         self._failure = ""
         self._source: ImageSource | None = None
         self._depth: DepthSource | None = None
+        self._track_ids = itertools.count(1)  # outlives the models: an id is never given twice
         self._monitor = StreamMonitor(self.node_options.statistics_window_s)
         self._log_error = ThrottledLog(lambda text: self.get_logger().error(text), _ERROR_PERIOD_S)
         self._silence = SilenceWatch(
@@ -174,7 +176,7 @@ class OvsrNode(OptionNode):
         self.get_logger().info("loading models ...")
         pipeline = Pipeline(self.pipeline_options, self.registry)
         outputs = Outputs(self, jpeg_quality=lambda: self.node_options.overlay_jpeg_quality)
-        self.segmenter = Segmenter(self, pipeline, outputs, self._monitor)
+        self.segmenter = Segmenter(self, pipeline, outputs, self._monitor, self._track_ids)
         try:
             pipeline.warm_up(WARM_UP_HW)
             requests = [parse_category(text) for text in self.node_options.categories]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage
 
 from ovsr_ros.backends import FrameEmbeddings
@@ -31,6 +33,7 @@ from ovsr_ros.nodes.outputs import Outputs
 from ovsr_ros.nodes.stamps import image_age_s
 from ovsr_ros.pipeline import Pipeline, PreparedVocabulary
 from ovsr_ros.results import Segmentation
+from ovsr_ros.tracking import Tracker
 from ovsr_ros.vocabulary import CategoryRequest, Operation, Vocabulary
 
 if TYPE_CHECKING:
@@ -53,14 +56,19 @@ class Segmenter:
 
     So a frame is labelled by exactly one vocabulary, and once `change_vocabulary` has returned, whatever is published
     is labelled by the new one.
+
+    track_ids: where the ids of tracks come from.
     """
 
-    def __init__(self, node: Node, pipeline: Pipeline, outputs: Outputs, monitor: StreamMonitor) -> None:
+    def __init__(
+        self, node: Node, pipeline: Pipeline, outputs: Outputs, monitor: StreamMonitor, track_ids: Iterator[int]
+    ) -> None:
         self.pipeline = pipeline
         self._node = node
         self._outputs = outputs
         self._monitor = monitor
         self._vocabulary = pipeline.vocabulary
+        self._tracker = Tracker(track_ids)
         self._publishing = False
         self._depth: DepthSource | None = None
         self._frame_lock = threading.Lock()
@@ -82,10 +90,11 @@ class Segmenter:
         return self._outputs.wants_points()
 
     def start(self, depth: DepthSource | None = None) -> None:
-        """Let frames be published.
+        """Let frames be published; tracks begin anew.
 
         depth: where their depth comes from.
         """
+        self._tracker.restart()
         with self._frame_lock:
             self._publishing = True
             self._depth = depth
@@ -108,7 +117,9 @@ class Segmenter:
             depth_source.want(message.header)
         image = decode_compressed(message) if isinstance(message, CompressedImage) else to_rgb_array(message)
         converted = time.monotonic()
-        frame = self._embed(image)
+        # A stamp of 0 is none; the tracks need to know how much time has passed all the same.
+        time_s = Time.from_msg(message.header.stamp).nanoseconds / 1e9 or arrival
+        frame = self._embed(image, functools.partial(self.pipeline.follow, tracker=self._tracker, time_s=time_s))
         embedded = time.monotonic()
         # Before the lock: who changes the vocabulary is not to wait for a depth image.
         depth = None if depth_source is None else depth_source.take(message.header, image.shape[:2])
@@ -165,14 +176,14 @@ class Segmenter:
                 self._outputs.publish_threshold(self._vocabulary, after)
 
     def segment_once(self, image: NDArray[np.uint8], requests: Sequence[CategoryRequest]) -> LabelledImage:
-        """Segment an image beside the stream, by categories of its own or (none given) by those in force.
+        """Segment an image beside the stream, by categories of its own or (none given) by those in force; no tracks.
 
         image: (H, W, 3) uint8 RGB.
 
         Raises ImageError, and VocabularyError when the categories cannot be used.
         """
         one_off = self.pipeline.classifier_for(requests) if requests else None
-        frame = self._embed(image)
+        frame = self._embed(image, self.pipeline.embed)
         with self._frame_lock:
             return self._label(frame, image.shape[:2], one_off)
 
@@ -183,11 +194,11 @@ class Segmenter:
             self._outputs.close()
             self.pipeline.close()
 
-    def _embed(self, image: NDArray[np.uint8]) -> FrameEmbeddings:
+    def _embed(self, image: NDArray[np.uint8], embed: Callable[..., FrameEmbeddings]) -> FrameEmbeddings:
         todo = remedy(self.pipeline.device)
         with self._embed_lock:
             try:
-                return self.pipeline.embed(image)
+                return embed(image)
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
@@ -198,7 +209,7 @@ class Segmenter:
                 f"{reason}; this image is labelled at half the resolution; {todo}", throttle_duration_sec=10.0
             )
             try:
-                return self.pipeline.embed(halve(image), smaller=True)
+                return embed(halve(image), smaller=True)
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise

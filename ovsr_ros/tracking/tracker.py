@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -71,11 +73,13 @@ class Tracker:
     A frame's segments are matched with the tracks, moved along the image's motion. Which track a place is part of is
     decided by evidence gathered along that motion, what a track's embedding is by an average over its frames. Labels
     follow from the embeddings by whatever vocabulary is in force.
+
+    ids: where new ids come from; pass the same to every tracker whose ids must differ. None: from 1.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ids: Iterator[int] | None = None) -> None:
         self._lock = threading.Lock()
-        self._next_id = 1
+        self._ids = itertools.count(1) if ids is None else ids
         self._scene: _Scene | None = None
         self._motion = MotionEstimator()
 
@@ -162,8 +166,7 @@ class Tracker:
         numbers = torch.stack((num_shown.float(), evidence.flatten(1).amax(1))).cpu().numpy()
         followed, rows = _paint(frame, tracks, evidence, winners, numbers[0])
         unnamed = rows[tracks.ids[rows] == 0]
-        tracks.ids[unnamed] = np.arange(self._next_id, self._next_id + len(unnamed))
-        self._next_id += len(unnamed)
+        tracks.ids[unnamed] = list(itertools.islice(self._ids, len(unnamed)))
 
         scale = np.float32(gray.shape[0] / frame.segment_map.shape[0])
         tracks.positions_xy[rows] = (followed.centroids_xy + 0.5) * scale - 0.5

@@ -26,6 +26,16 @@ def latched_qos() -> QoSProfile:
     return _keep_last_one(QoSReliabilityPolicy.RELIABLE, QoSDurabilityPolicy.TRANSIENT_LOCAL)
 
 
+def service_qos() -> QoSProfile:
+    """Reliable, depth 1000. ROS's own depth for services is 10: of more requests at once, the oldest are lost unseen."""
+    return QoSProfile(
+        history=QoSHistoryPolicy.KEEP_LAST,
+        depth=1000,
+        reliability=QoSReliabilityPolicy.RELIABLE,
+        durability=QoSDurabilityPolicy.VOLATILE,
+    )
+
+
 def match_publishers(offered: Sequence[QoSProfile]) -> QoSProfile:
     """The strictest subscription, keep last 1, that every one of these publishers can serve.
 

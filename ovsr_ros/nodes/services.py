@@ -5,13 +5,14 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 
-from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 
 from ovsr_ros import srv
 from ovsr_ros.errors import OvsrError, VocabularyError
 from ovsr_ros.nodes.conversions import to_image_message, to_rgb_array
 from ovsr_ros.nodes.messages import to_category_requests, to_segment_array, to_vocabulary_message
 from ovsr_ros.nodes.option_node import OptionNode
+from ovsr_ros.nodes.qos import service_qos
 from ovsr_ros.vocabulary import Operation
 
 
@@ -24,11 +25,17 @@ class Services:
     def __init__(self, node: OptionNode, log_error: Callable[[str], object]) -> None:
         self._node = node
         self._log_error = log_error
+        # Changes wait in the middleware's queue, first come, first served, and not on the executor's threads: there they
+        # would keep everything else from being answered, and a lock does not know who has waited longest.
+        changes = MutuallyExclusiveCallbackGroup()
         # Reentrant: while one caller's words are encoded, another gets an answer.
         group = ReentrantCallbackGroup()
-        node.create_service(srv.SetVocabulary, "~/set_vocabulary", self._set_vocabulary, callback_group=group)
-        node.create_service(srv.GetVocabulary, "~/get_vocabulary", self._get_vocabulary, callback_group=group)
-        node.create_service(srv.SegmentImage, "~/segment_image", self._segment_image, callback_group=group)
+        for name, service_type, callback, callback_group in (
+            ("~/set_vocabulary", srv.SetVocabulary, self._set_vocabulary, changes),
+            ("~/get_vocabulary", srv.GetVocabulary, self._get_vocabulary, group),
+            ("~/segment_image", srv.SegmentImage, self._segment_image, group),
+        ):
+            node.create_service(service_type, name, callback, callback_group=callback_group, qos_profile=service_qos())
 
     def _set_vocabulary(
         self, request: srv.SetVocabulary.Request, response: srv.SetVocabulary.Response

@@ -129,29 +129,28 @@ class Pipeline:
 
     # --- Images ---
 
-    def embed(self, image_rgb: NDArray[np.uint8], smaller: bool = False) -> FrameEmbeddings:
+    def embed(self, image_rgb: NDArray[np.uint8]) -> FrameEmbeddings:
         """Find an image's segments and embed each: the slow half, which needs no vocabulary.
 
         image_rgb: (H, W, 3) uint8 RGB, both sides at least 16 pixels. Raises ImageError for anything else.
-        smaller: at half the resolution of every stage, in about a quarter of the memory.
         """
         check_image(image_rgb)
-        backend = self._snapshot().backend
-        return (backend.smaller() if smaller else backend).embed(image_rgb)
+        return self._snapshot().backend.embed(image_rgb)
 
-    def follow(
-        self, image_rgb: NDArray[np.uint8], tracker: Tracker, time_s: float, smaller: bool = False
-    ) -> FrameEmbeddings:
+    def embed_coarsely(self, image_rgb: NDArray[np.uint8]) -> FrameEmbeddings:
+        """As `embed`, at half the resolution of every stage: in about a quarter of the memory."""
+        check_image(image_rgb)
+        return self._snapshot().backend.smaller().embed(image_rgb)
+
+    def follow(self, image_rgb: NDArray[np.uint8], tracker: Tracker, time_s: float) -> FrameEmbeddings:
         """`embed` for the next image of a stream: its segments as the tracker follows them, if `tracking.enabled`.
 
-        time_s: when the image was taken, seconds from anywhere; see `Tracker.follow`. smaller: as `embed`.
-
-        Raises ImageError as `embed`.
+        time_s: when the image was taken, seconds from anywhere; see `Tracker.follow`. Raises ImageError as `embed`.
         """
         check_image(image_rgb)
         state = self._snapshot()
         options = state.options
-        frame = (state.backend.smaller() if smaller else state.backend).embed(image_rgb)
+        frame = state.backend.embed(image_rgb)
         if not options.tracking.enabled:
             tracker.restart()
             return frame

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -125,16 +126,21 @@ class TextEmbeddingCache:
 
     def _read(self, name: str) -> Tensor | None:
         path = self._path(name)
-        if path is None or not path.is_file():
+        if path is None:
             return None
         try:
             array = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            _logger.warning("%s: ignored, not a text embedding: %s", path, error)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            self._give_up(path.parent, error)
+            return None
+        except (ValueError, EOFError) as error:
+            _logger.warning("%s: not a text embedding, encoded anew: %s", path, error)
             return None
         expected = (self._encoder.embedding_dim,)
         if array.shape != expected or array.dtype != np.float32 or not abs(float(np.linalg.norm(array)) - 1.0) < 1e-3:
-            _logger.warning("%s: ignored, not a text embedding of %d float32 values, length 1", path, *expected)
+            _logger.warning("%s: not a text embedding of %d float32 values, length 1: encoded anew", path, *expected)
             return None
         return torch.from_numpy(array)
 
@@ -142,15 +148,29 @@ class TextEmbeddingCache:
         path = self._path(name)
         if path is None:
             return
+        part: Path | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # Written beside and renamed: another process never reads half a file.
             with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+                part = Path(file.name)
                 np.save(file, embedding.numpy(), allow_pickle=False)
-            Path(file.name).replace(path)
+            part.replace(path)
         except OSError as error:
-            _logger.warning("%s: text embeddings are not stored on disk: %s", self._directory, error)
-            self._directory = None
+            self._give_up(path.parent, error)
+            if part is not None:
+                with contextlib.suppress(OSError):
+                    part.unlink(missing_ok=True)
+
+    def _give_up(self, folder: Path, error: OSError) -> None:
+        """Keep embeddings in memory only from now on."""
+        _logger.warning(
+            "%s: text embeddings are not stored on disk from now on, so each start encodes the words anew: %s; make "
+            "room, make the folder readable and writable, or set text.cache_directory",
+            folder,
+            error,
+        )
+        self._directory = None
 
 
 @dataclass(frozen=True)

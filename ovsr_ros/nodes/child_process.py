@@ -42,6 +42,11 @@ class ChildProcess:
         self._reader.start()
 
     @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self._process.pid
+
+    @property
     def exit_code(self) -> int | None:
         """The exit code, negative for a signal's number; None while the child runs."""
         return self._process.poll()

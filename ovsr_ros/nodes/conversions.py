@@ -26,7 +26,7 @@ from ovsr_ros.nodes.encodings import (
 
 # Rotated by its EXIF data, an image would no longer match the camera's calibration, nor what its driver publishes raw.
 _AS_STORED = cv2.IMREAD_IGNORE_ORIENTATION
-_JPEG_MAX_SIDE_PX = 65535
+_JPEG_MAX_SIDE_PX = 65500
 
 
 def to_rgb_array(message: Image) -> NDArray[np.uint8]:
@@ -114,7 +114,7 @@ def to_jpeg_message(image: NDArray[np.uint8], quality: int, header: Header) -> C
 
     quality: 1 to 100, as OpenCV takes it.
 
-    Raises ImageError when the image is larger than jpeg allows, 65535 pixels on a side.
+    Raises ImageError when the image is larger than libjpeg takes, 65500 pixels on a side.
     """
     height, width = image.shape[:2]
     if max(height, width) > _JPEG_MAX_SIDE_PX:

@@ -29,7 +29,7 @@ EXIT_BAD_CONFIG = 2
 
 _M_ARENA_MAX = -8  # in glibc's malloc.h
 _NUM_THREADS = 4
-_GRACE_S = 1.2
+_GRACE_S = 1.0
 
 
 class ExitRequest:

@@ -39,8 +39,8 @@ _WATCH_PERIOD_S = 0.2
 _ERROR_PERIOD_S = 5.0
 _SILENCE_PERIOD_S = 10.0
 _UNFORESEEN = (
-    "the next image is tried. If this goes on, take back the parameter that was changed last, or activate the node "
-    "anew (ros2 lifecycle set), and report what follows"
+    "the next image is tried. If this goes on, take back the parameter that was changed last, or clean the node up and "
+    "configure it anew (ros2 lifecycle set), and report what follows"
 )
 
 
@@ -108,8 +108,11 @@ class OvsrNode(OptionNode):
         except Exception as error:
             # Unsaid, rclpy would keep the reason to itself.
             self._stop(None)
-            self._failure = f"cannot be activated: {type(error).__name__}: {error}"
-            self.get_logger().error(f"cannot be activated:\n{traceback.format_exc()}")
+            self._failure = (
+                f"activate failed: {type(error).__name__}: {error}; mend that and activate the node again "
+                f"(ros2 lifecycle set {self.get_fully_qualified_name()} activate)"
+            )
+            self.get_logger().error(f"{self._failure}\n{traceback.format_exc()}")
             return TransitionCallbackReturn.FAILURE
         self._state, self._failure = "active", ""
         return super().on_activate(state)

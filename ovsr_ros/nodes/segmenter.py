@@ -194,7 +194,9 @@ class Segmenter:
             self._outputs.close()
             self.pipeline.close()
 
-    def _embed(self, image: NDArray[np.uint8], embed: Callable[..., FrameEmbeddings]) -> FrameEmbeddings:
+    def _embed(
+        self, image: NDArray[np.uint8], embed: Callable[[NDArray[np.uint8]], FrameEmbeddings]
+    ) -> FrameEmbeddings:
         todo = remedy(self.pipeline.device)
         with self._embed_lock:
             try:
@@ -209,7 +211,7 @@ class Segmenter:
                 f"{reason}; this image is labelled at half the resolution; {todo}", throttle_duration_sec=10.0
             )
             try:
-                return embed(halve(image), smaller=True)
+                return self.pipeline.embed_coarsely(halve(image))
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -451,3 +452,40 @@ def run_module() -> Iterator[Callable[..., Process]]:
             return process
 
         yield run
+
+
+_SUBSCRIBER = """
+import os, sys, rclpy
+from rclpy.qos import QoSProfile, QoSReliabilityPolicy
+from sensor_msgs.msg import Image
+rclpy.init()
+node = rclpy.create_node(f"subscriber_{os.getpid()}")
+reliable = QoSProfile(depth=1, reliability=QoSReliabilityPolicy.RELIABLE)
+node.create_subscription(Image, sys.argv[1], lambda message: None, reliable)
+while not node.count_publishers(sys.argv[1]):
+    rclpy.spin_once(node, timeout_sec=0.1)
+print("subscribed", flush=True)
+rclpy.spin(node)
+"""
+
+
+@pytest.fixture
+def stalled_subscriber() -> Iterator[Callable[[str], Any]]:
+    """Starts a process that subscribes to a topic of images, reliably, and stops it before it has taken anything."""
+    with ExitStack() as cleanup:
+
+        def start(topic: str) -> Any:
+            process = subprocess.Popen([sys.executable, "-c", _SUBSCRIBER, topic], stdout=subprocess.PIPE, text=True)
+            cleanup.callback(_end, process)
+            assert process.stdout is not None
+            assert process.stdout.readline().strip() == "subscribed"
+            process.send_signal(signal.SIGSTOP)
+            return process
+
+        yield start
+
+
+def _end(process: Any) -> None:
+    process.kill()
+    process.wait()
+    process.stdout.close()

@@ -124,8 +124,8 @@ def test_a_node_that_cannot_subscribe_says_why_before_it_gives_up(start_node, ov
     start_node(request_exit=codes.append)
     client.wait(lambda: codes, "the request to end")
     assert codes == [1]
-    client.wait(lambda: ovsr.errors("cannot be activated"), "the reason in the log")
-    client.wait(lambda: "cannot be activated" in ovsr.status_message("segmentation"), "the reason in /diagnostics")
+    client.wait(lambda: ovsr.errors("activate failed"), "the reason in the log")
+    client.wait(lambda: "activate failed" in ovsr.status_message("segmentation"), "the reason in /diagnostics")
     assert ovsr.state() == "inactive"
 
 

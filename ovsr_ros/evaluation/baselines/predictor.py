@@ -53,9 +53,7 @@ class SegmentedPipeline(Pipeline):
     segmenter: Segmenter | None = None
     frames: FrameStore | None = None
 
-    def embed(self, image_rgb: NDArray[np.uint8], smaller: bool = False) -> FrameEmbeddings:
-        if smaller:
-            raise ConfigError("a baseline works at one resolution; free memory, or take smaller images")
+    def embed(self, image_rgb: NDArray[np.uint8]) -> FrameEmbeddings:
         if self.frames is not None:
             return self.frames.find_or_add(image_rgb, self._embed)
         return self._embed(image_rgb)

@@ -1,0 +1,295 @@
+"""Soak: a camera at 30 Hz, the real node, subscribers to all of its outputs, and a restless operator, for ten minutes.
+
+    python bench/soak.py                    # in `make shell`; --seconds 120 for a short one
+
+Writes bench/results/soak.json and soak.md. Exit code 0 when the node's resident memory stayed flat within 2 % after the
+first minute and the node still labelled at the end, else 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from ovsr_ros.demo.scenes import CATEGORIES
+from ovsr_ros.nodes.child_process import ChildProcess, stop_all
+
+RESULTS = Path(__file__).parent / "results"
+FLAT_PERCENT = 2.0
+START_S = 180.0
+"""How long the node may take to label its first frame."""
+VOCABULARY_PERIOD_S, PARAMETER_PERIOD_S, SAMPLE_PERIOD_S = 5.0, 7.0, 1.0
+PARAMETERS: tuple[dict[str, object], ...] = (
+    {"score_threshold": 0.4},
+    {"clusters.k_max": 16, "overlay_jpeg_quality": 60},
+    {"rate_hz": 25.0},
+    {"score_threshold": 0.3, "clusters.k_max": 24, "overlay_jpeg_quality": 85, "rate_hz": 30.0},
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the soak and write what was seen."""
+    options = _parse(arguments)
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    options.out.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as cleanup:
+        children = _start(options)
+        cleanup.callback(stop_all, children, 5.0)
+        seen = _watch(options, children, cleanup)
+    result = {**_provenance(options), **seen}
+    (options.out / "soak.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    table = to_markdown(result)
+    (options.out / "soak.md").write_text(table, encoding="utf-8")
+    print(table)
+    return 0 if result["flat"] and result["labelled in the last 10 s"] else 1
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="soak", description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument("--seconds", type=float, default=600.0, help="length, from the first labelled frame (600)")
+    parser.add_argument("--settle", type=float, default=60.0, help="from when on memory is to be flat, s (60)")
+    parser.add_argument("--rate", type=float, default=30.0, help="camera images per second (30)")
+    parser.add_argument("--size", default="640x480", metavar="WxH", help="camera images' size (640x480)")
+    parser.add_argument("--config", default="demo", help="the node's preset or YAML file (demo)")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N (auto)")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder for soak.json and soak.md (bench/results)")
+    options = parser.parse_args(arguments)
+    if not 0 < options.settle < options.seconds:
+        parser.error(f"--settle: expected more than 0 and less than --seconds, got {options.settle:g}")
+    return options
+
+
+def _start(options: argparse.Namespace) -> list[ChildProcess]:
+    width, height = options.size.split("x")
+    categories = "[" + ", ".join(f"'{name}'" for name in CATEGORIES) + "]"
+    camera = {"rate_hz": options.rate, "width": width, "height": height, "seed": 35, "clip_s": 2.0}
+    node = {"config": options.config, "device": options.device, "rate_hz": options.rate, "categories": categories}
+    return [
+        _child("camera", "demo_camera", options.out, camera, "__ns:=/demo"),
+        _child("node", "ovsr_node", options.out, node, "image:=/demo/image_raw"),
+    ]
+
+
+def _child(name: str, module: str, out: Path, parameters: dict[str, object], remapping: str) -> ChildProcess:
+    assigned = [word for key, value in parameters.items() for word in ("-p", f"{key}:={value}")]
+    command = [sys.executable, "-m", f"ovsr_ros.nodes.{module}", "--ros-args", *assigned, "-r", remapping]
+    return ChildProcess(name, command, out / f"soak_{name}.log", {**os.environ, "PYTHONUNBUFFERED": "1"})
+
+
+class Observer:
+    """Subscribes to everything that the node publishes, counts it, and plays the operator."""
+
+    def __init__(self) -> None:
+        from diagnostic_msgs.msg import DiagnosticArray
+        from rcl_interfaces.srv import SetParametersAtomically
+        from rclpy.node import Node
+        from sensor_msgs.msg import CompressedImage, Image
+
+        from ovsr_ros import msg, srv
+        from ovsr_ros.nodes.qos import latched_qos
+
+        self.node = Node("soak")
+        self.counts: Counter[str] = Counter()
+        self.last_label_map = -math.inf
+        self.statistics: list[dict[str, dict[str, float]]] = []
+        self.answers: Counter[str] = Counter()
+        self.answer_s: list[float] = []
+        self._num_changes = 0
+        for topic in ("label_map", "confidence", "segment_map", "overlay"):
+            self.node.create_subscription(Image, f"/ovsr/{topic}", self._counter(topic), 1)
+        self.node.create_subscription(CompressedImage, "/ovsr/overlay/compressed", self._counter("jpeg"), 1)
+        self.node.create_subscription(msg.SegmentArray, "/ovsr/segments", self._counter("segments"), 1)
+        self.node.create_subscription(msg.Vocabulary, "/ovsr/vocabulary", self._counter("vocabulary"), latched_qos())
+        self.node.create_subscription(DiagnosticArray, "/diagnostics", self._counter("diagnostics"), 10)
+        self.node.create_subscription(DiagnosticArray, "/ovsr/statistics", self._on_statistics, 10)
+        self._vocabulary: Any = self.node.create_client(srv.SetVocabulary, "/ovsr/set_vocabulary")
+        self._parameters: Any = self.node.create_client(SetParametersAtomically, "/ovsr/set_parameters_atomically")
+
+    def change_vocabulary(self) -> None:
+        """Take a category out, and the next time put it back."""
+        from ovsr_ros import msg, srv
+
+        turn = self._num_changes
+        operations = (srv.SetVocabulary.Request.REMOVE, srv.SetVocabulary.Request.ADD)
+        request = srv.SetVocabulary.Request(operation=operations[turn % 2])
+        word = CATEGORIES[0] if turn % 8 < 6 else CATEGORIES[1]
+        request.categories = [msg.Category(name=word)]
+        self._num_changes += 1
+        self._ask("vocabulary changes", self._vocabulary, request, lambda answer: answer.success)
+
+    def change_parameters(self) -> None:
+        """Set the next of PARAMETERS."""
+        from rcl_interfaces.srv import SetParametersAtomically
+        from rclpy.parameter import Parameter
+
+        values = PARAMETERS[self.answers["parameter changes, asked"] % len(PARAMETERS)]
+        request = SetParametersAtomically.Request()
+        request.parameters = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
+        self._ask("parameter changes", self._parameters, request, lambda answer: answer.result.successful)
+
+    def _ask(self, what: str, client: Any, request: Any, succeeded: Callable[[Any], bool]) -> None:
+        begin = time.monotonic()
+        self.answers[f"{what}, asked"] += 1
+
+        def on_answer(future: Any) -> None:
+            self.answer_s.append(time.monotonic() - begin)
+            self.answers[f"{what}, done" if succeeded(future.result()) else f"{what}, refused"] += 1
+
+        client.call_async(request).add_done_callback(on_answer)
+
+    def _counter(self, topic: str) -> Callable[[Any], None]:
+        def count(_: Any) -> None:
+            self.counts[topic] += 1
+            if topic == "label_map":
+                self.last_label_map = time.monotonic()
+
+        return count
+
+    def _on_statistics(self, array: Any) -> None:
+        self.statistics.append(
+            {
+                status.name.partition(": ")[2]: {pair.key: float(pair.value) for pair in status.values}
+                for status in array.status
+            }
+        )
+
+
+def _watch(options: argparse.Namespace, children: Sequence[ChildProcess], cleanup: ExitStack) -> dict[str, Any]:
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+
+    rclpy.init(args=[])
+    cleanup.callback(rclpy.try_shutdown)
+    observer = Observer()
+    cleanup.callback(observer.node.destroy_node)
+    executor = SingleThreadedExecutor()
+    executor.add_node(observer.node)
+    node = children[1]
+    deadline = time.monotonic() + START_S
+    while not observer.counts["label_map"]:
+        executor.spin_once(timeout_sec=0.1)
+        _check(children)
+        if time.monotonic() > deadline:
+            raise SystemExit(f"soak: no frame within {START_S:g} s; the node said:\n" + "\n".join(node.last_lines(15)))
+    begin = time.monotonic()
+    observer.statistics.clear()
+    before = Counter(observer.counts)
+    samples: list[dict[str, float]] = []
+    due = {observer.change_vocabulary: VOCABULARY_PERIOD_S, observer.change_parameters: PARAMETER_PERIOD_S}
+    periods = dict(due)
+    next_sample = 0.0
+    while (elapsed := time.monotonic() - begin) < options.seconds:
+        executor.spin_once(timeout_sec=0.05)
+        if elapsed >= next_sample:
+            _check(children)
+            samples.append({"s": round(elapsed, 1), **_footprint(node.pid)})
+            next_sample += SAMPLE_PERIOD_S
+        for action, when in due.items():
+            if elapsed >= when:
+                action()
+                due[action] += periods[action]
+    return _summarise(options, observer, before, samples)
+
+
+def _check(children: Sequence[ChildProcess]) -> None:
+    for child in children:
+        if child.exit_code is not None:
+            said = "\n".join(child.last_lines(15))
+            raise SystemExit(f"soak: the {child.name} ended with exit code {child.exit_code}:\n{said}")
+
+
+def _footprint(pid: int) -> dict[str, float]:
+    process = Path(f"/proc/{pid}")
+    pages = int((process / "statm").read_text(encoding="ascii").split()[1])
+    ticks = (process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[11:13]
+    return {
+        "rss [MiB]": round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 2),
+        "threads": sum(1 for _ in (process / "task").iterdir()),
+        "files": sum(1 for _ in (process / "fd").iterdir()),
+        "cpu [s]": sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK"),
+    }
+
+
+def _summarise(
+    options: argparse.Namespace, observer: Observer, before: Counter[str], samples: list[dict[str, float]]
+) -> dict[str, Any]:
+    settled = [sample for sample in samples if sample["s"] >= options.settle]
+    rss = [sample["rss [MiB]"] for sample in settled]
+    spread = 100.0 * (max(rss) - min(rss)) / min(rss)
+    streams = [statistics["stream"] for statistics in observer.statistics]
+    latencies = [statistics["latency"] for statistics in observer.statistics]
+
+    def middle(rows: list[dict[str, float]], key: str) -> float:
+        values = sorted(row[key] for row in rows if math.isfinite(row[key]))
+        return round(values[len(values) // 2], 2) if values else float("nan")
+
+    cpu_s = settled[-1]["cpu [s]"] - settled[0]["cpu [s]"]
+    return {
+        "seconds": options.seconds,
+        "settled after [s]": options.settle,
+        "rss spread [%]": round(spread, 2),
+        "flat": spread <= FLAT_PERCENT,
+        "rss [MiB]": {"first": rss[0], "last": rss[-1], "min": min(rss), "max": max(rss)},
+        "threads": {"first": settled[0]["threads"], "last": settled[-1]["threads"]},
+        "files": {"first": settled[0]["files"], "last": settled[-1]["files"]},
+        "cpu [cores]": round(cpu_s / max(settled[-1]["s"] - settled[0]["s"], 1e-9), 2),
+        "input rate [Hz]": middle(streams, "input rate [Hz]"),
+        "output rate [Hz]": middle(streams, "output rate [Hz]"),
+        "latency [ms]": {key.partition(" ")[0]: middle(latencies, key) for key in latencies[0]} if latencies else {},
+        "images": {
+            key: int(streams[-1][key]) for key in ("received", "processed", "failed", "dropped", "rested", "repeated")
+        }
+        if streams
+        else {},
+        "messages": {topic: count - before[topic] for topic, count in sorted(observer.counts.items())},
+        "changes": dict(observer.answers),
+        "slowest answer [s]": round(max(observer.answer_s, default=float("nan")), 3),
+        "labelled in the last 10 s": time.monotonic() - observer.last_label_map < 10.0,
+        "samples": samples,
+    }
+
+
+def _provenance(options: argparse.Namespace) -> dict[str, Any]:
+    from ovsr_ros.evaluation.provenance import everything
+    from ovsr_ros.pipeline import load_settings
+
+    pipeline = load_settings(options.config, {"device": options.device}).pipeline
+    command = " ".join(["python bench/soak.py", *sys.argv[1:]])
+    return {**everything(pipeline), "command": command, "load": [round(load, 2) for load in os.getloadavg()]}
+
+
+def to_markdown(result: dict[str, Any]) -> str:
+    """The result as a table."""
+    machine, rss, latency, images = (result[key] for key in ("machine", "rss [MiB]", "latency [ms]", "images"))
+    hardware = machine.get("gpu", machine["processor"])
+    rows = {
+        "machine": f"{hardware}, {machine['cores']} cores, load {result['load'][0]:g} at the end",
+        "commit": result["commit"][:12],
+        "length": f"{result['seconds']:g} s, settled after {result['settled after [s]']:g} s",
+        "rate in, out": f"{result['input rate [Hz]']:g}, {result['output rate [Hz]']:g} Hz, medians of 10 s windows",
+        "latency, medians of 10 s windows": ", ".join(f"{name} {value:g} ms" for name, value in latency.items()),
+        "images": ", ".join(f"{name} {value}" for name, value in images.items()),
+        "changes": ", ".join(f"{name} {value}" for name, value in result["changes"].items()),
+        "slowest answer": f"{result['slowest answer [s]']:g} s",
+        "resident memory, settled": f"{rss['min']:g} to {rss['max']:g} MiB, {rss['first']:g} to {rss['last']:g}",
+        "its spread": f"{result['rss spread [%]']:g} %, {'' if result['flat'] else 'NOT '}within {FLAT_PERCENT:g} %",
+        "threads, open files": " and ".join(
+            f"{result[key]['first']:g} to {result[key]['last']:g}" for key in ("threads", "files")
+        ),
+        "processor time": f"{result['cpu [cores]']:g} cores",
+    }
+    lines = ["| soak | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
+    return "\n".join([*lines, "", f"`{result['command']}`", ""])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

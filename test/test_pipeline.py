@@ -63,6 +63,15 @@ def test_a_vocabulary_change_relabels_the_very_next_label(pipeline):
     assert (pipeline.label(frame).label_map == 255).all()
 
 
+def test_a_coarse_embedding_is_of_the_same_image_and_changes_no_option(pipeline):
+    pipeline.set_vocabulary(Operation.REPLACE, [MUG])
+    before = pipeline.options
+    segmentation = pipeline.label(pipeline.embed_coarsely(image()))
+    assert segmentation.label_map.shape == (120, 160)
+    assert (segmentation.label_map == 0).all()
+    assert pipeline.options == before
+
+
 def test_preparing_changes_nothing_until_the_commit(pipeline):
     pipeline.set_vocabulary(Operation.REPLACE, [MUG])
     prepared = pipeline.prepare_vocabulary(Operation.ADD, [BALL])

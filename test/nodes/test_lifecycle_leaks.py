@@ -116,6 +116,7 @@ def test_fifty_rounds_of_random_transitions_leave_a_process_as_it_was(run_module
     # A round that kept its models would cost 30 MiB, all forty over 1 GiB. What is left to move is the allocators':
     # whose thread loads, and so which arena grows, differs from round to round.
     peaks = [footprint.rss_mib for footprint in footprints]
+    print([round(p) for p in peaks])
     assert max(peaks[-10:]) < max(peaks[:NUM_WARM_UP_ROUNDS]) + RSS_GROWTH_MIB, peaks
     # And it still works.
     assert ovsr.change_state("configure")

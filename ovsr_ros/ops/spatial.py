@@ -11,10 +11,13 @@ Array = NDArray[np.float32]
 
 OUTLIER_SHARE = 0.02
 """The share of a segment's points that its box leaves out at either end of each axis."""
+MAX_DEPTH_M = 1e6
+"""What is farther is no distance: bytes in the wrong order, say."""
 LOOKED_AT_PX = 640 * 480
 """About how many pixels of a larger image are looked at to find distances, positions and boxes."""
 _WHOLE_BELOW_POINTS = 256
 _GOLDEN_RATIO = 0.6180339887498949
+_SMALLEST_EXTENT_M = 1e-6
 _STEPS = 65535
 
 
@@ -33,7 +36,7 @@ class Intrinsics:
 class RegisteredDepth:
     """An image's depth, pixel by pixel, and its camera.
 
-    depth_m: (H, W) float32, metres along the optical axis; unknown where it is NaN, infinite, 0 or negative.
+    depth_m: (H, W) float32, metres along the optical axis; unknown where it is NaN, 0, negative, or over MAX_DEPTH_M.
     """
 
     depth_m: Array
@@ -59,8 +62,8 @@ class SegmentLocations:
 
 
 def is_known(depth_m: Array) -> NDArray[np.bool_]:
-    """Where a depth is a distance: not NaN, infinite, 0 or negative. Same shape."""
-    return (depth_m > 0) & (depth_m < np.inf)
+    """Where a depth is a distance: over 0 and up to MAX_DEPTH_M. Same shape."""
+    return (depth_m > 0) & (depth_m <= MAX_DEPTH_M)
 
 
 def to_coordinates(depth: RegisteredDepth) -> tuple[Array, Array, Array]:
@@ -169,7 +172,7 @@ def _points_of(depth: RegisteredDepth, pixels: NDArray[np.int64]) -> tuple[Array
 def _ranked(values: Array, *ranks: int) -> list[float]:
     """The values at these places of the ascending order, each within half a step of (max - min) / 65535."""
     low, high = float(values.min()), float(values.max())
-    if not high > low:
+    if high - low < _SMALLEST_EXTENT_M:
         return [low for _ in ranks]
     steps = ((values - np.float32(low)) * np.float32(_STEPS / (high - low)) + np.float32(0.5)).astype(np.uint16)
     steps.sort(kind="stable")

@@ -60,6 +60,16 @@ def test_what_is_no_distance_gives_no_point_and_is_not_counted(bad):
     np.testing.assert_allclose(locations.positions_m, [[0, 0, 3]])
 
 
+@settings(max_examples=60, deadline=None)
+@given(bits=st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=12))
+def test_whatever_the_bytes_places_are_finite_or_none(bits):
+    depth = RegisteredDepth(np.array([bits], np.uint32).view(np.float32), Intrinsics(1.0, 1.0, 0.0, 0.0))
+    locations = locate(depth, np.ones((1, len(bits))), [1])
+    values = np.concatenate([locations.positions_m[0], locations.box_min_m[0], locations.box_max_m[0]])
+    assert np.isfinite(values).all() if locations.depth_counts[0] else np.isnan(values).all()
+    assert np.isfinite(to_points(depth)[is_known(depth.depth_m)]).all()
+
+
 def test_a_segment_without_depth_is_counted_as_such():
     locations = locate(depth_of([[np.nan, 3.0, 1.0]]), [[2, 7, 0]], [2, 5, 7])
     assert locations.depth_counts.tolist() == [0, 0, 1]

@@ -29,7 +29,7 @@ NEXT_STATE = {
 }
 TRANSITIONS = ("configure", "activate", "deactivate", "cleanup")
 NUM_ROUNDS, NUM_WARM_UP_ROUNDS = 50, 10
-RSS_GROWTH_MIB = 64
+RSS_GROWTH_MIB = 32
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def graph(client):
 @pytest.mark.slow
 def test_fifty_rounds_of_random_transitions_leave_a_process_as_it_was(run_module, ovsr, client, camera, node_config):
     node = run_module(NODE, "--ros-args", "-p", f"config:={node_config}", "-p", "autostart:=false")
-    client.wait(lambda: ovsr.state() == "unconfigured", "the node", 60.0)
+    client.wait(lambda: ovsr.diagnostic("segmentation", "state") == "unconfigured", "the node", 90.0)
     rng, tried, footprints, graphs = random.Random(0), Counter(), [], []
     for _ in range(NUM_ROUNDS):
         tried += walk(rng, "unconfigured", ovsr)
@@ -116,7 +116,6 @@ def test_fifty_rounds_of_random_transitions_leave_a_process_as_it_was(run_module
     # A round that kept its models would cost 30 MiB, all forty over 1 GiB. What is left to move is the allocators':
     # whose thread loads, and so which arena grows, differs from round to round.
     peaks = [footprint.rss_mib for footprint in footprints]
-    print([round(p) for p in peaks])
     assert max(peaks[-10:]) < max(peaks[:NUM_WARM_UP_ROUNDS]) + RSS_GROWTH_MIB, peaks
     # And it still works.
     assert ovsr.change_state("configure")

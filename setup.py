@@ -16,13 +16,14 @@ ROOT = Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (ROOT / "ovsr_ros" / "__init__.py").read_text(encoding="utf-8"), re.M)
 README = ROOT / "README.md"
 
+FLAGS = ["-O3", "-fopenmp-simd", "-fno-math-errno"]
 # As in CMakeLists.txt. A plain library without Python's interface, found by ovsr_ros/ops/native.py.
 CLUSTERING = Extension(
     "ovsr_ros.libovsr_clustering",
-    sources=["native/search.cpp", "native/ward.cpp"],
+    sources=[f"native/{name}.cpp" for name in ("average", "clusters", "distances", "neighbors", "search", "ward")],
     depends=sorted(f"native/{path.name}" for path in (ROOT / "native").glob("*.h")),
     language="c++",
-    extra_compile_args=["-std=c++17", "-O3", "-g0", "-fvisibility=hidden", "-pthread"],
+    extra_compile_args=[*FLAGS, "-std=c++17", "-g0", "-fvisibility=hidden", "-pthread"],
     extra_link_args=["-pthread"],
     optional=True,
 )

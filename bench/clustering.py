@@ -110,8 +110,8 @@ def ways_to_cluster(points: np.ndarray) -> dict[str, Callable[[], object]]:
     library = native.load()
     if library is None:
         raise SystemExit("the package was not built: run `make setup`, then `make shell`")
-    ways["ours_1"] = lambda: native.ward(library, points, 1)
-    ways["ours_2"] = lambda: native.ward(library, points, 2)
+    ways["ours_1"] = lambda: native.linkage(library, "ward", points, 1)
+    ways["ours_2"] = lambda: native.linkage(library, "ward", points, 2)
     if torch.cuda.is_available():
         on_gpu = tensor.cuda()
         ways["gpu"] = lambda: ward_rounds(on_gpu)

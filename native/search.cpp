@@ -5,10 +5,6 @@
 #include <cstring>
 #include <limits>
 
-#if defined(__x86_64__) || defined(__i386__)
-#define OVSR_X86 1
-#endif
-
 namespace ovsr {
 
 float Slack::widen(float squared, float half_inverse) const {
@@ -152,14 +148,24 @@ __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma,prefer-vector-widt
 
 }  // namespace
 
-Search choose_search(int vector_level) {
+int supported_level(int vector_level) {
 #ifdef OVSR_X86
   __builtin_cpu_init();
   if (vector_level >= 2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw")) {
-    return search_avx512;
+    return 2;
   }
-  if (vector_level >= 1 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return search_avx2;
+  if (vector_level >= 1 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 1;
+#endif
+  (void)vector_level;
+  return 0;
+}
+
+Search choose_search(int vector_level) {
+#ifdef OVSR_X86
+  const int level = supported_level(vector_level);
+  if (level == 2) return search_avx512;
+  if (level == 1) return search_avx2;
 #endif
   (void)vector_level;
   return search_default;

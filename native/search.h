@@ -4,6 +4,10 @@
 #include <cstdint>
 #include <vector>
 
+#if defined(__x86_64__) || defined(__i386__)
+#define OVSR_X86 1
+#endif
+
 namespace ovsr {
 
 constexpr int kLeaf = 64;  // clusters whose coordinates lie side by side, and lanes of the scan
@@ -57,6 +61,9 @@ struct Slack {
 // Appends to each query's candidates every cluster but itself whose float32 distance is at most the final limit, which
 // is slack.widen() of the smallest found.
 using Search = void (*)(const Packed&, const Slack&, Batch&);
+
+// The level of clustering.h that this machine has and vector_level allows.
+int supported_level(int vector_level);
 
 // The variant for the widest vectors that this machine has and vector_level (see clustering.h) allows.
 Search choose_search(int vector_level);

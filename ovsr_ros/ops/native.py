@@ -18,8 +18,10 @@ import ovsr_ros
 from ovsr_ros.ops.dendrogram import Dendrogram
 
 LIBRARY = "libovsr_clustering.so"
-ABI_VERSION = 1
+ABI_VERSION = 2
 """Of native/clustering.h; a library that says another one is left alone."""
+
+METHODS = ("ward", "average")
 
 ANY_VECTORS = 99
 """The widest vectors that the machine has."""
@@ -61,18 +63,23 @@ def find_library(folders: list[Path]) -> ctypes.CDLL | None:
     return None
 
 
-def ward(
-    library: ctypes.CDLL, points: NDArray[np.float64], num_threads: int | None = None, vector_level: int = ANY_VECTORS
+def linkage(
+    library: ctypes.CDLL,
+    method: str,
+    points: NDArray[np.float64],
+    num_threads: int | None = None,
+    vector_level: int = ANY_VECTORS,
 ) -> Dendrogram:
-    """The Ward dendrogram of points (N, D), finite, N >= 1. num_threads: by default as many as PyTorch uses.
+    """The dendrogram of points (N, D), finite, N >= 1, by one of METHODS.
 
-    vector_level: at most 0 the vectors of every such machine, 1 AVX2, 2 AVX-512; for tests.
+    num_threads: by default as many as PyTorch uses. vector_level: at most 0 the vectors of every such machine, 1 AVX2,
+    2 AVX-512; for tests.
     """
     points = np.ascontiguousarray(points, np.float64)
     num_points, num_dims = points.shape
     merges = np.empty((num_points - 1, 2), np.int64)
     heights = np.empty(num_points - 1)
-    status = library.ovsr_ward(
+    status = getattr(library, f"ovsr_{method}")(
         ctypes.c_void_p(points.ctypes.data),
         ctypes.c_int64(num_points),
         ctypes.c_int64(num_dims),

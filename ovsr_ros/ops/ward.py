@@ -14,35 +14,29 @@ from ovsr_ros.ops.ward_rounds import ward_rounds
 METHODS = ("ward", "average", "complete")
 
 
-def linkage(points: Tensor, method: str = "ward") -> Dendrogram:
-    """The dendrogram of points (N, D) under "ward", "average" or "complete" linkage of Euclidean distances.
+def linkage(points: Tensor, method: str = "ward", num_threads: int | None = None) -> Dendrogram:
+    """The exact dendrogram of points (N, D), N >= 1, by "ward", "average" or "complete" linkage, Euclidean distances.
 
-    Ward runs on the points' device; the others run on the CPU, in SciPy, and take O(N^2) memory. Raises ValueError when
-    a coordinate is not finite.
+    Ward and average run in compiled code where the package was built with it, on num_threads threads (by default as
+    many as PyTorch uses). Elsewhere, and for a GPU's points, Ward runs in PyTorch on the points' device. What is left
+    runs in SciPy. Only Ward takes memory linear in N. Where distances tie, ways may choose differently.
+
+    Raises ValueError for a method that is none of these, and for NaN or infinity.
     """
-    if method == "ward":
-        return ward(points)
     if method not in METHODS:
         raise ValueError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
     _require_finite(points)
+    points = points.detach()
+    on_cpu = points.device.type == "cpu"
+    library = native.load() if method in native.METHODS and (on_cpu or method != "ward") else None
+    if library is not None:
+        return native.linkage(library, method, points.double().cpu().numpy(), num_threads)
+    if method == "ward":
+        return ward_rounds(points)
     if len(points) < 2:
         return Dendrogram(np.zeros((0, 2), np.int64), np.zeros(0))
-    tree = hierarchy.linkage(points.detach().double().cpu().numpy(), method)
+    tree = hierarchy.linkage(points.double().cpu().numpy(), method)
     return Dendrogram(tree[:, :2].astype(np.int64), tree[:, 2].copy())
-
-
-def ward(points: Tensor, num_threads: int | None = None) -> Dendrogram:
-    """The exact Ward dendrogram of points (N, D), N >= 1, in memory linear in N. Raises ValueError for NaN or infinity.
-
-    On a CPU by compiled code where the package was built with it, on num_threads threads (by default as many as
-    PyTorch uses); else, and on any other device, by PyTorch. Where distances tie, the two may choose differently.
-    """
-    _require_finite(points)
-    points = points.detach()
-    library = native.load() if points.device.type == "cpu" else None
-    if library is None:
-        return ward_rounds(points)
-    return native.ward(library, points.double().numpy(), num_threads)
 
 
 def _require_finite(points: Tensor) -> None:

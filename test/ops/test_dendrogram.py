@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from ovsr_ros.ops.dendrogram import Dendrogram, relabel_by_appearance, sort_merges
-from ovsr_ros.ops.ward import ward
+from ovsr_ros.ops.ward import linkage
 
 CHAIN = Dendrogram(np.array([[0, 1], [2, 4], [3, 5]]), np.array([1.0, 2.0, 3.0]))
 
@@ -22,7 +22,7 @@ def test_impossible_cuts_are_refused(num_clusters):
 
 
 def test_each_cut_refines_the_one_before():
-    dendrogram = ward(torch.randn(256, 4, generator=torch.Generator().manual_seed(0)))
+    dendrogram = linkage(torch.randn(256, 4, generator=torch.Generator().manual_seed(0)))
     for num_clusters in range(1, 40):
         coarse, fine = dendrogram.cut(num_clusters), dendrogram.cut(num_clusters + 1)
         pairs = np.unique(np.stack((coarse, fine)), axis=1)

@@ -107,10 +107,10 @@ def assert_merges_the_closest(dendrogram, points, method="ward"):
         slots[num_points + step] = a
 
 
-def compiled(points):
+def compiled(points, method="ward"):
     library = native.load()
     assert library is not None, "the package was not built: run `make setup`"
-    return native.ward(library, points.double().numpy(), num_threads=2)
+    return native.linkage(library, method, points.double().numpy(), num_threads=2)
 
 
 # --- Ward ---
@@ -156,6 +156,26 @@ def test_ward_of_a_frame(dims, smooth_points):
 def test_ward_of_20000_points():
     points = torch.randn(20000, 4, generator=torch.Generator().manual_seed(0))
     assert not assert_is_scipys(compiled(points), points)
+
+
+# --- Average ---
+
+
+@pytest.mark.parametrize(("kind", "seed"), CASES)
+def test_average(kind, seed):
+    points = make_points(kind, seed)
+    assert_is_scipys(compiled(points, "average"), points, "average")
+
+
+@pytest.mark.parametrize("scene", range(100))
+def test_average_of_a_scenes_latents(scene, scene_latents):
+    points = scene_latents[scene]
+    assert not assert_is_scipys(compiled(points, "average"), points, "average")
+
+
+def test_average_of_a_frame(smooth_points):
+    points = smooth_points(64, 86, 16)
+    assert not assert_is_scipys(compiled(points, "average"), points, "average")
 
 
 def test_there_are_more_than_300_cases():

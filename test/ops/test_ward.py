@@ -8,14 +8,14 @@ import torch
 
 import ovsr_ros
 from ovsr_ros.ops import native
-from ovsr_ros.ops.ward import linkage, ward
+from ovsr_ros.ops.ward import linkage
 from ovsr_ros.ops.ward_rounds import ward_rounds
 
 
 def compiled(points):
     library = native.load()
     assert library is not None, "the package was not built: run `make setup`"
-    return native.ward(library, points.double().numpy())
+    return native.linkage(library, "ward", points.double().numpy())
 
 
 WAYS = pytest.mark.parametrize("cluster", [compiled, ward_rounds])
@@ -116,7 +116,7 @@ def test_every_vector_width_and_number_of_threads_gives_the_same_tree(vector_lev
     library = native.load()
     for points in (smooth_points(30, 40, 5), torch.randn(900, 33, generator=torch.Generator().manual_seed(0))):
         expected = compiled(points)
-        found = native.ward(library, points.double().numpy(), num_threads, vector_level)
+        found = native.linkage(library, "ward", points.double().numpy(), num_threads, vector_level)
         assert np.array_equal(found.merges, expected.merges)
         assert np.array_equal(found.heights, expected.heights)
 
@@ -169,9 +169,9 @@ def test_a_damaged_library_is_passed_over(tmp_path, caplog):
 
 def test_without_a_library_pytorch_does_it(monkeypatch, smooth_points):
     points = smooth_points(12, 16, 4)
-    expected = ward(points)
+    expected = linkage(points)
     monkeypatch.setattr(native, "load", lambda: None)
-    found = ward(points)
+    found = linkage(points)
     np.testing.assert_allclose(found.heights, expected.heights, rtol=1e-6)
     assert np.array_equal(found.cut(9), expected.cut(9))
 
@@ -209,7 +209,7 @@ def test_other_methods_and_shapes_are_refused():
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64, torch.int64])
 def test_any_type_and_layout_of_points(dtype):
     points = torch.arange(60).reshape(5, 12).T.to(dtype)  # not contiguous
-    assert len(np.unique(ward(points).cut(3))) == 3
+    assert len(np.unique(linkage(points).cut(3))) == 3
 
 
 @WAYS

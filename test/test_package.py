@@ -164,6 +164,7 @@ def read_launch_arguments(path: Path) -> set[str]:
 
 def test_launch_files_have_the_promised_arguments() -> None:
     node_arguments = {"config", "image", "categories", "device", "rate", "namespace", "autostart", "log_level"}
+    node_arguments |= {"cameras", "processes"}
     assert [path.name for path in LAUNCH_FILES] == ["demo.launch.py", "ovsr.launch.py"]
     demo, ovsr = map(read_launch_arguments, LAUNCH_FILES)
     assert ovsr >= node_arguments

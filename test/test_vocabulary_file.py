@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -173,3 +175,32 @@ def test_a_failed_write_leaves_the_file_as_it_was(path, registry):
     assert path.read_text(encoding="utf-8") == before
     assert file.save(registry) == "", "there is space again"
     assert VocabularyFile(path).load() == registry.state
+
+
+SAVE_FOREVER = """
+import sys
+from ovsr_ros.registry import VocabularyRegistry
+from ovsr_ros.vocabulary import CategoryRequest, Operation
+from ovsr_ros.vocabulary_file import VocabularyFile
+
+registry, file = VocabularyRegistry(), VocabularyFile(sys.argv[1])
+while True:
+    names = [f"thing {(registry.current.version + number) % 200}" for number in range(50)]
+    registry.commit(registry.propose(Operation.REPLACE, [CategoryRequest(name) for name in names]))
+    assert file.save(registry) == ""
+    print(registry.current.version, flush=True)
+"""
+
+
+def test_whoever_is_killed_while_saving_leaves_a_whole_file(path):
+    for after in (1, 5, 20):
+        command = [sys.executable, "-c", SAVE_FOREVER, str(path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            for _ in range(after):
+                told = int(process.stdout.readline())
+            process.kill()
+        state = VocabularyFile(path).load()
+        assert state is not None
+        assert state.vocabulary.version >= told, "what was said to be saved is saved"
+        path.unlink()

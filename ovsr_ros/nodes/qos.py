@@ -27,7 +27,7 @@ def latched_qos() -> QoSProfile:
 
 
 def service_qos() -> QoSProfile:
-    """Reliable, depth 1000. ROS's own depth for services is 10: of more requests at once, some are lost unseen."""
+    """Reliable, depth 1000. ROS's own depth for services is 10: of more at once, the oldest requests are lost."""
     return QoSProfile(
         history=QoSHistoryPolicy.KEEP_LAST,
         depth=1000,

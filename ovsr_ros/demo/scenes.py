@@ -23,6 +23,8 @@ Array = NDArray[np.float32]
 KINDS: tuple[str, ...] = tuple(objects.KINDS)
 CATEGORIES: tuple[str, ...] = ("wall", "floor", *KINDS)
 """Category names; the index is the value in `Frame.category_map`."""
+DISTRACTORS: tuple[str, ...] = ("sofa", "bicycle", "dog", "window", "ladder", "shoe", "guitar", "pizza")
+"""Words of the demo's vocabulary for which there is nothing in the rooms."""
 SPLITS = {"train": 0, "val": 1, "test": 2}
 MIN_HEIGHT, MAX_HEIGHT = 0.08, 0.45
 """Bounds on an object's height in the image, as a share of the image's height, seen from the path's start."""

@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     many = parser.add_argument_group("more than one run")
     many.add_argument("--sweep", type=Path, metavar="FILE", help="judge every variant that this YAML file lists")
-    many.add_argument("--study", metavar="NAME", help="baselines, clusters or unknown; see docs/evaluation.md")
+    many.add_argument("--study", metavar="NAME", help="baselines, clusters, flicker or unknown; see docs/evaluation.md")
 
 
 def chosen_settings(arguments: argparse.Namespace) -> Settings:

@@ -11,15 +11,14 @@ MIN_FLOW_SIDE = 32
 
 _RESIDUAL_CELLS = 5
 _BELIEVED, _DISBELIEVED = 25.0, 50.0
-"""Grey levels by which a moved neighbourhood may differ: up to the first it is the same, from the second another."""
+"""Levels by which a moved neighbourhood may differ: up to the first it is the same, from the second another."""
 
 
-def to_gray(image_rgb: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
-    """An image (H, W, 3) uint8 RGB as (h, w) uint8 luma, averaged over each cell."""
-    gray = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
-    if gray.shape != size_hw:
-        gray = cv2.resize(gray, size_hw[::-1], interpolation=cv2.INTER_AREA)
-    return np.asarray(gray, np.uint8)
+def shrink(image_rgb: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
+    """An image (H, W, 3) uint8 averaged over the cells of a grid: (h, w, 3) uint8, a copy."""
+    if image_rgb.shape[:2] == size_hw:
+        return np.array(image_rgb)
+    return np.asarray(cv2.resize(image_rgb, size_hw[::-1], interpolation=cv2.INTER_AREA), np.uint8)
 
 
 class MotionEstimator:
@@ -32,13 +31,14 @@ class MotionEstimator:
         self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
 
     def origins(self, previous: NDArray[np.uint8], current: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Where each pixel of `current` (h, w) was in `previous`: (h, w, 2) float32 x, y in pixels."""
-        height, width = current.shape
+        """Where each pixel of `current` (h, w, 3) was in `previous`: (h, w, 2) float32 x, y in pixels."""
+        height, width = current.shape[:2]
         x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
         origins = np.stack((x, y), 2)
         if min(height, width) < MIN_FLOW_SIDE:
             return origins
-        return np.asarray(origins + self._search.calc(current, previous, None), np.float32)  # type: ignore[call-overload]
+        gray = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (current, previous)]
+        return np.asarray(origins + self._search.calc(*gray, None), np.float32)  # type: ignore[call-overload]
 
 
 def believe(
@@ -46,15 +46,15 @@ def believe(
 ) -> NDArray[np.float32]:
     """How far each pixel of `current` shows what its origin in `previous` showed: (h, w) float32 in [0, 1].
 
-    0 where the origin lies outside, and where the neighbourhood differs by more than a change of the whole image's
-    brightness: what was hidden before, what has come in, a cut.
+    0 where the origin lies outside, and where the neighbourhood's colours (h, w, 3) differ by more than a change of the
+    whole image's brightness: what was hidden before, what has come in, a cut.
     """
-    height, width = current.shape
+    height, width = current.shape[:2]
     x, y = origins[..., 0], origins[..., 1]
     moved = cv2.remap(previous, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    difference = current.astype(np.float32) - moved
-    difference = np.abs(difference - np.median(difference[::4, ::4]))
-    residual = cv2.blur(difference, (_RESIDUAL_CELLS, _RESIDUAL_CELLS))
+    difference = cv2.subtract(current, moved, dtype=cv2.CV_32F)
+    difference = np.abs(difference - np.median(difference[::4, ::4], (0, 1)))
+    residual = cv2.blur(difference, (_RESIDUAL_CELLS, _RESIDUAL_CELLS)).max(2)
     belief = np.clip((_DISBELIEVED - residual) / (_DISBELIEVED - _BELIEVED), 0, 1)
     inside = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
     return np.asarray(belief * inside, np.float32)

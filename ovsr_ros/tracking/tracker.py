@@ -17,7 +17,7 @@ from ovsr_ros.backends.contract import FrameEmbeddings, StageClock
 from ovsr_ros.ops import evidence as votes
 from ovsr_ros.ops import masks
 from ovsr_ros.ops.image import scaled_size_hw
-from ovsr_ros.ops.motion import MotionEstimator, believe, to_gray
+from ovsr_ros.ops.motion import MotionEstimator, believe, shrink
 from ovsr_ros.tracking.matching import match_by_look, match_by_place, overlap_ratios
 from ovsr_ros.tracking.options import TrackingOptions
 from ovsr_ros.tracking.tracks import Tracks
@@ -47,7 +47,7 @@ class _Scene:
     """
 
     time_s: float
-    gray: NDArray[np.uint8]
+    small: NDArray[np.uint8]
     evidence: Tensor
     tracks: Tracks
     source: object
@@ -108,19 +108,19 @@ class Tracker:
                 # A small image has a grid of its own size, all others the same one, whatever their resolution.
                 short_side = min(options.rows, *image_rgb.shape[:2])
                 grid_hw = scaled_size_hw((image_rgb.shape[0], image_rgb.shape[1]), short_side, _MAX_ASPECT)
-                gray = to_gray(image_rgb, grid_hw)
-                scene = self._begin(frame, gray, time_s, options, source)
-                scene = self._move(scene, gray)
+                small = shrink(image_rgb, grid_hw)
+                scene = self._begin(frame, small, time_s, options, source)
+                scene = self._move(scene, small)
             with clock.stage("tracks"):
-                followed = self._update(scene, frame, gray, time_s, options, source)
+                followed = self._update(scene, frame, small, time_s, options, source)
             return replace(followed, stage_seconds={**frame.stage_seconds, **clock.seconds})
 
     def _begin(
-        self, frame: FrameEmbeddings, gray: NDArray[np.uint8], time_s: float, options: TrackingOptions, source: object
+        self, frame: FrameEmbeddings, small: NDArray[np.uint8], time_s: float, options: TrackingOptions, source: object
     ) -> _Scene:
         """What is known before the frame; nothing, where the frame does not go on from the last one."""
         scene = self._scene
-        if scene is not None and scene.gray.shape == gray.shape and 0 < time_s - scene.time_s <= options.lost_s:
+        if scene is not None and scene.small.shape == small.shape and 0 < time_s - scene.time_s <= options.lost_s:
             if scene.source == source and scene.tracks.embeddings.shape[1] == frame.embeddings.shape[1]:
                 return scene
             unknown = torch.zeros(len(scene.tracks), frame.embeddings.shape[1], device=frame.embeddings.device)
@@ -129,16 +129,16 @@ class Tracker:
         self._motion = MotionEstimator()
         device = frame.segment_map.device
         nothing = Tracks.none(frame.embeddings.shape[1], device)
-        return _Scene(time_s, gray, torch.zeros(1, *gray.shape, device=device), nothing, source)
+        return _Scene(time_s, small, torch.zeros(1, *small.shape[:2], device=device), nothing, source)
 
-    def _move(self, scene: _Scene, gray: NDArray[np.uint8]) -> _Scene:
+    def _move(self, scene: _Scene, small: NDArray[np.uint8]) -> _Scene:
         """The scene with evidence and positions where they are now; evidence as far as the motion is believed."""
         if not len(scene.tracks):
             return scene
-        origins = self._motion.origins(scene.gray, gray)
-        belief = torch.from_numpy(believe(scene.gray, gray, origins)).to(scene.evidence.device)
+        origins = self._motion.origins(scene.small, small)
+        belief = torch.from_numpy(believe(scene.small, small, origins)).to(scene.evidence.device)
         carried = votes.carry(scene.evidence, torch.from_numpy(origins).to(scene.evidence.device)).mul_(belief)
-        rows, columns = (np.arange(0, length, 4, dtype=np.float32) for length in gray.shape)
+        rows, columns = (np.arange(0, length, 4, dtype=np.float32) for length in small.shape[:2])
         shift_xy = np.median(np.stack(np.meshgrid(columns, rows), 2) - origins[::4, ::4], (0, 1)).astype(np.float32)
         return replace(scene, evidence=carried, tracks=scene.tracks.moved(shift_xy))
 
@@ -146,13 +146,13 @@ class Tracker:
         self,
         scene: _Scene,
         frame: FrameEmbeddings,
-        gray: NDArray[np.uint8],
+        small: NDArray[np.uint8],
         time_s: float,
         options: TrackingOptions,
         source: object,
     ) -> FrameEmbeddings:
         passed_s = time_s - scene.time_s
-        cells = votes.sample_cells(frame.segment_map, (gray.shape[0], gray.shape[1]))
+        cells = votes.sample_cells(frame.segment_map, (small.shape[0], small.shape[1]))
         match = _match(scene, frame, cells, time_s, options)
         tracks = match.tracks.averaged(
             match.row_of_segment, frame.embeddings, match.quality, passed_s, options.score_memory_s
@@ -168,14 +168,15 @@ class Tracker:
         unnamed = rows[tracks.ids[rows] == 0]
         tracks.ids[unnamed] = list(itertools.islice(self._ids, len(unnamed)))
 
-        scale = np.float32(gray.shape[0] / frame.segment_map.shape[0])
-        tracks.positions_xy[rows] = (followed.centroids_xy + 0.5) * scale - 0.5
-        tracks.areas[rows] = followed.areas_px * scale**2
+        scale = np.float32(small.shape[0] / frame.segment_map.shape[0])
+        whole = np.isin(rows, match.row_of_segment)  # of what is hidden the rest may show: it is remembered as it was
+        tracks.positions_xy[rows[whole]] = (followed.centroids_xy[whole] + 0.5) * scale - 0.5
+        tracks.areas[rows[whole]] = followed.areas_px[whole] * scale**2
         in_sight = np.zeros(len(tracks), bool)
         in_sight[: match.num_in_sight] = numbers[1, 1:] > _MIN_EVIDENCE
         in_sight[rows] = True
         in_sight[match.row_of_segment] = True
-        self._scene = _remember(tracks, in_sight, evidence, gray, time_s, options, source)
+        self._scene = _remember(tracks, in_sight, evidence, small, time_s, options, source)
         return replace(followed, track_ids=tracks.ids[rows])
 
 
@@ -276,7 +277,7 @@ def _remember(
     tracks: Tracks,
     in_sight: NDArray[np.bool_],
     evidence: Tensor,
-    gray: NDArray[np.uint8],
+    small: NDArray[np.uint8],
     time_s: float,
     options: TrackingOptions,
     source: object,
@@ -286,4 +287,4 @@ def _remember(
     lost = lost[np.argsort(-tracks.seen_s[lost], kind="stable")][:_MAX_OUT_OF_SIGHT]
     channels = torch.from_numpy(np.concatenate(([0], 1 + seen))).to(evidence.device)
     kept = evidence if len(channels) == len(evidence) else evidence[channels]
-    return _Scene(time_s, gray, kept, tracks.take(np.concatenate((seen, lost))), source)
+    return _Scene(time_s, small, kept, tracks.take(np.concatenate((seen, lost))), source)

@@ -16,6 +16,7 @@ __all__ = ["STUDIES", "Study", "StudyRequest", "run_study"]
 STUDIES: dict[str, str] = {
     "baselines": "other ways to find regions, tuned, against ours, in one table",
     "clusters": "the adaptive number of clusters against the true number of regions, and against a fixed one",
+    "flicker": "labels over time, with and without tracking: what changes while the truth does not, and what is right",
     "unknown": "what becomes of objects whose word is not in the vocabulary, over the score threshold",
 }
 """Names, and what each is about."""

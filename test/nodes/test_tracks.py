@@ -1,4 +1,4 @@
-"""Track ids as the node publishes them: kept in view and through a short occlusion, never given twice, off by a switch."""
+"""Track ids as the node publishes them: kept in view and through a short occlusion, not given twice, switched off."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ovsr_ros.demo.scenes import CATEGORIES, Scene
 from ovsr_ros.nodes.conversions import to_image_message, to_label_array
 
 SIZE_WH = (320, 240)
-PERIOD_S = 0.1
+PERIOD_NS = 10**8
 SEED = 35
 
 
@@ -20,24 +20,21 @@ class Camera:
 
     def __init__(self, ovsr) -> None:
         self.ovsr = ovsr
-        self.time_s = 100.0
+        self.time_ns = 100 * 10**9
         self.scene = Scene(SEED, split="test")
         ovsr.client.collect("/ovsr/segment_map", Image)
 
-    def show(self, number: int, hide: int | None = None, stamp_s: float | None = None):
+    def show(self, number: int, hide: int | None = None, stamp_s: int | None = None):
         """Send a frame, an object covered by a card or not. Returns the segments and each object's most frequent id."""
-        frame = self.scene.render(number * PERIOD_S, SIZE_WH)
+        frame = self.scene.render(number * PERIOD_NS / 1e9, SIZE_WH)
         image = frame.image.copy()
         if hide is not None:
             rows, columns = np.nonzero(frame.instance_map == hide)
-            image[max(rows.min() - 6, 0) : rows.max() + 6, max(columns.min() - 6, 0) : columns.max() + 6] = (
-                20,
-                200,
-                30,
-            )
-        self.time_s = self.time_s + PERIOD_S if stamp_s is None else stamp_s
+            top, left = max(rows.min() - 6, 0), max(columns.min() - 6, 0)
+            image[top : rows.max() + 6, left : columns.max() + 6] = (20, 200, 30)
+        self.time_ns = self.time_ns + PERIOD_NS if stamp_s is None else stamp_s * 10**9
         header = self.ovsr.new_header()
-        header.stamp.sec, header.stamp.nanosec = int(self.time_s), round(self.time_s % 1 * 1e9)
+        header.stamp.sec, header.stamp.nanosec = divmod(self.time_ns, 10**9)
         self.ovsr.send(to_image_message(image, "rgb8", header))
         segments = self.ovsr.result("/ovsr/segments", header)
         segment_map = to_label_array(self.ovsr.result("/ovsr/segment_map", header))
@@ -47,6 +44,12 @@ class Camera:
             for instance in np.unique(frame.instance_map)
             if (frame.instance_map == instance).sum() > 500
         }
+
+
+def assert_kept(before: dict[int, int], after: dict[int, int]) -> None:
+    both = before.keys() & after.keys()
+    assert len(both) >= 4
+    assert {instance: after[instance] for instance in both} == {instance: before[instance] for instance in both}
 
 
 @pytest.fixture
@@ -61,9 +64,8 @@ def test_ids_stay_with_their_objects_as_long_as_the_stream_goes_on(camera, ovsr)
     given = {segment.track_id for segment in segments.segments}
     assert given == set(range(1, len(given) + 1))
     assert len(set(first.values())) >= 4
-    kept = [camera.show(number)[1] for number in range(1, 8)]
-    for ids in kept:
-        assert {instance: id for instance, id in ids.items() if instance in first} == first
+    for number in range(1, 8):
+        assert_kept(first, camera.show(number)[1])
 
     hidden = max(
         (instance for instance in first if instance > 1),
@@ -78,7 +80,7 @@ def test_ids_stay_with_their_objects_as_long_as_the_stream_goes_on(camera, ovsr)
     assert ovsr.set_vocabulary(srv.SetVocabulary.Request.ADD, "sofa").success
     segments, ids = camera.show(14)
     assert segments.vocabulary_version == 2
-    assert ids == {**ids, **first}
+    assert_kept(first, ids)
 
     # A call beside the stream has no tracks, and leaves those of the stream alone.
     request = srv.SegmentImage.Request(
@@ -87,11 +89,11 @@ def test_ids_stay_with_their_objects_as_long_as_the_stream_goes_on(camera, ovsr)
     answer = ovsr.client.call("/ovsr/segment_image", srv.SegmentImage, request)
     assert answer.success
     assert {segment.track_id for segment in answer.segments.segments} == {0}
-    assert camera.show(15)[1] == {**ids, **first}
+    assert_kept(ids, camera.show(15)[1])
 
     # A bag that loops: new ids, none of the old ones.
     before = set(ids.values())
-    again = camera.show(0, stamp_s=50.0)[1]
+    again = camera.show(0, stamp_s=50)[1]
     assert min(again.values()) > max(before)
 
     assert ovsr.set_parameters(tracking__enabled=False).successful

@@ -221,8 +221,8 @@ def _to_study(
         "followed by the scene's exact geometry, so its truth never changes. Pixels: of the image's pixels of equal "
         "truth in two frames, those whose label differs. There the camera's motion counts, too: a border that lies a "
         "pixel beside the true one changes a label at every place that it moves over. Carried: the labels without "
-        "tracking, moved exactly with the scene, which change at no point of it. Objects: how often the label that most "
-        "of an object's pixels have changed.\n\n"
+        "tracking, moved exactly with the scene, which change at no point of it. Objects: how often the label that "
+        "most of an object's pixels have changed.\n\n"
         f"On the demo's path {demo['tracked_%']:.3f} % of the points change their label from one frame to the next "
         f"with tracking, {demo['points_%']:.3f} % without: {demo['ratio']:.2f} of it (target {TARGET_RATIO:g}, "
         f"{'met' if met else 'not met'}); over all clips {overall['ratio']:.2f}. Lag: {lag}.\n\n" + rows_table(rows)

@@ -25,8 +25,8 @@ class Services:
     def __init__(self, node: OptionNode, log_error: Callable[[str], object]) -> None:
         self._node = node
         self._log_error = log_error
-        # Changes wait in the middleware's queue, first come, first served. On the executor's threads they would keep all
-        # else from being answered, and wait for a lock that does not know who came first.
+        # Changes wait in the middleware's queue, first come, first served. On the executor's threads they would keep
+        # all else from being answered, and wait for a lock that does not know who came first.
         changes = MutuallyExclusiveCallbackGroup()
         # Reentrant: while one caller's words are encoded, another gets an answer.
         group = ReentrantCallbackGroup()

@@ -107,6 +107,7 @@ def observed(run_module, ovsr, node_config, vision_msgs_environment, monkeypatch
     return observer
 
 
+@pytest.mark.slow
 def test_label_info_says_what_the_vocabulary_says_before_the_first_frame(observed, ovsr):
     """One test, because each would start two processes of its own."""
     check_contents(observed, ovsr)

@@ -87,6 +87,7 @@ def attackers(context):
         attacker.node.destroy_node()
 
 
+@pytest.mark.slow
 def test_no_request_is_lost_no_answer_is_late_and_no_frame_is_a_mixture(
     attackers, run_module, node_config, ovsr, client
 ):
@@ -159,6 +160,7 @@ def check_frames(ovsr, words):
             assert set(np.unique(to_label_array(label_map)).tolist()) <= {*words[version], 255}
 
 
+@pytest.mark.slow
 def test_words_that_take_long_to_encode_hold_no_frame_back(start_node, ovsr, client):
     start_node(text__templates="imagenet80")
     ovsr.wait_until_active()

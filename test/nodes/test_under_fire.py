@@ -165,12 +165,12 @@ def test_words_that_take_long_to_encode_hold_no_frame_back(start_node, ovsr, cli
     start_node(text__templates="imagenet80")
     ovsr.wait_until_active()
     ovsr.label()
-    names = [f"a thing with a long name and the number {number}" for number in range(40)]  # 3200 sentences
+    names = [f"a thing with a long name and the number {number}" for number in range(60)]  # 4800 sentences
     request = srv.SetVocabulary.Request(operation=ADD, categories=[msg.Category(name=name) for name in names])
     call = client.call_async("/ovsr/set_vocabulary", srv.SetVocabulary, request)
     versions = []
     while not call.done():
         versions.append(ovsr.label().vocabulary_version)
     assert call.result().success, call.result().message
-    assert versions.count(1) >= 3
+    assert versions.count(1) >= 2, "frames that were sent and labelled meanwhile"
     assert ovsr.label().vocabulary_version == 2

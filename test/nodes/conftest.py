@@ -489,3 +489,13 @@ def _end(process: Any) -> None:
     process.kill()
     process.wait()
     process.stdout.close()
+
+
+@pytest.fixture
+def busy_factor() -> Callable[[], float]:
+    """How much longer things take on this machine now: threads that wait for each core, at least 1."""
+
+    def factor() -> float:
+        return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+    return factor

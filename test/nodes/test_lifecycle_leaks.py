@@ -151,8 +151,11 @@ def test_rounds_leave_no_entity_thread_or_log_handler_in_the_node(start_node, ov
     assert held() == before
 
 
-def test_the_first_mask_comes_within_a_second_of_the_activation(start_node, ovsr, client, camera):
-    start_node(autostart=False)
+@pytest.mark.parametrize("parameters", [{}, {"config": "demo"}], ids=["seeded models", "preset demo"])
+def test_the_first_mask_comes_within_a_second_of_the_activation(
+    start_node, ovsr, client, camera, busy_factor, parameters
+):
+    start_node(autostart=False, **parameters)
     assert ovsr.change_state("configure")
     seconds = []
     for _ in range(3):
@@ -163,4 +166,4 @@ def test_the_first_mask_comes_within_a_second_of_the_activation(start_node, ovsr
         seconds.append(time.monotonic() - begin)
         assert ovsr.change_state("deactivate")
     # The best of three: what else runs on this machine is not the node's.
-    assert min(seconds) < 1.0, seconds
+    assert min(seconds) < 1.0 * busy_factor(), seconds

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 
@@ -29,31 +28,30 @@ def start(run_module, node_config):
     return start
 
 
-def busy_factor():
-    """How many threads wait for each core of this machine, at least 1: that much longer everything takes."""
-    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+@pytest.fixture
+def end(busy_factor):
+    def end(process, number):
+        begin = time.monotonic()
+        process.popen.send_signal(number)
+        code = process.wait()
+        seconds = time.monotonic() - begin
+        assert code == 0, process.output
+        assert seconds < END_S * busy_factor()
+        assert "Traceback" not in process.output
+        assert "terminate called" not in process.output
 
-
-def end(process, number):
-    begin = time.monotonic()
-    process.popen.send_signal(number)
-    code = process.wait()
-    seconds = time.monotonic() - begin
-    assert code == 0, process.output
-    assert seconds < END_S * busy_factor()
-    assert "Traceback" not in process.output
-    assert "terminate called" not in process.output
+    return end
 
 
 @BOTH
-def test_while_it_idles(start, ovsr, number):
+def test_while_it_idles(start, end, ovsr, number):
     node = start()
     ovsr.wait_until_active()
     end(node, number)
 
 
 @BOTH
-def test_while_it_is_in_the_middle_of_a_long_frame(start, ovsr, client, number):
+def test_while_it_is_in_the_middle_of_a_long_frame(start, end, ovsr, client, number):
     node = start()
     ovsr.wait_until_active()
     assert ovsr.set_parameters(features__input_short_side=2048, features__grid_rows=160).successful
@@ -64,14 +62,14 @@ def test_while_it_is_in_the_middle_of_a_long_frame(start, ovsr, client, number):
 
 
 @BOTH
-def test_while_it_loads(start, number):
+def test_while_it_loads(start, end, number):
     node = start()
     node.wait_for_line("loading models", 60.0)
     time.sleep(0.2)
     end(node, number)
 
 
-def test_while_it_encodes_a_large_vocabulary(start, ovsr, client):
+def test_while_it_encodes_a_large_vocabulary(start, end, ovsr, client):
     node = start()
     ovsr.wait_until_active()
     request = srv.SetVocabulary.Request(operation=srv.SetVocabulary.Request.REPLACE)
@@ -85,7 +83,7 @@ def test_while_it_encodes_a_large_vocabulary(start, ovsr, client):
     end(node, signal.SIGTERM)
 
 
-def test_while_it_activates(start, ovsr, client):
+def test_while_it_activates(start, end, ovsr, client):
     publisher = client.publisher("/image", Image, BEST_EFFORT, subscribed=False)
     node = start()
     node.wait_for_line("models loaded", 60.0)
@@ -93,7 +91,7 @@ def test_while_it_activates(start, ovsr, client):
     end(node, signal.SIGINT)
 
 
-def test_while_a_subscriber_has_stalled(start, ovsr, client, stalled_subscriber):
+def test_while_a_subscriber_has_stalled(start, end, ovsr, client, stalled_subscriber):
     node = start()
     ovsr.wait_until_active()
     stalled = stalled_subscriber("/ovsr/label_map")

@@ -2,12 +2,18 @@
 //
 // It is reducible as Ward's is, so that all pairs of mutual nearest neighbours can merge in one round. The first round
 // needs no matrix, since clusters are points then; it leaves about two thirds of them, and a matrix of less than half
-// the size. That matrix is updated in place, row by row, and moved together when a third of it is no longer used.
+// the size. That matrix is updated in place, row by row, and moved together when a fifth of its clusters are gone.
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
+#include <memory>
 #include <new>
 #include <vector>
+
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
 #include "clustering.h"
 #include "clusters.h"
@@ -22,6 +28,23 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr int64_t kRows = 16;
 constexpr double kWorthThreads = 1e6;  // entries of the matrix to be read
+
+struct Free {
+  void operator()(double* values) const { std::free(values); }
+};
+using Buffer = std::unique_ptr<double[], Free>;
+
+// Not set to anything. In huge pages where the system has them: most of the time would go into mapping small ones.
+Buffer allocate(int64_t count) {
+  constexpr size_t kHugePage = size_t{1} << 21;
+  const size_t num_bytes = (count * sizeof(double) + kHugePage - 1) / kHugePage * kHugePage;
+  void* memory = std::aligned_alloc(kHugePage, num_bytes);
+  if (memory == nullptr) throw std::bad_alloc();
+#ifdef __linux__
+  madvise(memory, num_bytes, MADV_HUGEPAGE);  // a wish: what it says does not matter
+#endif
+  return Buffer(static_cast<double*>(memory));
+}
 
 class Average {
  public:
@@ -47,13 +70,17 @@ class Average {
       find_nearest();
       find_pairs();
       merge_pairs();
-      if (num_left_ < 2 * size_ / 3) move_together();
     }
     for (double& height : tree_.heights) height *= scale_;
     return tree_;
   }
 
  private:
+  struct Union {
+    int32_t first, second;
+    double share;  // of the first
+  };
+
   double* row(int64_t cluster) { return &matrix_[cluster * size_]; }
 
   void reorder_with_weights(Clusters& clusters) {
@@ -90,7 +117,7 @@ class Average {
     std::vector<double> weights(num_points);
     columns_.resize(num_dims_ * num_points);
     for (int64_t i = 0; i < num_points; ++i) {
-      weights[i] = weights_[points[i]];
+      weights[i] = weights_[points[i]] / sizes_[i < size_ ? i : i - size_];
       for (int64_t dim = 0; dim < num_dims_; ++dim) columns_[dim * num_points + i] = clusters.center(points[i])[dim];
     }
     weights_ = std::move(weights);
@@ -99,25 +126,15 @@ class Average {
   // Mean distances, above the diagonal, then copied below it.
   void fill_matrix() {
     const int64_t num_points = size_ + num_pairs_;
-    matrix_.assign(size_ * size_, 0.0);
-    struct Buffers {
-      std::vector<double> own, distances;
-    };
-    std::vector<Buffers> buffers(team_.size());
-    for (Buffers& buffer : buffers) {
-      buffer.own.resize(num_dims_);
-      buffer.distances.resize(num_points);
-    }
+    matrix_ = allocate(size_ * size_);
+    std::vector<std::vector<double>> own_of(team_.size(), std::vector<double>(num_dims_));
     team_.for_chunks(size_, kRows, [&](int64_t begin, int64_t end, int member) {
-      Buffers& buffer = buffers[member];
+      std::vector<double>& own = own_of[member];
       for (int64_t cluster = begin; cluster < end; ++cluster) {
-        for (int64_t point : {cluster, size_ + cluster}) {
-          if (point >= num_points) continue;
-          for (int64_t dim = 0; dim < num_dims_; ++dim) buffer.own[dim] = columns_[dim * num_points + point];
-          add_distances(cluster, point, buffer.own.data(), buffer.distances.data());
-        }
-        for (int64_t other = cluster; other < size_; ++other) {
-          row(cluster)[other] /= sizes_[cluster] * sizes_[other];
+        for (int64_t point = cluster; point < num_points; point += size_) {
+          for (int64_t dim = 0; dim < num_dims_; ++dim) own[dim] = columns_[dim * num_points + point];
+          add_distances(cluster, point, own.data());
+          if (cluster >= num_pairs_) break;
         }
         row(cluster)[cluster] = kInfinity;
       }
@@ -137,14 +154,17 @@ class Average {
     states_.assign(size_, State::kStale);
   }
 
-  void add_distances(int64_t cluster, int64_t point, const double* own, double* distances) {
+  // To the clusters from this one on: to their first points, then to the second points of the pairs among them.
+  void add_distances(int64_t cluster, int64_t point, const double* own) {
     const int64_t stride = size_ + num_pairs_;
-    kernels_.measure(own, columns_.data(), num_dims_, stride, cluster, size_, distances);
-    kernels_.accumulate(weights_[point], weights_.data(), distances, cluster, size_, row(cluster));
+    const double factor = weights_[point];
+    double* out = row(cluster) + cluster;
+    kernels_.measure(own, &columns_[cluster], num_dims_, stride, size_ - cluster, factor, &weights_[cluster],
+                     point != cluster, out);
     if (cluster >= num_pairs_) return;
-    const int64_t begin = size_ + cluster;  // the second points of the pairs from this one on
-    kernels_.measure(own, columns_.data(), num_dims_, stride, begin, stride, distances);
-    kernels_.accumulate(weights_[point], weights_.data() + size_, distances + size_, cluster, num_pairs_, row(cluster));
+    const int64_t second = size_ + cluster;
+    kernels_.measure(own, &columns_[second], num_dims_, stride, num_pairs_ - cluster, factor, &weights_[second], true,
+                     out);
   }
 
   void find_nearest() {
@@ -178,13 +198,13 @@ class Average {
   }
 
   void merge_pairs() {
-    shares_.clear();
+    unions_.clear();
     for (const int64_t first : pairs_) {
       const int64_t second = nearest_[first];
       const double height = std::max({distances_[first], formed_[first], formed_[second]});
       const double size = sizes_[first] + sizes_[second];
-      shares_.push_back(sizes_[first] / size);
-      kernels_.blend(shares_.back(), row(second), size_, row(first));
+      unions_.push_back({static_cast<int32_t>(first), static_cast<int32_t>(second), sizes_[first] / size});
+      kernels_.blend(unions_.back().share, row(second), size_, row(first));
       ids_[first] = tree_.add(ids_[first], ids_[second], height);
       formed_[first] = height;
       sizes_[first] = size;
@@ -193,44 +213,64 @@ class Average {
       penalties_[second] = kInfinity;
     }
     num_left_ -= static_cast<int64_t>(pairs_.size());
-    const int64_t num_pairs = static_cast<int64_t>(pairs_.size());
-    team_.for_chunks(size_, chunk(2 * num_pairs), [&](int64_t begin, int64_t end, int) {
-      for (int64_t i = begin; i < end; ++i) {
-        if (states_[i] == State::kGone) continue;
-        double* own = row(i);
-        for (int64_t p = 0; p < num_pairs; ++p) {
-          const int64_t first = pairs_[p];
-          own[first] = shares_[p] * own[first] + (1.0 - shares_[p]) * own[nearest_[first]];
-        }
-      }
-    });
-    for (const int64_t first : pairs_) row(first)[first] = kInfinity;
     for (int64_t i = 0; i < size_; ++i) {
       if (states_[i] == State::kKnown && states_[nearest_[i]] >= State::kMerged) states_[i] = State::kStale;
     }
+    if (num_left_ < 4 * size_ / 5) {
+      move_together();
+    } else {
+      team_.for_chunks(size_, chunk(2 * static_cast<int64_t>(unions_.size())), [&](int64_t begin, int64_t end, int) {
+        for (int64_t i = begin; i < end; ++i) {
+          if (states_[i] != State::kGone) unite_columns(i);
+        }
+      });
+    }
+  }
+
+  void unite_columns(int64_t cluster) {
+    double* own = row(cluster);
+    // The next row comes from far away, and is not read in order.
+    const double* next = own + size_;
+    for (int64_t j = 0; j < size_ && cluster + 1 < size_; j += 8) __builtin_prefetch(next + j);
+    for (const Union& pair : unions_) {
+      own[pair.first] = pair.share * own[pair.first] + (1.0 - pair.share) * own[pair.second];
+    }
+    if (states_[cluster] == State::kMerged) own[cluster] = kInfinity;
   }
 
   // Rows a thread takes at once when `others` entries of each are read; all of them where that is little.
   int64_t chunk(int64_t others) const { return double(size_) * others < kWorthThreads ? size_ : kRows; }
 
+  // Unites columns too, while a row is at hand.
   void move_together() {
-    std::vector<int64_t> left, place(size_, 0);
+    std::vector<int32_t> left, place(size_, 0);
     for (int64_t i = 0; i < size_; ++i) {
       if (states_[i] == State::kGone) continue;
-      place[i] = static_cast<int64_t>(left.size());
-      left.push_back(i);
+      place[i] = static_cast<int32_t>(left.size());
+      left.push_back(static_cast<int32_t>(i));
     }
     const int64_t new_size = static_cast<int64_t>(left.size());
-    for (int64_t i = 0; i < new_size; ++i) {  // never ahead of what is still to be read
-      const double* from = row(left[i]);
-      double* to = &matrix_[i * new_size];
-      for (int64_t j = 0; j < new_size; ++j) to[j] = from[left[j]];
-      nearest_[i] = place[nearest_[left[i]]];
-      distances_[i] = distances_[left[i]];
-      states_[i] = states_[left[i]];
-      ids_[i] = ids_[left[i]];
-      formed_[i] = formed_[left[i]];
-      sizes_[i] = sizes_[left[i]];
+    for (int64_t begin = 0; begin < new_size;) {
+      // Rows that may be written at once: up to where the first that is still to be read begins.
+      const int64_t end = std::clamp(left[begin] * size_ / new_size, begin + 1, new_size);
+      team_.for_chunks(end - begin, chunk(new_size), [&](int64_t first, int64_t last, int) {
+        for (int64_t i = begin + first; i < begin + last; ++i) {
+          unite_columns(left[i]);
+          const double* from = row(left[i]);
+          double* to = &matrix_[i * new_size];
+          for (int64_t j = 0; j < new_size; ++j) to[j] = from[left[j]];
+        }
+      });
+      begin = end;
+    }
+    for (int64_t i = 0; i < new_size; ++i) {
+      const int64_t old = left[i];
+      nearest_[i] = place[nearest_[old]];
+      distances_[i] = distances_[old];
+      states_[i] = states_[old];
+      ids_[i] = ids_[old];
+      formed_[i] = formed_[old];
+      sizes_[i] = sizes_[old];
     }
     size_ = new_size;
     penalties_.assign(size_, 0.0);
@@ -243,14 +283,15 @@ class Average {
   int64_t num_dims_ = 0;
   int64_t num_pairs_ = 0;
   std::vector<double> columns_;  // (num_dims, points): the first points of all clusters, then the pairs' second ones
-  std::vector<double> weights_;  // (points): how many equal points each stands for
+  std::vector<double> weights_;  // (points): each one's share of its cluster
 
   int64_t size_ = 0, num_left_ = 1;
-  std::vector<double> matrix_;     // (size, size) mean distances, infinite on the diagonal
-  std::vector<double> penalties_;  // infinite for clusters that are gone
-  std::vector<double> sizes_, formed_, distances_, shares_;
+  Buffer matrix_;                     // (size, size) mean distances, infinite on the diagonal
+  std::vector<double> penalties_;     // infinite for clusters that are gone
+  std::vector<double> sizes_, formed_, distances_;
   std::vector<int64_t> ids_, nearest_, rows_, pairs_;
   std::vector<State> states_;
+  std::vector<Union> unions_;  // of a round
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "search.h"
@@ -9,34 +10,49 @@
 namespace ovsr {
 namespace {
 
-constexpr int kBlock = 64;
+constexpr int kBlock = 64, kLanes = 8;
+typedef double Lanes __attribute__((vector_size(kLanes * sizeof(double))));
 
 #define OVSR_INLINE static inline __attribute__((always_inline))
 
-OVSR_INLINE void measure(const double* own, const double* coordinates, int64_t num_dims, int64_t stride, int64_t begin,
-                         int64_t end, double* distances) {
-  for (int64_t first = begin; first < end; first += kBlock) {
-    const int64_t count = std::min<int64_t>(kBlock, end - first);
-    double sum[kBlock] = {};
-    for (int64_t dim = 0; dim < num_dims; ++dim) {
-      const double value = own[dim];
-      const double* row = coordinates + dim * stride + first;
-      if (count == kBlock) {
-#pragma omp simd
-        for (int j = 0; j < kBlock; ++j) sum[j] += (row[j] - value) * (row[j] - value);
-      } else {
-        for (int64_t j = 0; j < count; ++j) sum[j] += (row[j] - value) * (row[j] - value);
-      }
+// Squared distances of a whole block, kept in registers.
+OVSR_INLINE void sum_block(const double* own, const double* coordinates, int64_t num_dims, int64_t stride,
+                           double* squares) {
+  Lanes sum[kBlock / kLanes] = {};
+  for (int64_t dim = 0; dim < num_dims; ++dim) {
+    const double value = own[dim];
+#pragma GCC unroll 8
+    for (int v = 0; v < kBlock / kLanes; ++v) {
+      Lanes other;
+      std::memcpy(&other, coordinates + dim * stride + v * kLanes, sizeof(Lanes));
+      other -= value;
+      sum[v] += other * other;
     }
-#pragma omp simd
-    for (int64_t j = 0; j < count; ++j) distances[first + j] = std::sqrt(sum[j]);
   }
+  std::memcpy(squares, sum, sizeof sum);
 }
 
-OVSR_INLINE void accumulate(double factor, const double* weights, const double* distances, int64_t begin, int64_t end,
-                            double* row) {
+OVSR_INLINE void measure(const double* own, const double* coordinates, int64_t num_dims, int64_t stride, int64_t count,
+                         double factor, const double* weights, bool adds, double* out) {
+  for (int64_t first = 0; first < count; first += kBlock) {
+    const int64_t width = std::min<int64_t>(kBlock, count - first);
+    double sum[kBlock] = {};
+    if (width == kBlock) {
+      sum_block(own, coordinates + first, num_dims, stride, sum);
+    } else {
+      for (int64_t dim = 0; dim < num_dims; ++dim) {
+        const double* row = coordinates + dim * stride + first;
+        for (int64_t j = 0; j < width; ++j) sum[j] += (row[j] - own[dim]) * (row[j] - own[dim]);
+      }
+    }
+    if (adds) {
 #pragma omp simd
-  for (int64_t j = begin; j < end; ++j) row[j] += factor * weights[j] * distances[j];
+      for (int64_t j = 0; j < width; ++j) out[first + j] += factor * weights[first + j] * std::sqrt(sum[j]);
+    } else {
+#pragma omp simd
+      for (int64_t j = 0; j < width; ++j) out[first + j] = factor * weights[first + j] * std::sqrt(sum[j]);
+    }
+  }
 }
 
 OVSR_INLINE void blend(double share, const double* second, int64_t count, double* first) {
@@ -57,12 +73,8 @@ OVSR_INLINE double least(const double* row, const double* penalty, int64_t count
 
 #define OVSR_VARIANT(NAME, TARGET)                                                                                 \
   TARGET void measure_##NAME(const double* own, const double* coordinates, int64_t num_dims, int64_t stride,       \
-                             int64_t begin, int64_t end, double* distances) {                                      \
-    measure(own, coordinates, num_dims, stride, begin, end, distances);                                            \
-  }                                                                                                                \
-  TARGET void accumulate_##NAME(double factor, const double* weights, const double* distances, int64_t begin,      \
-                                int64_t end, double* row) {                                                        \
-    accumulate(factor, weights, distances, begin, end, row);                                                       \
+                             int64_t count, double factor, const double* weights, bool adds, double* out) {        \
+    measure(own, coordinates, num_dims, stride, count, factor, weights, adds, out);                                \
   }                                                                                                                \
   TARGET void blend_##NAME(double share, const double* second, int64_t count, double* first) {                     \
     blend(share, second, count, first);                                                                            \
@@ -70,7 +82,7 @@ OVSR_INLINE double least(const double* row, const double* penalty, int64_t count
   TARGET double least_##NAME(const double* row, const double* penalty, int64_t count) {                            \
     return least(row, penalty, count);                                                                             \
   }                                                                                                                \
-  const RowKernels kernels_##NAME{measure_##NAME, accumulate_##NAME, blend_##NAME, least_##NAME};
+  const RowKernels kernels_##NAME{measure_##NAME, blend_##NAME, least_##NAME};
 
 OVSR_VARIANT(portable, )
 #ifdef OVSR_X86

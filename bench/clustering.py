@@ -1,4 +1,4 @@
-"""Ward's linkage: ours against SciPy's, fastcluster's and PyTorch's, in one run, interleaved.
+"""Ward's and average linkage: ours against SciPy's, fastcluster's and PyTorch's, in one run, interleaved.
 
     python bench/clustering.py             writes bench/results/clustering.json
     python bench/tables.py                 writes its table into docs/performance.md
@@ -31,20 +31,23 @@ from ovsr_ros.ops import native
 from ovsr_ros.ops.ward_rounds import ward_rounds
 
 RESULTS = Path(__file__).parent / "results"
-# points, dimensions, data, rounds
+# linkage, points, dimensions, data, rounds
 CASES = (
-    (1000, 8, "smooth", 15),
-    (1000, 16, "smooth", 15),
-    (1000, 64, "smooth", 15),
-    (5504, 8, "smooth", 7),
-    (5504, 16, "smooth", 7),
-    (5504, 64, "smooth", 7),
-    (5504, 8, "random", 7),
-    (5504, 16, "random", 7),
-    (5504, 64, "random", 7),
-    (20000, 16, "smooth", 3),
+    ("ward", 1000, 8, "smooth", 15),
+    ("ward", 1000, 16, "smooth", 15),
+    ("ward", 1000, 64, "smooth", 15),
+    ("ward", 5504, 8, "smooth", 7),
+    ("ward", 5504, 16, "smooth", 7),
+    ("ward", 5504, 64, "smooth", 7),
+    ("ward", 5504, 8, "random", 7),
+    ("ward", 5504, 16, "random", 7),
+    ("ward", 5504, 64, "random", 7),
+    ("ward", 20000, 16, "smooth", 3),
+    ("average", 3072, 16, "smooth", 15),
+    ("average", 5504, 16, "smooth", 7),
+    ("average", 3072, 16, "random", 15),
 )
-GRIDS = {1000: (25, 40), 5504: (64, 86), 20000: (125, 160)}
+GRIDS = {1000: (25, 40), 3072: (48, 64), 5504: (64, 86), 20000: (125, 160)}
 
 
 def main() -> None:
@@ -54,12 +57,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help="of every case")
     arguments = parser.parse_args()
     rows = []
-    for num_points, dims, data, rounds in CASES:
+    for method, num_points, dims, data, rounds in CASES:
         if num_points <= arguments.most_points:
-            rows.append(measure(num_points, dims, data, arguments.rounds or rounds))
+            rows.append(measure(method, num_points, dims, data, arguments.rounds or rounds))
             print(json.dumps(rows[-1]["ratios"]), flush=True)
     result = {
-        "benchmark": "Ward's linkage",
+        "benchmark": "clustering",
         "command": "python bench/clustering.py",
         "commit": provenance.commit(),
         "machine": provenance.machine("cpu"),
@@ -71,10 +74,10 @@ def main() -> None:
     arguments.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
-def measure(num_points: int, dims: int, data: str, rounds: int) -> dict[str, Any]:
+def measure(method: str, num_points: int, dims: int, data: str, rounds: int) -> dict[str, Any]:
     """Times of every way in milliseconds and SciPy's time over each, medians and quartiles over the rounds."""
     points = make_points(num_points, dims, data)
-    ways = ways_to_cluster(points)
+    ways = ways_to_cluster(points, method)
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for name, way in ways.items():
         if num_points <= 5504 or name != "scipy":
@@ -86,6 +89,7 @@ def measure(num_points: int, dims: int, data: str, rounds: int) -> dict[str, Any
             seconds[name].append(time.perf_counter() - start)
     scipy_seconds = np.array(seconds["scipy"])
     return {
+        "linkage": method,
         "points": num_points,
         "dims": dims,
         "data": data,
@@ -95,24 +99,26 @@ def measure(num_points: int, dims: int, data: str, rounds: int) -> dict[str, Any
     }
 
 
-def ways_to_cluster(points: np.ndarray) -> dict[str, Callable[[], object]]:
+def ways_to_cluster(points: np.ndarray, method: str) -> dict[str, Callable[[], object]]:
     """From float64 points on the host to a tree on the host."""
     tensor = torch.from_numpy(points)
-    ways: dict[str, Callable[[], object]] = {"scipy": lambda: hierarchy.linkage(points, "ward")}
+    ways: dict[str, Callable[[], object]] = {"scipy": lambda: hierarchy.linkage(points, method)}
     try:
         import fastcluster  # the extra `bench`
     except ImportError:
         pass
     else:
-        ways["fastcluster"] = lambda: fastcluster.linkage_vector(points, "ward")
+        linkage = fastcluster.linkage_vector if method == "ward" else fastcluster.linkage
+        ways["fastcluster"] = lambda: linkage(points, method)
     torch.set_num_threads(min(2, os.cpu_count() or 1))
-    ways["pytorch"] = lambda: ward_rounds(tensor)
+    if method == "ward":
+        ways["pytorch"] = lambda: ward_rounds(tensor)
     library = native.load()
     if library is None:
         raise SystemExit("the package was not built: run `make setup`, then `make shell`")
-    ways["ours_1"] = lambda: native.linkage(library, "ward", points, 1)
-    ways["ours_2"] = lambda: native.linkage(library, "ward", points, 2)
-    if torch.cuda.is_available():
+    ways["ours_1"] = lambda: native.linkage(library, method, points, 1)
+    ways["ours_2"] = lambda: native.linkage(library, method, points, 2)
+    if method == "ward" and torch.cuda.is_available():
         on_gpu = tensor.cuda()
         ways["gpu"] = lambda: ward_rounds(on_gpu)
     return ways

@@ -29,15 +29,15 @@ def fill(page: str) -> str:
 
 
 def clustering(result: dict[str, Any]) -> str:
-    lines = [
-        "| points | dims | data | SciPy, ms | fastcluster | PyTorch, CPU | ours, 1 thread | ours, 2 threads | GPU |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+    names = ["linkage", "points", "dims", "data", "SciPy, ms", "fastcluster", "PyTorch, CPU"]
+    names += ["ours, 1 thread", "ours, 2 threads", "GPU"]
+    lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
     for row in result["rows"]:
         milliseconds = row["milliseconds"]["scipy"]
         ratios = [ratio(row, way) for way in ("fastcluster", "pytorch", "ours_1", "ours_2", "gpu")]
         time = f"{milliseconds['median']:.0f} ({milliseconds['low']:.0f}-{milliseconds['high']:.0f})"
-        lines.append(f"| {row['points']} | {row['dims']} | {row['data']} | {time} | {' | '.join(ratios)} |")
+        case = " | ".join(str(row[key]) for key in ("linkage", "points", "dims", "data"))
+        lines.append(f"| {case} | {time} | {' | '.join(ratios)} |")
     return "\n".join([*lines, "", origin(result)])
 
 

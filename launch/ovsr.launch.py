@@ -34,7 +34,13 @@ ARGUMENTS = {
     "camera_info": ("", "the image's calibration, for 3D; empty: camera_info beside the image"),
     "categories": (
         "",
-        'what to look for: "mug; cup, ball" is two categories, the first with a synonym; or a YAML list',
+        'what to look for: "mug; cup; #ff8000, ball" is two categories, the first with a synonym and a colour; or a '
+        "YAML list",
+    ),
+    "vocabulary_file": (
+        "",
+        "file that keeps ids, words and versions over restarts; {node} in it stands for the node's name, which several "
+        "cameras need; empty: none",
     ),
     "device": ("", "auto, cpu, cuda:0, ..."),
     "rate": ("", "how often the newest image is labelled, Hz"),
@@ -103,7 +109,7 @@ def start_process(
 def read_parameters(value: Mapping[str, str]) -> dict[str, str | bool | float | list[str]]:
     """The node's parameters, of those arguments that are not empty."""
     parameters: dict[str, str | bool | float | list[str]] = {}
-    for name in ("config", "device", "image_transport"):
+    for name in ("config", "device", "image_transport", "vocabulary_file"):
         if value[name]:
             parameters[name] = value[name]
     if value["autostart"]:
@@ -131,7 +137,7 @@ def to_float(name: str, text: str) -> float:
 
 
 def to_categories(text: str) -> list[str]:
-    """The categories in "mug; cup, ball", or in a YAML list: ["mug; cup", "ball"]."""
+    """The categories in "mug; cup; #ff8000, ball", or in a YAML list: ["mug; cup", "ball"]."""
     if not text.startswith("["):
         return [part.strip() for part in text.split(",") if part.strip()]
     try:

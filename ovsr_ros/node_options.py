@@ -55,6 +55,7 @@ class NodeOptions:
     )
     vocabulary_file: str = option(
         "",
-        help="file that keeps ids, colours, categories and version over restarts, one per node; empty: none",
+        help="file that keeps ids, colours, categories and version over restarts, one per node ({node} in it: the "
+        "node's name); empty: none",
         read_only=True,
     )

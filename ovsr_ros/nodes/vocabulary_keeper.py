@@ -20,13 +20,15 @@ _RETRY_PERIOD_S = 5.0
 class VocabularyKeeper:
     """The registry's file, or none; whatever happens to it, the node goes on, and says so.
 
-    path: of the file; empty: nothing is kept.
+    path: of the file; empty: nothing is kept. "{node}" in it stands for the node's full name, "front_ovsr" for
+        /front/ovsr, so that the nodes of several cameras can be given one value and have a file each.
     """
 
     def __init__(self, node: Node, registry: VocabularyRegistry, path: str) -> None:
         self._node = node
         self._registry = registry
-        self._file = VocabularyFile(path) if path else None
+        name = node.get_fully_qualified_name().strip("/").replace("/", "_")
+        self._file = VocabularyFile(path.replace("{node}", name)) if path else None
         self._restored = False
         self._started_anew = ""
         self._unsaved = ""

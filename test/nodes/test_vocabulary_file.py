@@ -120,6 +120,12 @@ def test_two_nodes_do_not_share_a_file(start, start_node, ovsr, path):
     assert ids_of(change(first, ADD, "wall")) == {"mug": 0, "ball": 1, "wall": 2}
 
 
+def test_the_node_s_name_can_be_part_of_the_file_s(start_node, tmp_path):
+    node = start_node(autostart=False, vocabulary_file=str(tmp_path / "{node}.json"))
+    assert node.trigger_configure().name == "SUCCESS"
+    assert json.loads((tmp_path / "ovsr.json").read_text(encoding="utf-8"))["version"] == node.vocabulary.version
+
+
 def test_the_file_is_fixed_while_the_node_runs(start):
     (result,) = start().set_parameters([Parameter("vocabulary_file", value="/tmp/other")])
     assert not result.successful

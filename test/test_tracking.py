@@ -171,6 +171,18 @@ def test_what_comes_into_view_shows_at_once():
     check_consistent(frame)
 
 
+def test_after_a_cut_each_segment_is_as_found():
+    stream = Stream()
+    for _ in range(10):
+        stream.show(*draw((60, 60)))
+    _, objects = draw((110, 40), (40, 80))
+    image = np.random.default_rng(9).integers(0, 255, (6, 8, 3), np.uint8).repeat(20, 0).repeat(20, 1)
+    frame = stream.show(image, objects, noise=0.1)
+    found = to_frame(objects, 0.1)
+    assert torch.equal(frame.segment_map, found.segment_map)
+    assert torch.allclose(frame.embeddings, found.embeddings, atol=1e-6)
+
+
 def test_an_object_hidden_for_a_second_gets_its_id_back():
     stream = Stream()
     for step in range(30):

@@ -10,7 +10,7 @@ MIN_FLOW_SIDE = 32
 """Shortest side of an image for which motion is estimated, pixels; a smaller one is taken to stand still."""
 
 _RESIDUAL_CELLS = 5
-_BELIEVED, _DISBELIEVED = 25.0, 50.0
+_BELIEVED, _DISBELIEVED = 15.0, 35.0
 """Levels by which a moved neighbourhood may differ: up to the first it is the same, from the second another."""
 
 

@@ -104,7 +104,7 @@ Clusters merge_equal(const std::vector<double>& points, int64_t num_points, int6
       hash ^= hash >> 29;
     }
     uint64_t slot = hash & (num_slots - 1);
-    while (slots[slot] >= 0 && std::memcmp(clusters.centers.data() + slots[slot] * num_dims, row, row_bytes) != 0) {
+    while (row_bytes > 0 && slots[slot] >= 0 && std::memcmp(clusters.center(slots[slot]), row, row_bytes) != 0) {
       slot = (slot + 1) & (num_slots - 1);
     }
     if (slots[slot] < 0) {

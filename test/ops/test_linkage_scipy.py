@@ -14,8 +14,8 @@ CUTS = (1, 2, 3, 5, 8, 13, 21, 34, 64)
 HEIGHT_TOLERANCE = 1e-4
 TIE = 1e-9  # heights that differ by less, relative to the larger: SciPy's own rounding decides between them
 
-KINDS = {  # how many cases of each; with the latents of 100 scenes and the sizes at the end, more than 300
-    "random": 40,
+KINDS = {  # how many cases of each
+    "random": 50,
     "clustered": 40,
     "decaying": 30,
     "duplicates": 30,
@@ -26,8 +26,9 @@ KINDS = {  # how many cases of each; with the latents of 100 scenes and the size
     "wide": 20,
 }
 CASES = [(kind, seed) for kind, count in KINDS.items() for seed in range(count)]
-# PyTorch's way rounds to 2^-27 of the largest coordinate, which is much where one is ten thousand times the others.
-IN_PYTORCH = [case for case in CASES if case[0] != "outlier"]
+MAY_TIE = ("ties", "scaled")  # of the latter some are rounded to few values by float32
+# PyTorch's way rounds to 2^-27 of the largest coordinate, which is much where some are ten thousand times the others.
+IN_PYTORCH = [case for case in CASES if case[0] not in ("outlier", "wide")]
 
 
 def make_points(kind, seed):
@@ -63,16 +64,19 @@ def assert_is_scipys(dendrogram, points, method="ward"):
     tree = scipy_linkage(exact, method)
     heights = tree[:, 2]
     expected = Dendrogram(tree[:, :2].astype(np.int64), heights)
-    if not has_ties(heights):
+    between_equal = heights <= 1e-9 * heights[-1]  # merges of equal points: any order is right
+    num_distinct = len(points) - int(between_equal.sum())
+    may_differ = has_ties(heights[~between_equal])
+    if not may_differ:
         np.testing.assert_allclose(dendrogram.heights, heights, rtol=HEIGHT_TOLERANCE, atol=1e-9 * heights[-1])
-    tied = False
-    for num_clusters in (count for count in CUTS if count <= len(points)):
+    differs = False
+    for num_clusters in (count for count in CUTS if count <= num_distinct):
         if not np.array_equal(dendrogram.cut(num_clusters), expected.cut(num_clusters)):
-            assert has_ties(heights), f"the partition into {num_clusters} differs, and nothing is tied"
-            tied = True
-    if tied:
+            assert may_differ, f"the partition into {num_clusters} differs, and nothing is tied"
+            differs = True
+    if differs:
         assert_merges_the_closest(dendrogram, exact, method)
-    return tied
+    return differs
 
 
 def has_ties(heights):
@@ -119,7 +123,7 @@ def compiled(points, method="ward"):
 @pytest.mark.parametrize(("kind", "seed"), CASES)
 def test_ward(kind, seed):
     points = make_points(kind, seed)
-    assert_is_scipys(compiled(points), points)
+    assert not assert_is_scipys(compiled(points), points) or kind in MAY_TIE
 
 
 @pytest.mark.parametrize(("kind", "seed"), IN_PYTORCH[::4])
@@ -164,7 +168,7 @@ def test_ward_of_20000_points():
 @pytest.mark.parametrize(("kind", "seed"), CASES)
 def test_average(kind, seed):
     points = make_points(kind, seed)
-    assert_is_scipys(compiled(points, "average"), points, "average")
+    assert not assert_is_scipys(compiled(points, "average"), points, "average") or kind in MAY_TIE
 
 
 @pytest.mark.parametrize("scene", range(100))
@@ -178,5 +182,6 @@ def test_average_of_a_frame(smooth_points):
     assert not assert_is_scipys(compiled(points, "average"), points, "average")
 
 
-def test_there_are_more_than_300_cases():
-    assert len(CASES) + 100 > 300
+def test_there_are_more_than_300_cases_without_ties():
+    num_scenes, num_frames = 100, 3
+    assert len([kind for kind, _ in CASES if kind not in MAY_TIE]) + num_scenes + num_frames > 300

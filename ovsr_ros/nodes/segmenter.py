@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage
 
-from ovsr_ros.backends import FrameEmbeddings
+from ovsr_ros.backends import Frame
 from ovsr_ros.errors import OvsrError
 from ovsr_ros.nodes.conversions import decode_compressed, to_rgb_array
 from ovsr_ros.nodes.image_source import ImageMessage
@@ -139,7 +139,7 @@ class Segmenter:
             self._outputs.close()
             self.pipeline.close()
 
-    def _embed(self, image: NDArray[np.uint8]) -> FrameEmbeddings:
+    def _embed(self, image: NDArray[np.uint8]) -> Frame:
         with self._embed_lock:
             try:
                 return self.pipeline.embed(image)
@@ -157,9 +157,7 @@ class Segmenter:
             f"{reason}; at half the size as well: lower features.input_short_side, free the device, or use device:=cpu"
         )
 
-    def _label(
-        self, frame: FrameEmbeddings, size_hw: tuple[int, int], one_off: PreparedVocabulary | None
-    ) -> LabelledImage:
+    def _label(self, frame: Frame, size_hw: tuple[int, int], one_off: PreparedVocabulary | None) -> LabelledImage:
         segmentation = self.pipeline.label(frame, one_off)
         if segmentation.label_map.shape != size_hw:
             segmentation = enlarge(segmentation, size_hw)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from tqdm import tqdm
 
+from ovsr_ros.backends import FrameEmbeddings
 from ovsr_ros.demo.scenes import CATEGORIES, Scene
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.evaluation.bootstrap import compare_miou
@@ -96,6 +97,8 @@ def count_scenes(pipeline: Pipeline, scenes: Iterable[CountedScene]) -> list[Sce
             for name, changes in settings.items():
                 pipeline.update_options(changes)
                 frame = pipeline.embed(scene.image)
+                if not isinstance(frame, FrameEmbeddings):
+                    raise ConfigError(f"backend: the study of clusters needs 'ovsr', got {pipeline.options.backend!r}")
                 segment_map = frame.segment_map.cpu().numpy()
                 cluster_map = np.concatenate([[0], frame.cluster_ids + 1])[segment_map]
                 matched = match_clusters(cluster_map, scene.truth, len(CATEGORIES))

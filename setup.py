@@ -46,5 +46,8 @@ setup(
         "torchvision>=0.17",
         "tqdm>=4.57",
     ],
-    extras_require={"evaluation": ["matplotlib>=3.5", "scikit-image>=0.19", "scikit-learn>=1.0"]},
+    extras_require={
+        "evaluation": ["matplotlib>=3.5", "scikit-image>=0.19", "scikit-learn>=1.0"],
+        "trident": ["segment-anything>=1.0"],
+    },
 )

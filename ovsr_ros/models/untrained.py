@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from ovsr_ros.models.clip_dense import patch_values, project_values
 
 
-def new_feature_network(architecture: str, num_classes: int) -> nn.Module:
-    """A timm network with a classifier, weights drawn anew."""
-    return timm.create_model(architecture, pretrained=False, num_classes=num_classes)
+def new_feature_network(architecture: str, num_classes: int, **sizes: Any) -> nn.Module:
+    """A timm network with a classifier, weights drawn anew; sizes: others than the architecture's, by timm's names."""
+    return timm.create_model(architecture, pretrained=False, num_classes=num_classes, **sizes)
 
 
 def forward_levels(network: nn.Module, images: Tensor, levels: tuple[int, ...]) -> tuple[list[Tensor], Tensor]:

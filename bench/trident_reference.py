@@ -131,7 +131,7 @@ def join_by_sam(
     embedding = encoder(sam.preprocess(torch.from_numpy(resized).permute(2, 0, 1)[None].float()))
     hook.remove()
     probabilities, values = whole_attention(attention, seen.pop("tokens"))
-    rows, columns = input_hw[0] // 16, input_hw[1] // 16
+    rows, columns = max(1, input_hw[0] // 16), max(1, input_hw[1] // 16)
     side = encoder.img_size // 16
     probabilities = probabilities.view(-1, side, side, side, side)[:, :rows, :columns, :rows, :columns]
     probabilities = probabilities.flatten(3).flatten(1, 2)  # (heads, N, N)

@@ -12,8 +12,12 @@ from ovsr_ros.ops.upsampling import bands, upsample_rows
 from ovsr_ros.results import UNLABELED_ID
 from ovsr_ros.text_embeddings import TextClassifier
 
+_WHOLE_BYTES = 2**28
+"""Memory that all words' maps at full resolution may take; beyond it they are made in bands and by need. 4K images with
+150 categories would take 5 GB."""
+
 _BAND_BYTES = 2**26
-"""Memory of all words' maps for one band of rows: 4K images with 150 categories would need 5 GB whole."""
+"""Memory of all words' maps for one band of rows."""
 
 BACKGROUND = 0
 """Row of `ClassMaps` that stands for no category."""
@@ -30,28 +34,32 @@ class DecisionOptions:
 
 @dataclass(frozen=True)
 class ClassMaps:
-    """Cosines of an image's places with every word, and their softmax at full resolution, class by class on demand.
+    """An image's classes: each pixel's probabilities, kept, or made from the places' cosines on demand.
 
     cosines: (T, h, w) float32, at the image's size or any lower resolution. size_hw: the image's. scale: logit scale.
-    log_sum: (H, W) float32, log of the softmax's denominator. rows_of_class: of each class the rows of its words;
-    the first class, the background, has those of "something else", which may be none. class_ids: (C,) uint8.
+    rows_of_class: of each class the rows of its words; the first class, the background, has those of "something else",
+    which may be none. class_ids: (C,) uint8. kept: (C, H, W) float32, or None where log_sum, (H, W) float32, the log of
+    the softmax's denominator, serves to make them.
     """
 
     cosines: Tensor
     size_hw: tuple[int, int]
     scale: float
-    log_sum: Tensor
     rows_of_class: tuple[tuple[int, ...], ...]
     class_ids: Tensor
+    kept: Tensor | None
+    log_sum: Tensor | None
 
     def __len__(self) -> int:
         return len(self.rows_of_class)
 
     def probability(self, index: int) -> Tensor:
         """(H, W) float32: a class's probability, the highest of its words'; zeros for a class without words."""
+        if self.kept is not None:
+            return self.kept[index]
         rows = self.rows_of_class[index]
-        if not rows:
-            return torch.zeros_like(self.log_sum)
+        if self.log_sum is None or not rows:
+            return torch.zeros(self.size_hw, device=self.cosines.device)
         best = torch.full_like(self.log_sum, -torch.inf)
         for row in rows:  # one at a time: a background may have thirty
             best = torch.maximum(best, upsample_rows(self.cosines[row : row + 1], self.size_hw, 0, self.size_hw[0])[0])
@@ -80,22 +88,31 @@ def decide(
     ids = classifier.class_ids.tolist()
     categories = tuple(row for row, class_id in enumerate(ids) if class_id != UNLABELED_ID)
     background = tuple(row for row, class_id in enumerate(ids) if class_id == UNLABELED_ID)
-    device = cosines.device
     if not ids:
         cosines = cosines.new_zeros(1, *cosines.shape[1:])  # nothing to say, said evenly
-    log_sums, bests, labels = [], [], []
-    for first, end in bands(3 * len(cosines), size_hw, _BAND_BYTES):
-        logits = upsample_rows(cosines, size_hw, first, end) * options.logit_scale  # (T, n, W)
-        log_sums.append(logits.logsumexp(0))
-        of_background = (
-            logits[list(background)].amax(0, keepdim=True) if background else torch.full_like(logits[:1], -torch.inf)
-        )
-        best, label = torch.cat((of_background, logits[list(categories)])).max(0)
-        bests.append(best)
-        labels.append(label)
-    log_sum = torch.cat(log_sums)
-    confidence = (torch.cat(bests) - log_sum).exp()
-    class_ids = torch.tensor([UNLABELED_ID, *(ids[row] for row in categories)], dtype=torch.uint8, device=device)
+    class_ids = torch.tensor([UNLABELED_ID, *(ids[row] for row in categories)], dtype=torch.uint8)
     rows_of_class = (background, *((row,) for row in categories))
-    maps = ClassMaps(cosines, size_hw, options.logit_scale, log_sum, rows_of_class, class_ids)
+    keeps = 4 * len(cosines) * size_hw[0] * size_hw[1] <= _WHOLE_BYTES
+    labels, confidences, log_sums, kept = [], [], [], None
+    for first, end in [(0, size_hw[0])] if keeps else bands(3 * len(cosines), size_hw, _BAND_BYTES):
+        logits = upsample_rows(cosines, size_hw, first, end) * options.logit_scale  # (T, n, W)
+        words = logits.softmax(0)
+        if not keeps:
+            log_sums.append(logits.logsumexp(0))
+        del logits
+        of_background = words[list(background)].amax(0) if background else torch.zeros_like(words[0])
+        kept = torch.cat((of_background[None], words[list(categories)]))  # (C, n, W)
+        confidence, label = kept.max(0)
+        labels.append(label)
+        confidences.append(confidence)
+    confidence = torch.cat(confidences)
+    maps = ClassMaps(
+        cosines,
+        size_hw,
+        options.logit_scale,
+        rows_of_class,
+        class_ids.to(cosines.device),
+        kept=kept if keeps else None,
+        log_sum=None if keeps else torch.cat(log_sums),
+    )
     return Decided(torch.cat(labels).masked_fill(confidence < threshold, BACKGROUND), confidence, maps)

@@ -155,7 +155,7 @@ def _halve_labels(labels: Tensor, half_hw: tuple[int, int]) -> Tensor:
 
 def _below_threshold(maps: ClassMaps, half_hw: tuple[int, int], threshold: float) -> Tensor:
     """(h, w) bool: where no class has the threshold's probability at half resolution."""
-    best = torch.zeros(half_hw, device=maps.log_sum.device)
+    best = torch.zeros(half_hw, device=maps.cosines.device)
     if threshold <= 0:
         return best > 0
     for index in range(BACKGROUND, len(maps)):

@@ -153,9 +153,9 @@ class Segmenter:
             except OutOfMemory as error:
                 reason = str(error)
             free_device_memory()
-        raise OvsrError(
-            f"{reason}; at half the size as well: lower features.input_short_side, free the device, or use device:=cpu"
-        )
+        is_trident = self.pipeline.options.backend == "trident"
+        size = "trident.windows.memory_mb" if is_trident else "features.input_short_side"
+        raise OvsrError(f"{reason}; at half the size as well: lower {size}, free the device, or use device:=cpu")
 
     def _label(self, frame: Frame, size_hw: tuple[int, int], one_off: PreparedVocabulary | None) -> LabelledImage:
         segmentation = self.pipeline.label(frame, one_off)

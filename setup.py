@@ -91,5 +91,6 @@ setup(
     extras_require={
         "bench": ["fastcluster>=1.2"],
         "evaluation": ["matplotlib>=3.5", "scikit-image>=0.19", "scikit-learn>=1.0"],
+        "trident": ["segment-anything>=1.0"],
     },
 )

@@ -14,9 +14,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ovsr_ros.backends import BACKENDS, Backend, FrameEmbeddings, load_backend
+from ovsr_ros.backends import BACKENDS, Backend, Frame, FrameEmbeddings, load_backend
 from ovsr_ros.backends.ovsr.backend import OvsrOptions
+from ovsr_ros.backends.trident.aggregation import NO_MODEL
+from ovsr_ros.backends.trident.backend import TridentOptions
 from ovsr_ros.config import (
+    OptionInfo,
+    OptionValue,
     from_dict_split,
     iter_options,
     option,
@@ -27,6 +31,7 @@ from ovsr_ros.config import (
 )
 from ovsr_ros.errors import ConfigError, VocabularyError
 from ovsr_ros.models.device import PRECISIONS, free_unused_memory, resolve_device
+from ovsr_ros.models.hub import Kind
 from ovsr_ros.node_options import NodeOptions
 from ovsr_ros.ops.image import check_image
 from ovsr_ros.registry import VocabularyRegistry
@@ -41,7 +46,7 @@ ONE_OFF_VERSION = 0
 
 @dataclass(frozen=True)
 class PipelineOptions(OvsrOptions):
-    """Every option of the pipeline; the backend's stages come first, a section each."""
+    """Every option of the pipeline: OVSR's stages, a section each, what all backends share, and Trident's stages."""
 
     backend: str = option("ovsr", help="segmentation system", choices=BACKENDS, read_only=True)
     device: str = option("auto", help="where the networks run: auto, cpu, cuda or cuda:N", read_only=True)
@@ -50,11 +55,40 @@ class PipelineOptions(OvsrOptions):
         False, help="whether a model that is not on this machine may be downloaded while loading", read_only=True
     )
     score_threshold: float = option(
-        0.3, help="a segment whose best category scores less is unlabeled", min=0.0, max=1.0
+        0.3,
+        help="what has less probability of its best category is unlabeled: a segment with ovsr, a pixel with trident",
+        min=0.0,
+        max=1.0,
     )
     num_runners_up: int = option(3, help="how many next best categories each segment lists", min=0, max=20)
     text: TextOptions = field(default_factory=TextOptions)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
+    trident: TridentOptions = field(default_factory=TridentOptions)
+
+
+def options_in_use(backend: str) -> list[OptionInfo]:
+    """The pipeline's options without the stages of the other backends."""
+    of_ovsr = ("tracking", *(section.name for section in dataclasses.fields(OvsrOptions)))
+    others = {"ovsr": ("trident",), "trident": of_ovsr}
+    return [info for info in iter_options(PipelineOptions) if info.name.partition(".")[0] not in others[backend]]
+
+
+def values_in_use(options: PipelineOptions) -> dict[str, OptionValue]:
+    """The values of `options_in_use`, by dotted name."""
+    flat = to_flat_dict(options)
+    return {info.name: flat[info.name] for info in options_in_use(options.backend)}
+
+
+def models_of(options: PipelineOptions) -> dict[str, tuple[Kind, str]]:
+    """The models that these options use: by section, the library's kind and the name."""
+    if options.backend == "trident":
+        trident = options.trident
+        models: dict[str, tuple[Kind, str]] = {
+            "trident.clip": ("open_clip", trident.clip.model),
+            "trident.proxy": ("timm", trident.proxy.model),
+        }
+        return models if trident.sam.model == NO_MODEL else {**models, "trident.sam": ("sam", trident.sam.model)}
+    return {"features": ("timm", options.features.model), "clip": ("open_clip", options.clip.model)}
 
 
 @dataclass(frozen=True)
@@ -91,7 +125,7 @@ class PreparedVocabulary:
 @dataclass(frozen=True)
 class _State:
     options: PipelineOptions
-    backend: Backend
+    backend: Backend[Any]
     cache: TextEmbeddingCache
     active: PreparedVocabulary
 
@@ -129,36 +163,40 @@ class Pipeline:
 
     # --- Images ---
 
-    def embed(self, image_rgb: NDArray[np.uint8]) -> FrameEmbeddings:
-        """Find an image's segments and embed each: the slow half, which needs no vocabulary.
+    def embed(self, image_rgb: NDArray[np.uint8]) -> Frame:
+        """Everything about an image that needs no vocabulary: the slow half. What comes back is for `label`.
 
         image_rgb: (H, W, 3) uint8 RGB, both sides at least 16 pixels. Raises ImageError for anything else.
         """
         check_image(image_rgb)
-        return self._snapshot().backend.embed(image_rgb)
+        frame: Frame = self._snapshot().backend.embed(image_rgb)
+        return frame
 
-    def embed_coarsely(self, image_rgb: NDArray[np.uint8]) -> FrameEmbeddings:
+    def embed_coarsely(self, image_rgb: NDArray[np.uint8]) -> Frame:
         """As `embed`, at half the resolution of every stage: in about a quarter of the memory."""
         check_image(image_rgb)
-        return self._snapshot().backend.smaller().embed(image_rgb)
+        frame: Frame = self._snapshot().backend.smaller().embed(image_rgb)
+        return frame
 
-    def follow(self, image_rgb: NDArray[np.uint8], tracker: Tracker, time_s: float) -> FrameEmbeddings:
+    def follow(self, image_rgb: NDArray[np.uint8], tracker: Tracker, time_s: float) -> Frame:
         """`embed` for the next image of a stream: its segments as the tracker follows them, if `tracking.enabled`.
+
+        A backend that finds no segments in its slow half has none that could be followed.
 
         time_s: when the image was taken, seconds from anywhere; see `Tracker.follow`. Raises ImageError as `embed`.
         """
         check_image(image_rgb)
         state = self._snapshot()
         options = state.options
-        frame = state.backend.embed(image_rgb)
-        if not options.tracking.enabled:
+        frame: Frame = state.backend.embed(image_rgb)
+        if not (options.tracking.enabled and isinstance(frame, FrameEmbeddings)):
             tracker.restart()
             return frame
         return tracker.follow(
             image_rgb, frame, time_s, options.tracking, (_backend_options(options), options.precision)
         )
 
-    def label(self, frame: FrameEmbeddings, categories: PreparedVocabulary | None = None) -> Segmentation:
+    def label(self, frame: Frame, categories: PreparedVocabulary | None = None) -> Segmentation:
         """Label an embedded frame: the fast half. categories: from `classifier_for`; None: the vocabulary in force."""
         state = self._snapshot()
         active = categories or state.active
@@ -274,15 +312,17 @@ class Pipeline:
         return PreparedVocabulary(vocabulary, classifier, options)
 
 
-def _load(options: PipelineOptions, device: torch.device) -> Backend:
+def _load(options: PipelineOptions, device: torch.device) -> Backend[Any]:
     return load_backend(options.backend, _backend_options(options), device, options.precision, options.allow_download)
 
 
 def _backend_options(options: PipelineOptions) -> Any:
+    if options.backend == "trident":
+        return options.trident
     return OvsrOptions(**{section.name: getattr(options, section.name) for section in dataclasses.fields(OvsrOptions)})
 
 
-def _text_cache(backend: Backend, options: TextOptions) -> TextEmbeddingCache:
+def _text_cache(backend: Backend[Any], options: TextOptions) -> TextEmbeddingCache:
     encoder = backend.text_encoder
     return TextEmbeddingCache(encoder, encoder.model_id, options.templates, cache_directory(options))
 

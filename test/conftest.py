@@ -2,10 +2,12 @@
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 
 from ovsr_ros.models.tensors import save_tensors
 from ovsr_ros.models.untrained import new_clip, new_feature_network
@@ -35,6 +37,76 @@ def seeded_models(tmp_path_factory) -> SeededModels:
         _write_efficientnet(folder / "efficientnet_b0")
         _write_clip(folder / "clip")
     return SeededModels(str(folder / "efficientnet_b0"), str(folder / "clip"))
+
+
+@dataclass(frozen=True)
+class TridentModels:
+    """A CLIP with 8 px patches, a vision transformer with 16 px patches, a SAM of 128 px with a grid of 8 x 8."""
+
+    clip: str
+    proxy: str
+    sam: str
+
+    def options(self, **changes) -> dict[str, object]:
+        """Options, by their dotted names within `trident`, that suit these models."""
+        models = {"clip.model": self.clip, "proxy.model": self.proxy, "sam.model": self.sam}
+        windows = {"windows.short_side": 96, "windows.long_side": 512, "windows.size": 64, "windows.stride": 32}
+        return {**models, **windows, "masks.min_area": 20, **changes}
+
+
+@pytest.fixture(scope="session")
+def trident_models(seeded_models, tmp_path_factory) -> TridentModels:
+    """Trident's three networks, tiny, of the same classes as the real ones, weights the same in each run."""
+    folder = tmp_path_factory.mktemp("trident_models")
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        _write_proxy(folder / "proxy")
+        _write_sam(folder / "sam_tiny.pth")
+    return TridentModels(seeded_models.clip, str(folder / "proxy"), str(folder / "sam_tiny.pth"))
+
+
+def _write_proxy(folder: Path) -> None:
+    folder.mkdir()
+    sizes = {"depth": 2, "embed_dim": 48, "num_heads": 3, "img_size": 32}
+    network = new_feature_network("vit_tiny_patch16_224", num_classes=0, **sizes)
+    with torch.no_grad():
+        for name, value in network.named_parameters():
+            if value.ndim > 1:  # far enough from 0 that tokens differ from each other
+                value.normal_(0, 0.3 if "pos" not in name else 0.1)
+    config = {"architecture": "vit_tiny_patch16_224", "num_classes": 0, "model_args": sizes}
+    (folder / "config.json").write_text(json.dumps({**config, "pretrained_cfg": {**PREPROCESSING, "num_classes": 0}}))
+    save_tensors(network.state_dict(), folder / "model.safetensors")
+
+
+def tiny_sam() -> Sam:
+    """A SAM of every layer that a real one has, with two windowed blocks and two global ones."""
+    encoder = ImageEncoderViT(
+        img_size=128,
+        embed_dim=32,
+        depth=4,
+        num_heads=4,
+        out_chans=32,
+        norm_layer=partial(torch.nn.LayerNorm, eps=1e-6),
+        use_rel_pos=True,
+        window_size=3,
+        global_attn_indexes=(1, 3),
+    )
+    prompts = PromptEncoder(embed_dim=32, image_embedding_size=(8, 8), input_image_size=(128, 128), mask_in_chans=8)
+    transformer = TwoWayTransformer(depth=2, embedding_dim=32, num_heads=8, mlp_dim=64)
+    decoder = MaskDecoder(transformer_dim=32, transformer=transformer, iou_head_hidden_dim=32)
+    sam = Sam(encoder, prompts, decoder).eval()
+    with torch.no_grad():
+        for name, value in sam.named_parameters():
+            if "rel_pos" in name or "pos_embed" in name:
+                value.normal_(0, 0.2)  # zeros until trained
+            elif name.startswith("image_encoder.blocks") and value.ndim == 2:
+                value.mul_(3)
+        sam.mask_decoder.iou_prediction_head.layers[-1].bias.fill_(0.8)
+    return sam
+
+
+def _write_sam(path: Path) -> None:
+    torch.save(tiny_sam().state_dict(), path)
 
 
 def _write_efficientnet(folder: Path) -> None:

@@ -191,8 +191,8 @@ def create_venv(wanted: dict[str, str]) -> None:
 
 def install_packages(sourced: bool) -> None:
     sections = read_sections(PINS.read_text(encoding="utf-8"))
-    names = [name for part in ("runtime", "tools", "evaluation", "bench") for name in sections[part]]
-    names += [] if sourced else sections["ros"]
+    wanted = ["runtime", "tools", "evaluation", "bench", "trident"] + ([] if sourced else ["ros"])
+    names = [name for section in wanted for name in sections[section]]
     constraints = PINS
     if sourced:
         names = [name for name in names if not has_system_module(name)]

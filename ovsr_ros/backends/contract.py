@@ -49,10 +49,18 @@ class ImageTextEncoder(TextEncoder, Protocol):
     def model_id(self) -> str: ...
 
 
-Self = TypeVar("Self", bound="Backend")
+class Frame(Protocol):
+    """What a backend hands from its slow half to its fast half; each has its own, and looks into no other's."""
+
+    @property
+    def stage_seconds(self) -> dict[str, float]: ...
 
 
-class Backend(Protocol):
+Self = TypeVar("Self", bound="Backend[Any]")
+FrameT = TypeVar("FrameT", bound=Frame)
+
+
+class Backend(Protocol[FrameT]):
     """One segmentation system with its models loaded. Immutable, so any thread may use it.
 
     Both methods run in inference mode and synchronise the device only where the host needs a value.
@@ -72,14 +80,14 @@ class Backend(Protocol):
         """The same models at half the resolution and in smaller batches: coarser, in about a quarter of the memory."""
         ...
 
-    def embed(self, image_rgb: NDArray[np.uint8]) -> FrameEmbeddings:
-        """Find an image's segments, (H, W, 3) uint8 RGB, and embed each: the slow half."""
+    def embed(self, image_rgb: NDArray[np.uint8]) -> FrameT:
+        """Everything about an image, (H, W, 3) uint8 RGB, that needs no vocabulary: the slow half."""
         ...
 
     def label(
-        self, frame: FrameEmbeddings, classifier: TextClassifier, score_threshold: float, num_runners_up: int
+        self, frame: FrameT, classifier: TextClassifier, score_threshold: float, num_runners_up: int
     ) -> Segmentation:
-        """Label a frame's segments by a classifier that lies on the backend's device: the fast half."""
+        """Label a frame by a classifier that lies on the backend's device: the fast half."""
         ...
 
 

@@ -31,7 +31,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
             "names",
             nargs="*",
             metavar="NAME",
-            help="hub name (efficientnet_b0.ra_in1k, ViT-B-32/laion2b_s34b_b79k), local file or folder, or demo",
+            help="hub name (efficientnet_b0.ra_in1k, ViT-B-32/laion2b_s34b_b79k, sam_vit_b), local file or folder",
         )
         add_config_arguments(action, None)
         action.set_defaults(run=run)
@@ -77,6 +77,8 @@ def run_download(arguments: argparse.Namespace) -> int:
 def run_verify(arguments: argparse.Namespace) -> int:
     """Load each model; 1 when one of several cannot be used."""
     from ovsr_ros.models.clip import ClipModel
+    from ovsr_ros.models.proxy_vit import ProxyViT
+    from ovsr_ros.models.sam import SamModel
     from ovsr_ros.models.timm_features import FeatureExtractor
     from ovsr_ros.models.weights import resolve
 
@@ -84,9 +86,15 @@ def run_verify(arguments: argparse.Namespace) -> int:
     for kind, name in _chosen(arguments):
         try:
             found = resolve(name, kind)
-            if kind == "timm":
+            if kind == "timm" and found.architecture.startswith("vit_"):
+                proxy = ProxyViT(name)
+                facts = f"patches of {proxy.patch_size} px"
+            elif kind == "timm":
                 features = FeatureExtractor(name)
                 facts = f"levels 1, 2, 3 of {features.channels} channels at strides {features.strides}"
+            elif kind == "sam":
+                sam = SamModel(name)
+                facts = f"{sam.image_size} px, {sam.grid_size} x {sam.grid_size} patches"
             else:
                 clip = ClipModel(name)
                 facts = f"{clip.image_size} px, {clip.embedding_dim} dimensions, logit scale {clip.logit_scale:.1f}"
@@ -129,8 +137,9 @@ def _kinds_of_path(name: str) -> list[tuple[Kind, str]]:
 
 
 def _models_of(arguments: argparse.Namespace) -> list[tuple[Kind, str]]:
-    options = load_chosen_settings(arguments).pipeline
-    return [("timm", options.features.model), ("open_clip", options.clip.model)]
+    from ovsr_ros.pipeline import models_of
+
+    return list(models_of(load_chosen_settings(arguments).pipeline).values())
 
 
 def _megabytes(num_bytes: int) -> str:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 NATIVE = "native"
 SCENES = "scenes"
+TRIDENT = "trident"
+BACKENDS = ("ovsr", TRIDENT)
+"""As in `backends.BACKENDS`, whose module takes seconds to import."""
 EXIT_SKIPPED = 3
 """Exit code when some images could not be used and the others were judged."""
 
@@ -34,7 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     judged = parser.add_argument_group("what is judged, and how")
     judged.add_argument(
-        "--config", metavar="PRESET|FILE", help="preset or YAML file (default demo for scenes, ovsr for the others)"
+        "--config",
+        metavar="PRESET|FILE",
+        help="preset or YAML file (default: the --backend's; without, demo for scenes, ovsr for the others)",
+    )
+    judged.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        help="segmentation system; with trident, its authors' settings for the data set come on top of the preset",
     )
     judged.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override one option; VALUE in YAML"
@@ -71,15 +81,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def chosen_settings(arguments: argparse.Namespace) -> Settings:
-    """The settings that --config, --set and --device choose. Raises ConfigError."""
+    """The settings that --config, --backend, --set and --device choose, the later ones winning. Raises ConfigError."""
     from ovsr_ros.options_text import parse_overrides
     from ovsr_ros.pipeline import load_settings  # on demand: torch takes seconds
 
-    overrides = parse_overrides(arguments.set)
+    overrides = {**_backend_settings(arguments), **parse_overrides(arguments.set)}
     if arguments.device:
         overrides["device"] = arguments.device
     default = "demo" if arguments.dataset.startswith(SCENES) else "ovsr"
+    if arguments.backend == TRIDENT:
+        default = TRIDENT
     return load_settings(arguments.config or default, overrides)
+
+
+def _backend_settings(arguments: argparse.Namespace) -> dict[str, object]:
+    """What --backend chooses: the system, and with Trident its authors' settings for the data set."""
+    if arguments.backend is None:
+        return {}
+    from ovsr_ros.backends.trident.presets import PRESETS
+
+    preset = PRESETS.get(arguments.dataset, {}) if arguments.backend == TRIDENT else {}
+    return {"backend": arguments.backend, **preset}
 
 
 def chosen_dataset(arguments: argparse.Namespace) -> Dataset:

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ovsr_ros.config import to_flat_dict
+from ovsr_ros.backends import Frame, FrameEmbeddings
 from ovsr_ros.evaluation.predictor import UNLABELED, Prediction
 from ovsr_ros.evaluation.provenance import weights_of
 from ovsr_ros.evaluation.sample import Dataset, Sample
-from ovsr_ros.pipeline import Pipeline, PipelineOptions, PreparedVocabulary
+from ovsr_ros.pipeline import Pipeline, PipelineOptions, PreparedVocabulary, values_in_use
+from ovsr_ros.results import Segmentation
 from ovsr_ros.vocabulary import name_key, parse_category
 
 
@@ -29,9 +30,8 @@ class PipelinePredictor:
         prepared = self.vocabulary_for(sample.words)
         frame = self.pipeline.embed(sample.image)
         segmentation = self.pipeline.label(frame, prepared)
-        of_segment = np.concatenate([[0], frame.cluster_ids + 1])
         return Prediction(
-            clusters=of_segment[frame.segment_map.cpu().numpy()],
+            clusters=_clusters(frame, segmentation),
             label_map=_word_of_id(prepared, sample.words)[segmentation.label_map],
             segment_map=segmentation.segment_map,
         )
@@ -42,6 +42,15 @@ class PipelinePredictor:
             self._prepared = self.pipeline.classifier_for([parse_category(word) for word in words])
             self._words = words
         return self._prepared
+
+
+def _clusters(frame: Frame, segmentation: Segmentation) -> NDArray[np.int64]:
+    """(H, W): what looks alike, from 1; a backend that does not cluster is taken by what it labels alike."""
+    if isinstance(frame, FrameEmbeddings):
+        of_segment = np.concatenate([[0], frame.cluster_ids + 1])
+        clusters: NDArray[np.int64] = of_segment[frame.segment_map.cpu().numpy()]
+        return clusters
+    return segmentation.label_map.astype(np.int64) + 1
 
 
 def _word_of_id(prepared: PreparedVocabulary, words: tuple[str, ...]) -> NDArray[np.uint8]:
@@ -63,7 +72,7 @@ class PipelineFactory:
         return PipelinePredictor(Pipeline(self.options))
 
     def describe(self) -> dict[str, object]:
-        options = to_flat_dict(self.options)
+        options = values_in_use(self.options)
         options.pop("text.cache_directory")  # decides where embeddings are kept, not what they are
         return {"options": options, "weights": weights_of(self.options)}
 

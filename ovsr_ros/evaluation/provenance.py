@@ -14,18 +14,16 @@ from typing import Any
 import torch
 
 from ovsr_ros import __version__
-from ovsr_ros.config import to_flat_dict
 from ovsr_ros.models.device import resolve_device
-from ovsr_ros.models.hub import Kind
 from ovsr_ros.models.weights import resolve
-from ovsr_ros.pipeline import PipelineOptions
+from ovsr_ros.pipeline import PipelineOptions, models_of, values_in_use
 
 PACKAGE = Path(__file__).parent.parent
 
 
 def everything(options: PipelineOptions) -> dict[str, Any]:
     """Command, commit, version, machine, weights and options, as plain values: what every published figure carries."""
-    flat = to_flat_dict(options)
+    flat = values_in_use(options)
     return {
         "command": command_line(),
         "commit": commit(),
@@ -41,10 +39,7 @@ def weights_of(options: PipelineOptions) -> dict[str, dict[str, str]]:
 
     Raises ModelError when one is not on this machine and may not be fetched.
     """
-    models: dict[str, tuple[Kind, str]] = {
-        "features": ("timm", options.features.model),
-        "clip": ("open_clip", options.clip.model),
-    }
+    models = models_of(options)
     found = {section: resolve(name, kind, options.allow_download) for section, (kind, name) in models.items()}
     return {section: {"model": model.name, "sha256": model.checksum} for section, model in found.items()}
 

@@ -19,7 +19,14 @@ from torch.nn.functional import normalize
 
 from ovsr_ros.errors import ModelFormatError
 from ovsr_ros.models.checkpoint import load_weights, read_state_dict
-from ovsr_ros.models.clip_dense import ATTENTIONS, check_tower, patch_values, project_values
+from ovsr_ros.models.clip_dense import (
+    ATTENTIONS,
+    check_tower,
+    mix_values,
+    patch_values,
+    project_mixed,
+    project_values,
+)
 from ovsr_ros.models.device import inference, resolve_precision
 from ovsr_ros.models.hub import CONFIG_NAMES, registry_config
 from ovsr_ros.models.weights import ResolvedModel, read_config, resolve
@@ -76,6 +83,12 @@ class ClipModel:
         self.check_dense()
         return int(self._network.visual.patch_size[0])
 
+    @property
+    def width(self) -> int:
+        """Channels of a patch token. Raises ConfigError as `patch_size`."""
+        self.check_dense()
+        return int(self._network.visual.ln_post.normalized_shape[0])
+
     def check_dense(self) -> None:
         """Raise ConfigError unless `encode_dense` and `encode_regions` can be used with this model."""
         check_tower(self._network.visual, self.model_id.partition("#")[0])
@@ -108,14 +121,33 @@ class ClipModel:
             pooled = shares @ values.float()  # (N, width)
             return normalize(project_values(self._network.visual, pooled).float(), dim=-1)
 
-    def _patch_values(self, images: Tensor, attention: str) -> Tensor:
+    def encode_patches(self, images: Tensor) -> Tensor:
+        """Values of the last block's attention, (B, h, w, width) float32, of images as for `encode_dense`.
+
+        The first of three steps of Trident's proxy attention: these are averaged by an attention from elsewhere, mixed
+        by `mix_values`, and, when no more averaging follows, projected by `project_mixed`.
+        """
+        with inference(self._device, self._dtype):
+            return self._patch_values(images, "value", nudge=0.1).float()
+
+    def mix_values(self, values: Tensor) -> Tensor:
+        """Averaged values (..., width) through the last attention's output projection: (..., width) float32."""
+        with inference(self._device, self._dtype):
+            return mix_values(self._network.visual, values).float()
+
+    def project_mixed(self, mixed: Tensor) -> Tensor:
+        """Mixed values (..., width) in the joint space: (..., D) float32, L2-normalised."""
+        with inference(self._device, self._dtype):
+            return normalize(project_mixed(self._network.visual, mixed).float(), dim=-1)
+
+    def _patch_values(self, images: Tensor, attention: str, nudge: float = 0.0) -> Tensor:
         self.check_dense()
         if attention not in ATTENTIONS:
             raise ValueError(f"attention: expected one of {', '.join(ATTENTIONS)}, got {attention!r}")
         patch_hw = self._network.visual.patch_size
         if any(side % patch or not side for side, patch in zip(images.shape[2:], patch_hw, strict=True)):
             raise ValueError(f"images: expected sides that are multiples of {patch_hw}, got {tuple(images.shape)}")
-        return patch_values(self._network.visual, images.to(self._device), attention)
+        return patch_values(self._network.visual, images.to(self._device), attention, nudge)
 
     def encode_texts(self, texts: list[str]) -> Tensor:
         """N sentences -> (N, D) float32, L2-normalised, on the device; longer ones are cut at the context length."""

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ovsr_ros.errors import ConfigError
+from ovsr_ros.models.positions import resize_positions
 
 ATTENTIONS = ("value", "correlative")
 
@@ -30,18 +31,21 @@ def check_tower(visual: Any, name: str) -> None:
     )
 
 
-def patch_values(visual: Any, images: Tensor, attention: str) -> Tensor:
+def patch_values(visual: Any, images: Tensor, attention: str, nudge: float = 0.0) -> Tensor:
     """Values of the last block's attention, (B, h, w, width), of images (B, 3, h * patch, w * patch), normalised.
 
     All blocks but the last run as they are, the position embedding interpolated (bicubic) to the h x w patches. In the
     last one no patch attends to others: with "value" each keeps its own value vector (MaskCLIP: Zhou et al., arXiv
     2112.01071; TextRegion: Xiao et al., arXiv 2505.23769), with "correlative" values are averaged over patches whose
     queries, and over those whose keys, are alike (SCLIP: Wang et al., arXiv 2312.01597).
+
+    nudge: see `resize_positions`.
     """
     tokens = visual.conv1(images)  # (B, width, h, w)
     batch, width, rows, columns = tokens.shape
     tokens = tokens.flatten(2).transpose(1, 2)  # (B, h*w, width)
-    positions = _positions(visual, (rows, columns)).to(tokens.dtype)
+    positions = resize_positions(visual.positional_embedding, tuple(visual.grid_size), (rows, columns), nudge)
+    positions = positions.to(tokens.dtype)
     first = visual.class_embedding.to(tokens.dtype).expand(batch, 1, -1)
     tokens = visual.ln_pre(torch.cat((first, tokens), 1) + positions)
     if not visual.transformer.batch_first:
@@ -68,6 +72,22 @@ def _correlate(queries: Tensor, keys: Tensor, values: Tensor, num_heads: int) ->
     return ((by_queries + by_keys) / 2).transpose(1, 2).flatten(2)
 
 
+def mix_values(visual: Any, values: Tensor) -> Tensor:
+    """Values (..., width), averaged by any attention, through its output projection: (..., width)."""
+    mixed: Tensor = visual.transformer.resblocks[-1].attn.out_proj(values)
+    return mixed
+
+
+def project_mixed(visual: Any, mixed: Tensor) -> Tensor:
+    """What `mix_values` gave, or a weighted mean of several, to the joint space (..., D), not normalised.
+
+    By the tower's own last layers alone: of the last block neither the stream beside its attention nor its
+    feed-forward part counts, as in Trident (Shi et al., arXiv 2411.09219) and ClearCLIP.
+    """
+    embeddings: Tensor = visual.ln_post(mixed)
+    return embeddings if visual.proj is None else embeddings @ visual.proj
+
+
 def project_values(visual: Any, values: Tensor) -> Tensor:
     """Values (..., width), of a patch or a weighted mean of several, to the joint space (..., D), not normalised.
 
@@ -79,12 +99,3 @@ def project_values(visual: Any, values: Tensor) -> Tensor:
     attended = attended + last.ls_2(last.mlp(last.ln_2(attended)))
     embeddings: Tensor = visual.ln_post(attended)
     return embeddings if visual.proj is None else embeddings @ visual.proj
-
-
-def _positions(visual: Any, grid_hw: tuple[int, int]) -> Tensor:
-    positions: Tensor = visual.positional_embedding  # (1 + rows * columns, width)
-    if tuple(visual.grid_size) == grid_hw:
-        return positions
-    patches = positions[1:].T.reshape(1, -1, *visual.grid_size).float()
-    patches = functional.interpolate(patches, grid_hw, mode="bicubic", align_corners=False)
-    return torch.cat((positions[:1].float(), patches[0].flatten(1).T))

@@ -1,4 +1,4 @@
-"""The models that timm and open_clip list, and their files on the Hugging Face hub."""
+"""The models that timm and open_clip list, and SAM's, and their files on the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from ovsr_ros.errors import ModelNotFoundError
 from ovsr_ros.models.checkpoint import read_state_dict
 
-Kind = Literal["timm", "open_clip"]
+Kind = Literal["timm", "open_clip", "sam"]
 
+# A SAM's weights tell its architecture; the hub's JSON is not read.
 CONFIG_NAMES: dict[Kind, str] = {"timm": "config.json", "open_clip": "open_clip_config.json"}
 WEIGHT_NAMES: dict[Kind, tuple[str, ...]] = {
     "timm": ("model.safetensors", "pytorch_model.bin", "pytorch_model.pth", "model.pth"),
@@ -31,10 +32,17 @@ WEIGHT_NAMES: dict[Kind, tuple[str, ...]] = {
         "model.safetensors",
         "pytorch_model.bin",
     ),
+    "sam": ("model.safetensors", "pytorch_model.bin"),
+}
+SAM_REPOS = {
+    "sam_vit_b": "facebook/sam-vit-base",
+    "sam_vit_l": "facebook/sam-vit-large",
+    "sam_vit_h": "facebook/sam-vit-huge",
 }
 _HUB_WEIGHTS: dict[Kind, tuple[str, ...]] = {
     "timm": ("model.safetensors", "pytorch_model.bin"),
     "open_clip": ("open_clip_model.safetensors", "open_clip_pytorch_model.bin"),
+    "sam": ("model.safetensors", "pytorch_model.bin"),
 }
 
 
@@ -50,7 +58,7 @@ class HubEntry:
 
     @property
     def folder(self) -> Path:
-        """Where its local copy lies: <model directory>/timm/NAME or <model directory>/open_clip/ARCHITECTURE/TAG."""
+        """Where its local copy lies: <model directory>/KIND/NAME, where open_clip's are ARCHITECTURE/TAG."""
         return model_directory() / self.kind / self.name
 
 
@@ -63,12 +71,16 @@ def model_directory() -> Path:
 
 
 def kind_of(name: str) -> Kind:
-    """Which library lists a hub name: open_clip's have the form ARCHITECTURE/TAG, timm's have no slash."""
+    """Which library lists a hub name: open_clip's have the form ARCHITECTURE/TAG, SAM's begin with sam_vit_."""
+    if name.startswith("sam_vit_"):
+        return "sam"
     return "open_clip" if "/" in name else "timm"
 
 
 def is_architecture(name: str, kind: Kind) -> bool:
     """Whether the library has an architecture of that name, a tag behind it not counted."""
+    if kind == "sam":
+        return name in SAM_REPOS
     if kind == "timm":
         return bool(timm.is_model(name.partition(".")[0]))
     return open_clip.get_model_config(name.partition("/")[0]) is not None
@@ -76,6 +88,8 @@ def is_architecture(name: str, kind: Kind) -> bool:
 
 def nearest(name: str, kind: Kind) -> str:
     """The library's architectures nearest to a name, as the end of a message; may be empty."""
+    if kind == "sam":
+        return f"; SAM's are {', '.join(SAM_REPOS)}"
     known = timm.list_models() if kind == "timm" else open_clip.list_models()
     near = difflib.get_close_matches(name.partition("/")[0], known, n=3, cutoff=0.5)
     return f"; did you mean {', '.join(near)}?" if near else ""
@@ -84,10 +98,12 @@ def nearest(name: str, kind: Kind) -> str:
 def hub_entry(name: str, kind: Kind) -> HubEntry:
     """What the library knows of a hub name. Raises ModelNotFoundError, with the nearest names, when it knows none."""
     if not is_architecture(name, kind):
-        form = "ARCHITECTURE.TAG" if kind == "timm" else "ARCHITECTURE/TAG"
+        form = {"timm": "ARCHITECTURE.TAG", "open_clip": "ARCHITECTURE/TAG", "sam": "sam_vit_SIZE"}[kind]
         raise ModelNotFoundError(
             f"{name}: neither a file or folder here nor a model of {kind}'s (form: {form}){nearest(name, kind)}"
         )
+    if kind == "sam":
+        return HubEntry("sam", name, name, SAM_REPOS[name], _HUB_WEIGHTS["sam"])
     return _timm_entry(name) if kind == "timm" else _open_clip_entry(name)
 
 
@@ -141,10 +157,11 @@ def download(entry: HubEntry) -> Path:
     try:
         part.mkdir(parents=True, exist_ok=True)
         weights = _fetch_first(entry, part)
-        config = part / CONFIG_NAMES[entry.kind]
         if entry.kind == "timm":
-            hf_hub_download(entry.repo, config.name, local_dir=part)
-        else:  # not every repository has one, and the registry knows which activation the weights want
+            hf_hub_download(entry.repo, CONFIG_NAMES["timm"], local_dir=part)
+        elif entry.kind == "open_clip":
+            # Not every repository has one, and the registry knows which activation the weights want.
+            config = part / CONFIG_NAMES["open_clip"]
             config.write_text(json.dumps(registry_config(entry.name), indent=2) + "\n", encoding="utf-8")
     except Exception as error:  # network, hub, disk: each with exceptions of its own
         raise ModelNotFoundError(

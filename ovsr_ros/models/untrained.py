@@ -12,11 +12,12 @@ from open_clip.transformer import PatchDropout
 from torch import Tensor, nn
 
 from ovsr_ros.models.clip_dense import patch_values, project_values
+from ovsr_ros.models.hub import registry_config
 
 
-def new_feature_network(architecture: str, num_classes: int) -> nn.Module:
-    """A timm network with a classifier, weights drawn anew."""
-    return timm.create_model(architecture, pretrained=False, num_classes=num_classes)
+def new_feature_network(architecture: str, num_classes: int, **sizes: Any) -> nn.Module:
+    """A timm network with a classifier, weights drawn anew; sizes: others than the architecture's, by timm's names."""
+    return timm.create_model(architecture, pretrained=False, num_classes=num_classes, **sizes)
 
 
 def forward_levels(network: nn.Module, images: Tensor, levels: tuple[int, ...]) -> tuple[list[Tensor], Tensor]:
@@ -36,6 +37,29 @@ def new_clip(model_config: dict[str, Any], patch_dropout: float = 0.0) -> nn.Mod
         visual: Any = model.visual
         visual.patch_dropout = PatchDropout(patch_dropout)
     return model
+
+
+def new_registered_clip(name: str) -> nn.Module:
+    """A CLIP of open_clip's, ARCHITECTURE or ARCHITECTURE/TAG, weights drawn anew."""
+    return new_clip(registry_config(name)["model_cfg"])
+
+
+def new_registered_vit(name: str) -> nn.Module:
+    """A vision transformer of timm's without classifier, weights drawn anew, apart enough that tokens differ."""
+    network = new_feature_network(name, num_classes=0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0, 0.06)
+    return network
+
+
+def new_registered_sam(name: str) -> nn.Module:
+    """A Segment Anything model, sam_vit_b, sam_vit_l or sam_vit_h, weights drawn anew."""
+    from segment_anything import sam_model_registry
+
+    network: nn.Module = sam_model_registry[name.removeprefix("sam_")]()
+    return network
 
 
 def encode(model: nn.Module, images: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:

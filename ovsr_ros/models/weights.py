@@ -24,6 +24,8 @@ from ovsr_ros.models.hub import (
 
 DEMO = "demo"
 DEMO_WEIGHTS = Path(__file__).parent.parent / "demo" / "weights"
+SAM_ARCHITECTURE = "a Segment Anything model"
+"""Its sizes are those of its weights."""
 _DEMO_FOLDERS: dict[Kind, str] = {"timm": "efficientnet_b0", "open_clip": "clip"}
 
 
@@ -100,6 +102,8 @@ def find_copy(entry: HubEntry, name: str) -> ResolvedModel | None:
 
 
 def _resolve_demo(kind: Kind) -> ResolvedModel:
+    if kind not in _DEMO_FOLDERS:
+        raise ModelNotFoundError("demo: there is no embedded SAM; take sam_vit_b, or none, which goes without")
     folder = DEMO_WEIGHTS / _DEMO_FOLDERS[kind]
     sums = DEMO_WEIGHTS / "SHA256SUMS"
     if not folder.is_dir() or not sums.is_file():
@@ -119,17 +123,19 @@ def _resolve_demo(kind: Kind) -> ResolvedModel:
 
 
 def _folder(name: str, kind: Kind, folder: Path, source: str) -> ResolvedModel:
-    config = read_config(folder, kind)
+    described = SAM_ARCHITECTURE if kind == "sam" else _described(read_config(folder, kind), kind)
     weights = next((folder / file for file in WEIGHT_NAMES[kind] if (folder / file).is_file()), None)
     if weights is None:
         others = [path for path in folder.iterdir() if path.suffix in WEIGHT_SUFFIXES]
         if len(others) != 1:
             raise ModelNotFoundError(f"{folder}: {len(others)} weight files; expected {_layout(kind)}")
         weights = others[0]
-    return ResolvedModel(name, kind, _described(config, kind), weights, checksum(weights), folder, source)
+    return ResolvedModel(name, kind, described, weights, checksum(weights), folder, source)
 
 
 def _file(name: str, kind: Kind, weights: Path) -> ResolvedModel:
+    if kind == "sam":
+        return ResolvedModel(name, kind, SAM_ARCHITECTURE, weights, checksum(weights), None, "local")
     folder = weights.parent
     if not (folder / CONFIG_NAMES[kind]).is_file():
         raise ModelFormatError(
@@ -170,4 +176,6 @@ def _described(config: dict[str, Any], kind: Kind) -> str:
 
 
 def _layout(kind: Kind) -> str:
+    if kind == "sam":
+        return WEIGHT_NAMES[kind][0]
     return f"{CONFIG_NAMES[kind]} and {WEIGHT_NAMES[kind][0]}"

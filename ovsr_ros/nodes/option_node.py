@@ -19,7 +19,7 @@ from ovsr_ros.nodes.messages import to_parameter_value
 from ovsr_ros.nodes.parameters import declare_options, normalise, read_overrides, to_parameter
 from ovsr_ros.nodes.segmenter import Segmenter
 from ovsr_ros.nodes.vocabulary_keeper import VocabularyKeeper
-from ovsr_ros.pipeline import PipelineOptions, load_settings
+from ovsr_ros.pipeline import PipelineOptions, load_settings, options_in_use
 from ovsr_ros.registry import VocabularyRegistry
 from ovsr_ros.vocabulary import CategoryRequest, Operation, Vocabulary, parse_category
 
@@ -156,7 +156,8 @@ class OptionNode(LifecycleNode):
             for options in (self.start_options, self.node_options, self.pipeline_options)
             for name, value in to_flat_dict(options).items()
         }
-        declare_options(self, _INFOS.values(), values)
+        infos = [info for cls in (StartOptions, NodeOptions) for info in iter_options(cls)]
+        declare_options(self, infos + options_in_use(self.pipeline_options.backend), values)
 
     def _on_set_parameters(self, parameters: list[Parameter[Any]]) -> SetParametersResult:
         if self._mirroring:
@@ -194,6 +195,8 @@ class OptionNode(LifecycleNode):
 
 
 def _describe_unknown(name: str) -> str:
+    if name in _INFOS:
+        return f"parameter '{name}' is another backend's than the one that this node was started with"
     nearest = difflib.get_close_matches(name, _INFOS, n=1, cutoff=0.0)[0]
     return f"unknown parameter '{name}'; the nearest known one is '{nearest}'"
 

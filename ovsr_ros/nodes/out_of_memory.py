@@ -40,9 +40,15 @@ def describe_shortage(error: BaseException) -> str:
     return f"out of memory: {first_line}"
 
 
-def remedy(device: torch.device) -> str:
+_PARAMETERS = {
+    "ovsr": "features.input_short_side, features.grid_rows",
+    "trident": "trident.windows.memory_mb, trident.windows.short_side",
+}
+
+
+def remedy(device: torch.device, backend: str) -> str:
     """What an operator can do about memory that runs out on this device."""
-    lower = "lower features.input_short_side, features.grid_rows or the image's size"
+    lower = f"lower {_PARAMETERS[backend]} or the image's size"
     elsewhere = "end what else uses memory here"
     if device.type == "cpu":
         return f"{lower}, or {elsewhere}"

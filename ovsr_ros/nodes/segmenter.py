@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage
 
-from ovsr_ros.backends import FrameEmbeddings
+from ovsr_ros.backends import Frame
 from ovsr_ros.errors import OvsrError
 from ovsr_ros.models.device import free_unused_memory
 from ovsr_ros.nodes.conversions import decode_compressed, to_rgb_array
@@ -194,10 +194,8 @@ class Segmenter:
             self._outputs.close()
             self.pipeline.close()
 
-    def _embed(
-        self, image: NDArray[np.uint8], embed: Callable[[NDArray[np.uint8]], FrameEmbeddings]
-    ) -> FrameEmbeddings:
-        todo = remedy(self.pipeline.device)
+    def _embed(self, image: NDArray[np.uint8], embed: Callable[[NDArray[np.uint8]], Frame]) -> Frame:
+        todo = remedy(self.pipeline.device, self.pipeline.options.backend)
         with self._embed_lock:
             try:
                 return embed(image)
@@ -219,9 +217,7 @@ class Segmenter:
             free_unused_memory()
         raise OvsrError(f"{reason}; at half the resolution as well; {todo}")
 
-    def _label(
-        self, frame: FrameEmbeddings, size_hw: tuple[int, int], one_off: PreparedVocabulary | None
-    ) -> LabelledImage:
+    def _label(self, frame: Frame, size_hw: tuple[int, int], one_off: PreparedVocabulary | None) -> LabelledImage:
         segmentation = self.pipeline.label(frame, one_off)
         if segmentation.label_map.shape != size_hw:
             segmentation = enlarge(segmentation, size_hw)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ovsr_ros.backends import FrameEmbeddings
+from ovsr_ros.backends import Frame, FrameEmbeddings
 from ovsr_ros.backends.contract import StageClock
 from ovsr_ros.backends.ovsr.backend import OvsrBackend
 from ovsr_ros.backends.ovsr.regions import find_regions
@@ -23,21 +23,19 @@ class FrameStore:
     """Embedded frames by image, as many as fit into memory."""
 
     def __init__(self, max_bytes: int = 2**30) -> None:
-        self._frames: dict[bytes, FrameEmbeddings] = {}
+        self._frames: dict[bytes, Frame] = {}
         self._bytes_left = max_bytes
 
     def __len__(self) -> int:
         return len(self._frames)
 
-    def find_or_add(
-        self, image_rgb: NDArray[np.uint8], embed: Callable[[NDArray[np.uint8]], FrameEmbeddings]
-    ) -> FrameEmbeddings:
+    def find_or_add(self, image_rgb: NDArray[np.uint8], embed: Callable[[NDArray[np.uint8]], Frame]) -> Frame:
         """The frame of an image (H, W, 3) uint8, embedded now where it is not known."""
         key = hashlib.blake2b(repr(image_rgb.shape).encode() + image_rgb.tobytes()).digest()
         if key in self._frames:
             return self._frames[key]
         frame = embed(image_rgb)
-        size = sum(tensor.nbytes for tensor in (frame.segment_map, frame.embeddings))
+        size = sum(value.nbytes for value in vars(frame).values() if isinstance(value, torch.Tensor))
         if size <= self._bytes_left:
             self._bytes_left -= size
             self._frames[key] = frame
@@ -53,12 +51,12 @@ class SegmentedPipeline(Pipeline):
     segmenter: Segmenter | None = None
     frames: FrameStore | None = None
 
-    def embed(self, image_rgb: NDArray[np.uint8]) -> FrameEmbeddings:
+    def embed(self, image_rgb: NDArray[np.uint8]) -> Frame:
         if self.frames is not None:
             return self.frames.find_or_add(image_rgb, self._embed)
         return self._embed(image_rgb)
 
-    def _embed(self, image_rgb: NDArray[np.uint8]) -> FrameEmbeddings:
+    def _embed(self, image_rgb: NDArray[np.uint8]) -> Frame:
         if self.segmenter is None:
             return super().embed(image_rgb)
         check_image(image_rgb)

@@ -15,6 +15,7 @@ from ovsr_ros.errors import ConfigError
 from ovsr_ros.evaluation.bootstrap import compare_miou
 from ovsr_ros.evaluation.matching import match_clusters
 from ovsr_ros.evaluation.metrics import ClassCounts, count_labels
+from ovsr_ros.evaluation.studies.embedding import embed_segments
 from ovsr_ros.evaluation.studies.plots import plot_counts
 from ovsr_ros.evaluation.studies.report import Study, StudyRequest, rows_table
 from ovsr_ros.pipeline import Pipeline, PipelineOptions
@@ -95,7 +96,7 @@ def count_scenes(pipeline: Pipeline, scenes: Iterable[CountedScene]) -> list[Sce
             hungarian: dict[str, ClassCounts] = {}
             for name, changes in settings.items():
                 pipeline.update_options(changes)
-                frame = pipeline.embed(scene.image)
+                frame = embed_segments(pipeline, scene.image)
                 segment_map = frame.segment_map.cpu().numpy()
                 cluster_map = np.concatenate([[0], frame.cluster_ids + 1])[segment_map]
                 matched = match_clusters(cluster_map, scene.truth, len(CATEGORIES))

@@ -24,6 +24,7 @@ from ovsr_ros.evaluation.flicker import (
     trace_points,
 )
 from ovsr_ros.evaluation.metrics import ClassCounts, count_labels
+from ovsr_ros.evaluation.studies.embedding import embed_segments
 from ovsr_ros.evaluation.studies.report import Study, StudyRequest, rows_table
 from ovsr_ros.pipeline import Pipeline
 from ovsr_ros.results import UNLABELED_ID
@@ -100,7 +101,7 @@ def film(pipeline: Pipeline, seed: int, split: str, num_frames: int, size_wh: tu
         trace_points(frames[number - 1], views[number - 1], frames[number], views[number])
         for number in range(1, num_frames)
     ]
-    return Clip(seed, frames, points, [pipeline.embed(frame.image) for frame in frames])
+    return Clip(seed, frames, points, [embed_segments(pipeline, frame.image) for frame in frames])
 
 
 def label_clip(

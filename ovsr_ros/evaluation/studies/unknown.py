@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ovsr_ros.backends import FrameEmbeddings
+from ovsr_ros.backends import Frame
 from ovsr_ros.evaluation.datasets import open_dataset
 from ovsr_ros.evaluation.metrics import overlap
 from ovsr_ros.evaluation.sample import IGNORED, Sample
@@ -182,7 +182,7 @@ def _prepare(pipeline: Pipeline, sample: Sample, left_out: int | None) -> _Words
     return _Words(prepared, table)
 
 
-def _label(pipeline: Pipeline, frame: FrameEmbeddings, words: _Words) -> NDArray[np.uint8]:
+def _label(pipeline: Pipeline, frame: Frame, words: _Words) -> NDArray[np.uint8]:
     labels: NDArray[np.uint8] = words.class_of_id[pipeline.label(frame, words.prepared).label_map]
     return labels
 

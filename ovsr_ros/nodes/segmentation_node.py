@@ -259,7 +259,9 @@ class OvsrNode(OptionNode):
         if isinstance(error, OvsrError):
             text = str(error)
         elif is_out_of_memory(error) and segmenter is not None:
-            text = f"{describe_shortage(error)}; {remedy(segmenter.pipeline.device)}"
+            text = (
+                f"{describe_shortage(error)}; {remedy(segmenter.pipeline.device, segmenter.pipeline.options.backend)}"
+            )
         else:
             text = f"{type(error).__name__}: {error}"
             details = f"; {_UNFORESEEN}\n" + "".join(traceback.format_exception(error))

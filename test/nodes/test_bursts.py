@@ -34,6 +34,7 @@ def burst(ovsr, seconds, sizes=((120, 160),)):
 def test_of_a_burst_the_newest_are_labelled_and_the_others_counted(active_node, ovsr, client):
     for _ in range(3):
         ovsr.label()
+    client.wait(lambda: not _in_work(active_node), "the worker's rest")  # a frame is counted after it is published
     before, memory = active_node._worker.counts, resident_mib()
     headers = burst(ovsr, BURST_S)
     ended = time.monotonic()

@@ -19,6 +19,8 @@ from ovsr_ros.backends.trident.windows import WindowOptions, cut_windows, padded
 from ovsr_ros.config import replace_flat
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.evaluation.datasets import DATASETS
+from ovsr_ros.models.tensors import save_tensors
+from ovsr_ros.models.untrained import new_registered_clip, new_registered_sam, new_registered_vit
 from ovsr_ros.pipeline import load_settings
 from ovsr_ros.text_embeddings import TextClassifier
 
@@ -68,6 +70,29 @@ def test_cosines_are_those_of_the_transcription(backend, size_hw):
     expected, _ = trident_reference.cosines(backend, image, classifier.embeddings)
     found = full_cosines(backend.embed(image), classifier)
     assert found.shape == (5, *size_hw)
+    assert float((found - expected).norm() / expected.norm()) < 1e-4
+
+
+@pytest.mark.slow
+def test_at_real_size_cosines_are_those_of_the_transcription(tmp_path):
+    files = {
+        "clip": ("ViT-B-16/openai", new_registered_clip),
+        "proxy": ("vit_base_patch16_224.dino", new_registered_vit),
+        "sam": ("sam_vit_b", new_registered_sam),
+    }
+    changes = {"masks.method": "none", "windows.short_side": 336}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        for section, (name, new_network) in files.items():
+            path = tmp_path / f"{section}.safetensors"
+            save_tensors(new_network(name).state_dict(), path)
+            changes[f"{section}.model"] = str(path) if section == "sam" else f"{name}@{path}"
+    backend = load(replace_flat(TridentOptions(), changes), CPU, "fp32", False)
+    for path in tmp_path.iterdir():
+        path.unlink()
+    image, classifier = picture(240, 320), words(backend)
+    expected, _ = trident_reference.cosines(backend, image, classifier.embeddings)
+    found = full_cosines(backend.embed(image), classifier)
     assert float((found - expected).norm() / expected.norm()) < 1e-4
 
 

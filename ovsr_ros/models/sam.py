@@ -90,7 +90,7 @@ class SamModel:
         """
         crop = None if observe is None else _Crop(observe, frame.valid_hw, self.grid_size)
         with inference(self._device, self._dtype):
-            embedding = encode(self._network.image_encoder, frame.pixels, crop, wants_embedding)
+            embedding = encode(self._network.image_encoder, frame.pixels, crop, wants_embedding, frame.valid_hw[0])
         return None if embedding is None else embedding.float()
 
     def predict(

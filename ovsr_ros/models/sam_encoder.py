@@ -121,11 +121,8 @@ def _attend_in_windows(block: Any, tokens: Tensor) -> Tensor:
         queries, keys, values = windows[:, row].flatten(1, 2)  # (columns * heads, size, size, d) each
         by_row, by_column = _relative_positions(attention, queries)
         added = (by_row[..., None] + by_column[..., None, :]).view(1, columns * heads, size**2, size**2)
-        found = functional.scaled_dot_product_attention(
-            *(part.reshape(1, columns * heads, size**2, -1) for part in (queries, keys, values)),
-            attn_mask=added,
-            scale=attention.scale,
-        )
+        query, key, value = (part.reshape(1, columns * heads, size**2, -1) for part in (queries, keys, values))
+        found = functional.scaled_dot_product_attention(query, key, value, attn_mask=added, scale=attention.scale)
         mixed[row] = found.view(columns, heads, size, size, -1).permute(2, 0, 3, 1, 4)
     whole = mixed.view(rows * size, columns * size, channels)[:height, :width]
     output: Tensor = attention.proj(whole[None])

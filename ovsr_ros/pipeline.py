@@ -50,7 +50,11 @@ class PipelineOptions(OvsrOptions):
 
     backend: str = option("ovsr", help="segmentation system", choices=BACKENDS, read_only=True)
     device: str = option("auto", help="where the networks run: auto, cpu, cuda or cuda:N", read_only=True)
-    precision: str = option("auto", help="arithmetic of the networks; auto chooses for the device", choices=PRECISIONS)
+    precision: str = option(
+        "auto",
+        help="arithmetic of the networks; auto: fp16 on a GPU, bf16 on a CPU that computes in it, else fp32",
+        choices=PRECISIONS,
+    )
     allow_download: bool = option(
         False, help="whether a model that is not on this machine may be downloaded while loading", read_only=True
     )

@@ -29,6 +29,7 @@ from ovsr_ros.models.clip_dense import (
 )
 from ovsr_ros.models.device import inference, resolve_precision
 from ovsr_ros.models.hub import CONFIG_NAMES, registry_config
+from ovsr_ros.models.lean import speed_up_attention, store_products
 from ovsr_ros.models.weights import ResolvedModel, read_config, resolve
 
 _TEXT_BATCH = 256
@@ -62,7 +63,12 @@ class ClipModel:
         network, self._tokenize, config = _build(resolved)
         _load(network, resolved)
         network.eval().requires_grad_(False)
+        speed_up_attention(network)
+        if self._dtype != torch.float32:
+            store_products(network.visual, self._dtype)
         self._network = network.to(self._device)
+        # On a CPU texts are encoded in float32: they are encoded once, and kept on disk whatever the precision is.
+        self._text_dtype = torch.float32 if self._device.type == "cpu" else self._dtype
         self.image_size = _image_size(network, name)
         self.embedding_dim = int(config["model_cfg"]["embed_dim"])
         self.logit_scale = float(network.logit_scale.exp())
@@ -154,7 +160,7 @@ class ClipModel:
         if not texts:
             return torch.zeros(0, self.embedding_dim, device=self._device)
         parts = []
-        with inference(self._device, self._dtype):
+        with inference(self._device, self._text_dtype):
             for start in range(0, len(texts), _TEXT_BATCH):
                 tokens = self._tokenize(texts[start : start + _TEXT_BATCH]).to(self._device)  # (n, context length)
                 parts.append(normalize(self._network.encode_text(tokens).float(), dim=-1))

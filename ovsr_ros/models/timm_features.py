@@ -12,6 +12,7 @@ from torch import Tensor
 from ovsr_ros.errors import ConfigError, ModelFormatError
 from ovsr_ros.models.checkpoint import load_weights, read_state_dict
 from ovsr_ros.models.device import inference, resolve_precision
+from ovsr_ros.models.lean import fold_batch_norms, store_products
 from ovsr_ros.models.weights import ResolvedModel, resolve
 
 
@@ -57,7 +58,11 @@ class FeatureExtractor:
             ignored=(*whole, *_classifiers(network)),
         )
         network.eval().requires_grad_(False)
-        self._network = network.to(self._device, memory_format=torch.channels_last)
+        example = torch.linspace(-2, 2, 3 * 64 * 64).sin().view(1, 3, 64, 64)
+        network = fold_batch_norms(network.to(memory_format=torch.channels_last), example)
+        if self._dtype != torch.float32:
+            store_products(network, self._dtype)
+        self._network = network.to(self._device)
         self.mean = torch.tensor(network.pretrained_cfg["mean"], dtype=torch.float32, device=self._device)
         self.std = torch.tensor(network.pretrained_cfg["std"], dtype=torch.float32, device=self._device)
 

@@ -28,13 +28,13 @@ def test_levels_are_those_of_timms_features_only(folder: Path) -> None:
     with torch.inference_mode():
         expected = reference(images.contiguous(memory_format=torch.channels_last))
     for levels in [(0, 1, 2, 3, 4), (1, 2, 3), (3, 0)]:
-        extractor = FeatureExtractor(str(folder), levels)
+        extractor = FeatureExtractor(str(folder), levels, precision="fp32")
         maps = extractor(images)
         assert extractor.channels == tuple((16, 24, 40, 112, 320)[level] for level in levels)
         assert extractor.strides == tuple((2, 4, 8, 16, 32)[level] for level in levels)
         for level, feature_map in zip(levels, maps, strict=True):
             assert feature_map.dtype == torch.float32
-            torch.testing.assert_close(feature_map, expected[level])
+            assert (feature_map - expected[level]).norm() < 1e-5 * expected[level].norm()
 
 
 def test_what_lies_behind_the_last_level_is_neither_kept_nor_needed(folder: Path) -> None:

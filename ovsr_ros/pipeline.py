@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ovsr_ros.backends import BACKENDS, Backend, Frame, FrameEmbeddings, load_backend
+from ovsr_ros.backends import BACKENDS, Backend, Frame, FrameEmbeddings, SegmentFinder, load_backend
 from ovsr_ros.backends.ovsr.backend import OvsrOptions
 from ovsr_ros.backends.trident.aggregation import NO_MODEL
 from ovsr_ros.backends.trident.backend import TridentOptions
@@ -185,20 +185,22 @@ class Pipeline:
     def follow(self, image_rgb: NDArray[np.uint8], tracker: Tracker, time_s: float) -> Frame:
         """`embed` for the next image of a stream: its segments as the tracker follows them, if `tracking.enabled`.
 
-        A backend that finds no segments in its slow half has none that could be followed.
+        A backend that finds no segments in its slow half has none that could be followed. With
+        `tracking.reuse_embeddings`, segments that have not changed are not embedded again.
 
         time_s: when the image was taken, seconds from anywhere; see `Tracker.follow`. Raises ImageError as `embed`.
         """
         check_image(image_rgb)
         state = self._snapshot()
         options = state.options
+        source = (_backend_options(options), options.precision)
+        if options.tracking.enabled and options.tracking.reuse_embeddings and isinstance(state.backend, SegmentFinder):
+            return tracker.follow(image_rgb, state.backend.find(image_rgb), time_s, options.tracking, source)
         frame: Frame = state.backend.embed(image_rgb)
         if not (options.tracking.enabled and isinstance(frame, FrameEmbeddings)):
             tracker.restart()
             return frame
-        return tracker.follow(
-            image_rgb, frame, time_s, options.tracking, (_backend_options(options), options.precision)
-        )
+        return tracker.follow(image_rgb, frame, time_s, options.tracking, source)
 
     def label(self, frame: Frame, categories: PreparedVocabulary | None = None) -> Segmentation:
         """Label an embedded frame: the fast half. categories: from `classifier_for`; None: the vocabulary in force."""

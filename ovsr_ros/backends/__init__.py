@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from ovsr_ros.backends.contract import Backend, Frame, FrameEmbeddings
+from ovsr_ros.backends.contract import Backend, FoundSegments, Frame, FrameEmbeddings, SegmentFinder
 from ovsr_ros.errors import ConfigError
 
-__all__ = ["BACKENDS", "Backend", "Frame", "FrameEmbeddings", "load_backend"]
+__all__ = ["BACKENDS", "Backend", "FoundSegments", "Frame", "FrameEmbeddings", "SegmentFinder", "load_backend"]
 
 BACKENDS = ("ovsr", "trident")
 

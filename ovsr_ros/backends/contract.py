@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -27,6 +27,8 @@ class FrameEmbeddings:
     boxes_xyxy, areas_px, centroids_xy: as in `Segments`.
     stage_seconds: wall-clock seconds per stage so far, in the order the data passed them.
     track_ids: (N,) uint32, from 1; None: not tracked.
+    num_found, num_embedded: segments that were found in the image, and how many of these were embedded, not reused; 0
+    where nothing is counted.
     """
 
     segment_map: Tensor
@@ -37,9 +39,47 @@ class FrameEmbeddings:
     centroids_xy: NDArray[np.float32]
     stage_seconds: dict[str, float]
     track_ids: NDArray[np.uint32] | None = None
+    num_found: int = 0
+    num_embedded: int = 0
 
     def __len__(self) -> int:
         return len(self.areas_px)
+
+
+@dataclass(frozen=True)
+class FoundSegments:
+    """An image's segments before anything is known of what they look like; fields as in `FrameEmbeddings`.
+
+    embed_rows: embeddings (M, D) of the segments of these rows, (M,) int64, from 0; its time adds to stage_seconds.
+    width: D. all_at_once: whether all segments cost no more than one.
+    """
+
+    segment_map: Tensor
+    cluster_ids: NDArray[np.int64]
+    boxes_xyxy: NDArray[np.int32]
+    areas_px: NDArray[np.int32]
+    centroids_xy: NDArray[np.float32]
+    stage_seconds: dict[str, float]
+    embed_rows: Callable[[NDArray[np.int64]], Tensor]
+    width: int
+    all_at_once: bool
+
+    def __len__(self) -> int:
+        return len(self.areas_px)
+
+    def with_embeddings(self, embeddings: Tensor) -> FrameEmbeddings:
+        """The segments with their embeddings (N, D)."""
+        return FrameEmbeddings(
+            segment_map=self.segment_map,
+            embeddings=embeddings,
+            cluster_ids=self.cluster_ids,
+            boxes_xyxy=self.boxes_xyxy,
+            areas_px=self.areas_px,
+            centroids_xy=self.centroids_xy,
+            stage_seconds=self.stage_seconds,
+            num_found=len(self),
+            num_embedded=len(self),
+        )
 
 
 class ImageTextEncoder(TextEncoder, Protocol):
@@ -91,8 +131,17 @@ class Backend(Protocol[FrameT]):
         ...
 
 
+@runtime_checkable
+class SegmentFinder(Protocol):
+    """A backend whose slow half finds segments before it embeds them: `embed` is `find` and all `embed_rows`."""
+
+    def find(self, image_rgb: NDArray[np.uint8]) -> FoundSegments:
+        """The segments of an image, (H, W, 3) uint8 RGB."""
+        ...
+
+
 class StageClock:
-    """Wall-clock seconds per stage; a stage ends when the device has done its work."""
+    """Wall-clock seconds per stage, summed; a stage ends when the device has done its work."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -104,4 +153,4 @@ class StageClock:
         yield
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
-        self.seconds[name] = time.perf_counter() - start
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start

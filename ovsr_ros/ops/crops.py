@@ -60,11 +60,12 @@ def crop_segments(
     margin: float,
     fill: Tensor,
     centered: bool = False,
+    ids: list[int] | None = None,
 ) -> Tensor:
     """One crop of each segment: (N, 3, size, size) float32 in [0, 255], RGB, on the image's device.
 
-    image: (1, 3, H, W) uint8. segment_map: (H, W), segment i + 1 has box i of boxes_xyxy (N, 4). fill: (3,) uint8, the
-    colour of what lies outside the image. margin, centered: see `square_boxes`.
+    image: (1, 3, H, W) uint8. segment_map: (H, W), segment ids[i] has box i of boxes_xyxy (N, 4); ids None: 1 to N.
+    fill: (3,) uint8, the colour of what lies outside the image. margin, centered: see `square_boxes`.
 
     style: what surrounds the segment within its square. "box": what is there; "blur": the same, blurred (as FGVP,
     arXiv 2306.04356); "mean": fill, which should be the mean colour that the encoder was normalised by.
@@ -75,20 +76,24 @@ def crop_segments(
     crops = crop_and_resize(image, squares, size, fill, "bicubic").float()
     if style == "box" or not squares:
         return crops
-    masks = crop_masks(segment_map, squares, size)  # (N, 1, S, S)
+    masks = crop_masks(segment_map, squares, size, ids)  # (N, 1, S, S)
     is_blur = style == "blur"
     around = gaussian_blur(crops, _BLUR_SIGMA_FRACTION * size) if is_blur else fill.float().view(1, 3, 1, 1)
     return around + masks * (crops - around)
 
 
-def crop_masks(segment_map: Tensor, squares_xyxy: list[list[int]], size: int) -> Tensor:
-    """Each segment's own mask within its square, (N, 1, size, size) float32 in [0, 1]; soft where pixels are shared."""
+def crop_masks(segment_map: Tensor, squares_xyxy: list[list[int]], size: int, ids: list[int] | None = None) -> Tensor:
+    """Each segment's own mask within its square, (N, 1, size, size) float32 in [0, 1]; soft where pixels are shared.
+
+    ids: the segments' ids, N; None: 1 to N.
+    """
+    ids = list(range(1, len(squares_xyxy) + 1)) if ids is None else ids
     height, width = segment_map.shape
     none = torch.zeros(1, dtype=torch.uint8, device=segment_map.device)
     masks = []
-    for index, (left, top, right, bottom) in enumerate(squares_xyxy):
+    for id, (left, top, right, bottom) in zip(ids, squares_xyxy, strict=True):
         x, y = max(left, 0), max(top, 0)
-        inside = segment_map[y : min(bottom, height), x : min(right, width)] == index + 1
+        inside = segment_map[y : min(bottom, height), x : min(right, width)] == id
         square = [left - x, top - y, right - x, bottom - y]
         masks.append(crop_and_resize(inside.to(torch.uint8)[None, None] * 255, [square], size, none, "bilinear"))
     return torch.cat(masks).float() / 255.0

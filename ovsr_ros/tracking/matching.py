@@ -30,16 +30,23 @@ def match_by_place(ratios: Array, peaks: Array, min_overlap: float) -> NDArray[n
     return _assign(np.where(ratios >= min_overlap, ratios * (1 + peaks[:, None]) / 2, 0))
 
 
+def can_be(distances: Array, area_ratios: Array, reach: float) -> NDArray[np.bool_]:
+    """Which segments are near enough to tracks out of sight, and large enough, to be looked at: (K, N).
+
+    distances: (K, N) between centroids, at most `reach`. area_ratios: (K, N), the larger area over the smaller one, at
+    most 4.
+    """
+    return np.asarray((distances <= reach) & (area_ratios <= _MAX_AREA_RATIO))
+
+
 def match_by_look(
-    likeness: Array, distances: Array, area_ratios: Array, min_likeness: float, reach: float
+    likeness: Array, distances: Array, possible: NDArray[np.bool_], min_likeness: float, reach: float
 ) -> NDArray[np.int64]:
     """Pair tracks out of sight with segments like them and near: (N,), each segment's track, -1 none.
 
-    likeness: (K, N) cosines. distances: (K, N) between centroids, at most `reach`. area_ratios: (K, N), the larger area
-    over the smaller one, at most 4.
+    likeness: (K, N) cosines. distances: (K, N) between centroids. possible: (K, N), see `can_be`.
     """
-    possible = (likeness >= min_likeness) & (distances <= reach) & (area_ratios <= _MAX_AREA_RATIO)
-    return _assign(np.where(possible, 2 + likeness - distances / reach, 0))
+    return _assign(np.where(possible & (likeness >= min_likeness), 2 + likeness - distances / reach, 0))
 
 
 def _assign(score: Array) -> NDArray[np.int64]:

@@ -32,6 +32,24 @@ class TrackingOptions:
         max=60.0,
         unit="s",
     )
+    reuse_embeddings: bool = option(
+        True, help="whether segments that have not changed keep their track's embedding instead of going through CLIP"
+    )
+    max_change: float = option(
+        2.0,
+        help="mean difference of colours in a segment's box, at 60 rows, over which its embedding is not reused",
+        min=0.0,
+        max=255.0,
+        unit="levels",
+    )
+    refresh_s: float = option(
+        1.0,
+        help="age from which an embedding is renewed although nothing has changed, a tenth of the segments per frame "
+        "at most",
+        min=0.0,
+        max=60.0,
+        unit="s",
+    )
     min_overlap: float = option(
         0.1, help="overlap, of 1, from which a segment can be the one that was there before", min=0.01, max=1.0
     )

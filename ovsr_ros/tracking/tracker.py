@@ -13,13 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ovsr_ros.backends.contract import FrameEmbeddings, StageClock
+from ovsr_ros.backends.contract import FoundSegments, FrameEmbeddings, StageClock
 from ovsr_ros.ops import evidence as votes
 from ovsr_ros.ops import masks
 from ovsr_ros.ops.image import scaled_size_hw
 from ovsr_ros.ops.motion import MotionEstimator, believe, shrink
-from ovsr_ros.tracking.matching import match_by_look, match_by_place, overlap_ratios
+from ovsr_ros.tracking.matching import can_be, match_by_look, match_by_place, overlap_ratios
 from ovsr_ros.tracking.options import TrackingOptions
+from ovsr_ros.tracking.reuse import EmbeddingPlan, SegmentEmbeddings
 from ovsr_ros.tracking.tracks import Tracks
 
 _MAX_ASPECT = 4.0
@@ -46,7 +47,8 @@ class _Scene:
     """What is known after a frame.
 
     evidence: (1 + K, h, w) in [0, 1]: how much speaks for each cell being in no segment (the first), and in each track
-    in sight. tracks: those in sight, then those out of sight. source: what the embeddings were made by.
+    in sight. tracks: those in sight, then those out of sight. source: what the embeddings were made by. plan: what is
+    to be embedded of the next frame.
     """
 
     time_s: float
@@ -54,6 +56,7 @@ class _Scene:
     evidence: Tensor
     tracks: Tracks
     source: object
+    plan: EmbeddingPlan
 
 
 @dataclass(frozen=True)
@@ -94,15 +97,17 @@ class Tracker:
     def follow(
         self,
         image_rgb: NDArray[np.uint8],
-        frame: FrameEmbeddings,
+        frame: FrameEmbeddings | FoundSegments,
         time_s: float,
         options: TrackingOptions,
         source: object = None,
     ) -> FrameEmbeddings:
         """The frame with its segments as the stream has them: segment map, embeddings and geometry, and track ids.
 
-        image_rgb: (H, W, 3) uint8, what the frame is of. time_s: when it was taken, seconds from anywhere. A time that
-        is not after the last one, or later by more than `lost_s`, starts anew, as does another shape of the image.
+        image_rgb: (H, W, 3) uint8, what the frame is of. frame: segments with their embeddings; of `FoundSegments`, only
+        those are embedded that are new to the stream, have changed or are due for a renewal.
+        time_s: when it was taken, seconds from anywhere. A time that is not after the last one, or later by more than
+        `lost_s`, starts anew, as does another shape of the image.
         source: compared with the last frame's; embeddings made by something else are not averaged with these.
         """
         with self._lock:
@@ -114,25 +119,31 @@ class Tracker:
                 small = shrink(image_rgb, grid_hw)
                 scene = self._begin(frame, small, time_s, options, source)
                 scene = self._move(scene, small)
+            before_s = sum(frame.stage_seconds.values())
             with clock.stage("tracks"):
                 followed = self._update(scene, frame, small, time_s, options, source)
+            clock.seconds["tracks"] -= sum(frame.stage_seconds.values()) - before_s  # embedding has stages of its own
             return replace(followed, stage_seconds={**frame.stage_seconds, **clock.seconds})
 
     def _begin(
-        self, frame: FrameEmbeddings, small: NDArray[np.uint8], time_s: float, options: TrackingOptions, source: object
+        self,
+        frame: FrameEmbeddings | FoundSegments,
+        small: NDArray[np.uint8],
+        time_s: float,
+        options: TrackingOptions,
+        source: object,
     ) -> _Scene:
         """What is known before the frame; nothing, where the frame does not go on from the last one."""
         scene = self._scene
+        width = frame.width if isinstance(frame, FoundSegments) else frame.embeddings.shape[1]
         if scene is not None and scene.small.shape == small.shape and 0 < time_s - scene.time_s <= options.lost_s:
-            if scene.source == source and scene.tracks.embeddings.shape[1] == frame.embeddings.shape[1]:
+            if scene.source == source and scene.tracks.embeddings.shape[1] == width:
                 return scene
-            unknown = torch.zeros(len(scene.tracks), frame.embeddings.shape[1], device=frame.embeddings.device)
-            weights = np.zeros_like(scene.tracks.weights)
-            return replace(scene, tracks=replace(scene.tracks, embeddings=unknown, weights=weights))
+            return replace(scene, tracks=scene.tracks.without_embeddings(width), plan=EmbeddingPlan())
         self._motion = MotionEstimator()
         device = frame.segment_map.device
-        nothing = Tracks.none(frame.embeddings.shape[1], device)
-        return _Scene(time_s, small, torch.zeros(1, *small.shape[:2], device=device), nothing, source)
+        evidence = torch.zeros(1, *small.shape[:2], device=device)
+        return _Scene(time_s, small, evidence, Tracks.none(width, device), source, EmbeddingPlan())
 
     def _move(self, scene: _Scene, small: NDArray[np.uint8]) -> _Scene:
         """The scene with evidence and positions where they are now; evidence as far as the motion is believed."""
@@ -141,7 +152,8 @@ class Tracker:
         origins = self._motion.origins(scene.small, small)
         believed = believe(scene.small, small, origins)
         if believed.mean() < _MIN_BELIEF:
-            return replace(scene, evidence=torch.zeros_like(scene.evidence[:1]))  # every track is out of sight
+            nothing = torch.zeros_like(scene.evidence[:1])
+            return replace(scene, evidence=nothing, plan=EmbeddingPlan())  # every track is out of sight
         belief = torch.from_numpy(believed).to(scene.evidence.device)
         carried = votes.carry(scene.evidence, torch.from_numpy(origins).to(scene.evidence.device)).mul_(belief)
         rows, columns = (np.arange(0, length, 4, dtype=np.float32) for length in small.shape[:2])
@@ -151,18 +163,19 @@ class Tracker:
     def _update(
         self,
         scene: _Scene,
-        frame: FrameEmbeddings,
+        frame: FrameEmbeddings | FoundSegments,
         small: NDArray[np.uint8],
         time_s: float,
         options: TrackingOptions,
         source: object,
     ) -> FrameEmbeddings:
         passed_s = time_s - scene.time_s
+        embeddings = SegmentEmbeddings(frame)
+        if scene.plan.whole:
+            embeddings.want(np.arange(len(frame)))
         cells = votes.sample_cells(frame.segment_map, (small.shape[0], small.shape[1]))
-        match = _match(scene, frame, cells, time_s, options)
-        tracks = match.tracks.averaged(
-            match.row_of_segment, frame.embeddings, match.quality, passed_s, options.score_memory_s
-        )
+        match = _match(scene, frame, embeddings, cells, time_s, options)
+        tracks = match.tracks
         tracks.seen_s[match.row_of_segment] = time_s
         memory = math.exp(-passed_s / options.border_memory_s) if options.border_memory_s > 0 else 0.0
         evidence = _gather(scene.evidence, cells, match, memory)
@@ -170,7 +183,20 @@ class Tracker:
         winners = votes.find_winners(evidence)
         num_shown = torch.bincount(winners.flatten(), minlength=len(evidence))
         numbers = torch.stack((num_shown.float(), evidence.flatten(1).amax(1))).cpu().numpy()
-        followed, rows = _paint(frame, tracks, evidence, winners, numbers[0])
+        can_show = tracks.weights[: match.num_in_sight] > 0
+        can_show[match.row_of_segment] = True  # a track can be embedded only while it has a segment
+        followed, rows = _paint(frame, can_show, evidence, winners, numbers[0])
+        plan = scene.plan.follow(
+            embeddings, tracks, match.row_of_segment, followed, rows, small, time_s, passed_s, options
+        )
+        known = np.flatnonzero(embeddings.known)
+        tracks = tracks.averaged(
+            match.row_of_segment[known],
+            embeddings.of(known),
+            match.quality[known],
+            passed_s,
+            options.score_memory_s,
+        )
         unnamed = rows[tracks.ids[rows] == 0]
         tracks.ids[unnamed] = list(itertools.islice(self._ids, len(unnamed)))
 
@@ -182,11 +208,25 @@ class Tracker:
         in_sight[: match.num_in_sight] = numbers[1, 1:] > _MIN_EVIDENCE
         in_sight[rows] = True
         in_sight[match.row_of_segment] = True
-        self._scene = _remember(tracks, in_sight, evidence, small, time_s, options, source)
-        return replace(followed, track_ids=tracks.ids[rows])
+        kept, evidence = _remember(tracks, in_sight, evidence, time_s, options)
+        self._scene = _Scene(time_s, small, evidence, kept, source, plan)
+        return replace(
+            followed,
+            embeddings=tracks.embeddings[torch.from_numpy(rows).to(cells.device)],
+            track_ids=tracks.ids[rows],
+            num_found=len(frame),
+            num_embedded=len(known),
+        )
 
 
-def _match(scene: _Scene, frame: FrameEmbeddings, cells: Tensor, time_s: float, options: TrackingOptions) -> _Match:
+def _match(
+    scene: _Scene,
+    frame: FrameEmbeddings | FoundSegments,
+    embeddings: SegmentEmbeddings,
+    cells: Tensor,
+    time_s: float,
+    options: TrackingOptions,
+) -> _Match:
     tracks, num_in_sight, num_segments = scene.tracks, len(scene.evidence) - 1, len(frame)
     coarse = cells[::_STRIDE, ::_STRIDE]
     overlap = votes.overlaps(scene.evidence[:, ::_STRIDE, ::_STRIDE], coarse, num_segments + 1)  # (1 + K, 1 + N)
@@ -206,25 +246,27 @@ def _match(scene: _Scene, frame: FrameEmbeddings, cells: Tensor, time_s: float, 
     lost = np.setdiff1d(np.flatnonzero(tracks.ids > 0), row_of_segment)
     lost = lost[tracks.weights[lost] > 0]
     if len(free) and len(lost):
-        likeness = (tracks.take(lost).embeddings @ frame.embeddings[torch.from_numpy(free).to(cells.device)].T).cpu()
         distances = np.linalg.norm(tracks.positions_xy[lost, None] - positions[free], axis=2)
         ratios = tracks.areas[lost, None] / np.maximum(areas_in_cells[free], 1)
         reach = _REACH * math.hypot(*cells.shape)
         ratios = np.maximum(ratios, 1 / np.maximum(ratios, 1e-6))
-        found = match_by_look(likeness.numpy(), distances, ratios, options.min_likeness, reach)
+        possible = can_be(distances, ratios, reach)
+        embeddings.want(free[possible.any(0)])
+        likeness = (tracks.take(lost).embeddings @ embeddings.table[torch.from_numpy(free).to(cells.device)].T).cpu()
+        found = match_by_look(likeness.numpy(), distances, possible, options.min_likeness, reach)
         found_again = lost[found[found >= 0]]
         row_of_segment[free[found >= 0]] = found_again
         weights = tracks.weights.copy()
         weights[found_again] = 0  # what it looks like now counts, not what it looked like then
-        tracks = replace(tracks, weights=weights)
+        looks = tracks.looks.copy()
+        looks[found_again] = None
+        tracks = replace(tracks, weights=weights, looks=looks)
 
     # Tracks in sight stay where they are, then come those found again, new ones, and the rest.
     again = np.setdiff1d(row_of_segment[row_of_segment >= num_in_sight], [])
     rest = np.setdiff1d(np.arange(num_in_sight, len(tracks)), again)
     fresh = np.flatnonzero(row_of_segment < 0)
-    new = Tracks.new(
-        frame.embeddings[torch.from_numpy(fresh).to(cells.device)], time_s, positions[fresh], areas_in_cells[fresh]
-    )
+    new = Tracks.new(tracks.embeddings.shape[1], cells.device, time_s, positions[fresh], areas_in_cells[fresh])
     row_of_segment[fresh] = len(tracks) + np.arange(len(fresh))
     order = np.concatenate((np.arange(num_in_sight), again, len(tracks) + np.arange(len(fresh)), rest)).astype(np.int64)
     place = np.empty(len(order), np.int64)
@@ -245,13 +287,18 @@ def _gather(evidence: Tensor, cells: Tensor, match: _Match, memory: float) -> Te
 
 
 def _paint(
-    frame: FrameEmbeddings, tracks: Tracks, evidence: Tensor, winners: Tensor, num_cells: NDArray[np.float32]
+    frame: FrameEmbeddings | FoundSegments,
+    can_show: NDArray[np.bool_],
+    evidence: Tensor,
+    winners: Tensor,
+    num_cells: NDArray[np.float32],
 ) -> tuple[FrameEmbeddings, NDArray[np.int64]]:
-    """The frame with the tracks that show as its segments, and which track each is."""
+    """The frame with the tracks that show as its segments, without embeddings yet, and which track each is."""
     device = evidence.device
-    shows = num_cells >= max(1.0, _MIN_AREA * winners.numel())
+    num_showing = np.where(np.concatenate(([True], can_show)), num_cells, 0)
+    shows = num_showing >= max(1.0, _MIN_AREA * winners.numel())
     if not shows[1:].any():
-        shows = num_cells > 0
+        shows = num_showing > 0
     shows[0] = True  # where no segment is, none is to show
     channels = np.flatnonzero(shows)
     evidence = evidence if shows.all() else evidence[torch.from_numpy(channels).to(device)]
@@ -273,7 +320,7 @@ def _paint(
     rows = channels[table[:, 0].astype(np.int64)] - 1
     painted = FrameEmbeddings(
         segment_map=segment_map,
-        embeddings=tracks.embeddings[torch.from_numpy(rows).to(device)],
+        embeddings=torch.zeros(0, device=device),
         cluster_ids=np.arange(len(rows)),
         areas_px=table[:, 1].astype(np.int32),
         boxes_xyxy=table[:, 2:6].astype(np.int32),
@@ -284,17 +331,11 @@ def _paint(
 
 
 def _remember(
-    tracks: Tracks,
-    in_sight: NDArray[np.bool_],
-    evidence: Tensor,
-    small: NDArray[np.uint8],
-    time_s: float,
-    options: TrackingOptions,
-    source: object,
-) -> _Scene:
+    tracks: Tracks, in_sight: NDArray[np.bool_], evidence: Tensor, time_s: float, options: TrackingOptions
+) -> tuple[Tracks, Tensor]:
     seen = np.flatnonzero(in_sight)
     lost = np.flatnonzero(~in_sight & (tracks.ids > 0) & (time_s - tracks.seen_s <= options.lost_s))
     lost = lost[np.argsort(-tracks.seen_s[lost], kind="stable")][:_MAX_OUT_OF_SIGHT]
     channels = torch.from_numpy(np.concatenate(([0], 1 + seen))).to(evidence.device)
     kept = evidence if len(channels) == len(evidence) else evidence[channels]
-    return _Scene(time_s, small, kept, tracks.take(np.concatenate((seen, lost))), source)
+    return tracks.take(np.concatenate((seen, lost))), kept

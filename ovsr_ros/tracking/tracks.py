@@ -17,7 +17,8 @@ class Tracks:
     """Tracks, as arrays of one length K.
 
     ids: uint32, 0 for one that has not shown yet. embeddings: (K, D) float32 on the device, of length 1. weights:
-    float32, frames that went into each embedding. seen_s: float64, when a segment was last matched. positions_xy:
+    float32, frames that went into each embedding, 0 for one that is not known. looks: `Look` when each was last
+    embedded, None never. seen_s: float64, when a segment was last matched. positions_xy:
     (K, 2) float32, centroids in cells. areas: float32, cells.
     """
 
@@ -27,6 +28,7 @@ class Tracks:
     seen_s: NDArray[np.float64]
     positions_xy: NDArray[np.float32]
     areas: NDArray[np.float32]
+    looks: NDArray[np.object_]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -34,21 +36,27 @@ class Tracks:
     @classmethod
     def none(cls, width: int, device: torch.device) -> Tracks:
         """No tracks, of embeddings (0, width)."""
-        return cls.new(torch.zeros(0, width, device=device), 0.0, np.zeros((0, 2), np.float32), np.zeros(0, np.float32))
+        return cls.new(width, device, 0.0, np.zeros((0, 2), np.float32), np.zeros(0, np.float32))
 
     @classmethod
     def new(
-        cls, embeddings: Tensor, time_s: float, positions_xy: NDArray[np.float32], areas: NDArray[np.float32]
+        cls,
+        width: int,
+        device: torch.device,
+        time_s: float,
+        positions_xy: NDArray[np.float32],
+        areas: NDArray[np.float32],
     ) -> Tracks:
-        """Tracks of segments seen for the first time."""
-        count = len(embeddings)
+        """Tracks of segments seen for the first time, of embeddings (K, width) that are not known yet."""
+        count = len(areas)
         return cls(
             ids=np.zeros(count, np.uint32),
-            embeddings=embeddings,
-            weights=np.ones(count, np.float32),
+            embeddings=torch.zeros(count, width, device=device),
+            weights=np.zeros(count, np.float32),
             seen_s=np.full(count, time_s),
             positions_xy=positions_xy,
             areas=areas,
+            looks=np.full(count, None, object),
         )
 
     def take(self, rows: NDArray[np.int64]) -> Tracks:
@@ -61,6 +69,15 @@ class Tracks:
         """These tracks, then the others."""
         arrays = {name: np.concatenate((getattr(self, name), getattr(other, name))) for name in _ARRAYS}
         return Tracks(embeddings=torch.cat((self.embeddings, other.embeddings)), **arrays)
+
+    def without_embeddings(self, width: int) -> Tracks:
+        """These tracks, of embeddings (K, width) that are not known."""
+        return replace(
+            self,
+            embeddings=torch.zeros(len(self), width, device=self.embeddings.device),
+            weights=np.zeros_like(self.weights),
+            looks=np.full(len(self), None, object),
+        )
 
     def moved(self, shift_xy: NDArray[np.float32]) -> Tracks:
         """These tracks elsewhere."""
@@ -88,8 +105,11 @@ class Tracks:
         chosen, shares = torch.from_numpy(rows).to(device), torch.from_numpy(share).to(device)[:, None]
         mixed = functional.normalize(torch.lerp(self.embeddings[chosen], embeddings, shares), dim=1)
         all_weights = self.weights.copy()
-        all_weights[rows] += np.where(weights > 0, quality, 1.0)
+        all_weights[rows] += np.where(weights > 0, quality, _FIRST)
         return replace(self, embeddings=self.embeddings.index_copy(0, chosen, mixed), weights=all_weights)
 
+
+_FIRST = 2.0
+"""Frames that the first one counts as: half of the second one's embedding would be taken for chance."""
 
 _ARRAYS = tuple(field.name for field in fields(Tracks) if field.name != "embeddings")

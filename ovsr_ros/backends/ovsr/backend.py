@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ovsr_ros.backends.contract import FrameEmbeddings, StageClock
+from ovsr_ros.backends.contract import FoundSegments, FrameEmbeddings, StageClock
 from ovsr_ros.backends.decision import decide, paint
 from ovsr_ros.backends.ovsr.alignment import AlignmentOptions, score_segments
 from ovsr_ros.backends.ovsr.clustering import ClusterOptions, cluster, count_clusters
@@ -80,31 +80,47 @@ class OvsrBackend:
 
     @torch.inference_mode()
     def embed(self, image_rgb: NDArray[np.uint8]) -> FrameEmbeddings:
+        found = self.find(image_rgb)
+        return found.with_embeddings(found.embed_rows(np.arange(len(found))))
+
+    @torch.inference_mode()
+    def find(self, image_rgb: NDArray[np.uint8]) -> FoundSegments:
+        """The stages before CLIP; the others follow for the segments that are asked for."""
         clock = StageClock(self.device)
         image = to_tensor(image_rgb, self.device)
-        return self.embed_regions(image, find_segments(image, self.extractor, self.options, clock), clock)
+        return self._to_found(image, find_segments(image, self.extractor, self.options, clock), clock)
 
     def embed_regions(self, image: Tensor, regions: Regions, clock: StageClock) -> FrameEmbeddings:
         """The stages after the segments: an image (1, 3, H, W) uint8 with its segments, however they were found."""
-        embeddings = self._embed_segments(image, regions, clock)
-        return FrameEmbeddings(
+        found = self._to_found(image, regions, clock)
+        return found.with_embeddings(found.embed_rows(np.arange(len(found))))
+
+    def _to_found(self, image: Tensor, regions: Regions, clock: StageClock) -> FoundSegments:
+        dense = is_dense(self.options.clip, self.clip, self.device)
+        for stage in ("clip",) if dense else ("crops", "clip"):
+            clock.seconds[stage] = 0.0  # a frame whose embeddings are all reused has these stages, too
+        return FoundSegments(
             segment_map=regions.segment_map,
-            embeddings=embeddings,
             cluster_ids=regions.cluster_ids,
             boxes_xyxy=regions.boxes_xyxy,
             areas_px=regions.areas_px,
             centroids_xy=regions.centroids_xy,
             stage_seconds=clock.seconds,
+            embed_rows=lambda rows: self._embed_rows(image, regions, rows, clock),
+            width=self.clip.embedding_dim,
+            all_at_once=dense,
         )
 
-    def _embed_segments(self, image: Tensor, regions: Regions, clock: StageClock) -> Tensor:
+    @torch.inference_mode()
+    def _embed_rows(self, image: Tensor, regions: Regions, rows: NDArray[np.int64], clock: StageClock) -> Tensor:
         options = self.options
         if is_dense(options.clip, self.clip, self.device):
             with clock.stage("clip"):
-                return embed_dense(image, regions.segment_map, len(regions.areas_px), self.clip, options.clip)
+                embeddings = embed_dense(image, regions.segment_map, len(regions.areas_px), self.clip, options.clip)
+                return embeddings[torch.from_numpy(rows).to(self.device)]
         with clock.stage("crops"):
             fill = (self.clip.mean * 255).round().to(torch.uint8)  # what the encoder sees as 0
-            crops = cut_crops(image, regions, self.clip.image_size, fill, options.crops)
+            crops = cut_crops(image, regions, self.clip.image_size, fill, options.crops, rows)
         with clock.stage("clip"):
             return embed_crops(crops, self.clip, options.clip)
 

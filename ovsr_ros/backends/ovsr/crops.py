@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ovsr_ros.backends.ovsr.regions import Regions
@@ -29,7 +31,20 @@ class CropOptions:
     )
 
 
-def cut_crops(image: Tensor, regions: Regions, size: int, fill: Tensor, options: CropOptions) -> Tensor:
-    """Crops (N, 3, size, size) float32 in [0, 255] of an image (1, 3, H, W) uint8; fill: (3,) uint8 outside of it."""
-    boxes = torch.from_numpy(regions.boxes_xyxy)
-    return crop_segments(image, regions.segment_map, boxes, size, options.style, options.margin, fill, options.centered)
+def cut_crops(
+    image: Tensor,
+    regions: Regions,
+    size: int,
+    fill: Tensor,
+    options: CropOptions,
+    rows: NDArray[np.int64] | None = None,
+) -> Tensor:
+    """Crops (N, 3, size, size) float32 in [0, 255] of an image (1, 3, H, W) uint8; fill: (3,) uint8 outside of it.
+
+    rows: (N,), the segments to cut, from 0; None: all.
+    """
+    boxes, ids = torch.from_numpy(regions.boxes_xyxy), None
+    if rows is not None:
+        boxes, ids = boxes[torch.from_numpy(rows)], (rows + 1).tolist()
+    segment_map = regions.segment_map
+    return crop_segments(image, segment_map, boxes, size, options.style, options.margin, fill, options.centered, ids)

@@ -64,7 +64,7 @@ def test_a_wrong_call_shows_the_usage(arguments: list[str], capsys: pytest.Captu
     assert "usage: ovsr" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["segment", "evaluate", "models", "demo"])
+@pytest.mark.parametrize("command", ["segment", "evaluate", "bench", "models", "demo"])
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main([command, "--help"])
@@ -336,3 +336,41 @@ def test_a_download_that_fails_leaves_no_model_behind(tmp_path: Path, hub: tuple
     assert done.returncode == 2
     assert "cut short, damaged, or not a weight file (100 bytes)" in done.stderr
     assert not (tmp_path / "model_directory" / "timm" / name).exists()
+
+
+# --- bench ---
+
+
+def test_bench_measures_and_writes_what_it_found(
+    config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = write_image(tmp_path / "room.png")
+    words = ["bench", "--config", config, "--image", str(image), "--repeats", "2", "--json", str(tmp_path / "b.json")]
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert "whole frame" in out
+    assert "frames per second" in out
+    report = json.loads((tmp_path / "b.json").read_text(encoding="utf-8"))
+    assert {"command", "commit", "machine", "versions", "weights", "options", "stages_ms", "memory_mib"} <= set(report)
+    assert (report["image_wh"], report["images"], report["repeats"]) == ([96, 64], "room.png", 2)
+
+
+def test_bench_prints_json_alone(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--config", config, "--size", "96x64", "--repeats", "1", "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["images"] == "4 rendered rooms"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--size", "96"], "expected WIDTHxHEIGHT"),
+        (["--size", "96x64", "--image", "a.png"], "has its own"),
+        (["--image", "none.png"], "none.png: cannot be read"),
+        (["--config", "ovsr", "--size", "96x64", "--repeats", "1"], "ovsr models download"),
+    ],
+)
+def test_bench_refuses_what_it_cannot_use(
+    config: str, words: list[str], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", "--config", config, *words]) == 2
+    assert expected in capsys.readouterr().err

@@ -26,6 +26,7 @@ LAYERS = (
     {"pipeline"},
     {"demo"},
     {"evaluation"},
+    {"benchmark"},
     {"cli", "nodes"},
 )
 RANKS = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}

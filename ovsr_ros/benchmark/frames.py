@@ -1,0 +1,112 @@
+"""A configuration's time per frame and stage, and the memory that it takes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ovsr_ros.benchmark.images import calibration_images
+from ovsr_ros.benchmark.memory import MEBIBYTE, PeakMemory
+from ovsr_ros.benchmark.timing import Spread, synchronize
+from ovsr_ros.config import replace_flat, to_flat_dict
+from ovsr_ros.models.calibrated import write_calibrated
+from ovsr_ros.models.hub import Kind, is_architecture
+from ovsr_ros.models.weights import DEMO
+from ovsr_ros.pipeline import Pipeline, PipelineOptions
+from ovsr_ros.vocabulary import Operation, parse_category
+
+MODEL_OPTIONS: dict[str, Kind] = {"features.model": "timm", "clip.model": "open_clip"}
+WARM_UP_FRAMES = 3
+CATEGORIES = ("wall", "floor", "mug", "bottle", "ball", "book", "lamp", "chair", "table", "plant")
+"""What is looked for where a configuration names no categories."""
+
+
+@dataclass
+class FrameTimes:
+    """What some frames took, a value per frame: seconds in all, seconds per stage, and how many segments they had."""
+
+    seconds: list[float] = field(default_factory=list)
+    stages: dict[str, list[float]] = field(default_factory=dict)
+    segments: list[int] = field(default_factory=list)
+
+    def run(self, pipeline: Pipeline, image: NDArray[np.uint8]) -> None:
+        """Segment one image, (H, W, 3) uint8 RGB, and note what it took."""
+        synchronize(pipeline.device)
+        begin = time.perf_counter()
+        segmentation = pipeline.segment(image)
+        synchronize(pipeline.device)
+        self.seconds.append(time.perf_counter() - begin)
+        self.segments.append(len(segmentation.segments))
+        for stage, seconds in segmentation.stage_seconds.items():
+            self.stages.setdefault(stage, []).append(seconds)
+
+    def summary(self) -> dict[str, object]:
+        """Medians and quartiles as plain values: milliseconds per frame and stage, segments."""
+        return {
+            "milliseconds": Spread.of(1e3 * value for value in self.seconds).to_dict(),
+            "stages_ms": {
+                name: Spread.of(1e3 * value for value in values).to_dict() for name, values in self.stages.items()
+            },
+            "segments": Spread.of(self.segments).to_dict(1),
+        }
+
+
+@contextlib.contextmanager
+def random_weights(options: PipelineOptions) -> Iterator[PipelineOptions]:
+    """The same options with calibrated random weights in place of every listed model: its speed without its knowledge.
+
+    What is a file, a folder or `demo` stays. The weights are gone when the context ends.
+    """
+    flat = to_flat_dict(options)
+    with tempfile.TemporaryDirectory(prefix="ovsr-weights-") as folder:
+        images = calibration_images()
+        changes = {
+            option: write_calibrated(str(flat[option]), kind, images, Path(folder))
+            for option, kind in MODEL_OPTIONS.items()
+            if flat[option] != DEMO and not Path(str(flat[option])).expanduser().exists()
+            if is_architecture(str(flat[option]), kind)
+        }
+        yield replace_flat(options, dict(changes))
+
+
+def measure_frames(
+    options: PipelineOptions, images: Sequence[NDArray[np.uint8]], repeats: int, categories: Sequence[str] = ()
+) -> dict[str, object]:
+    """Load, warm up and measure: `FrameTimes.summary` of `repeats` frames, seconds to load, and memory.
+
+    images: (H, W, 3) uint8 RGB, taken in turns. categories: as in a configuration; none: `CATEGORIES`.
+
+    Raises ModelError, ConfigError and VocabularyError as `Pipeline`.
+    """
+    begin = time.perf_counter()
+    pipeline = Pipeline(options)
+    pipeline.set_vocabulary(Operation.REPLACE, [parse_category(text) for text in categories or CATEGORIES])
+    loaded_s = time.perf_counter() - begin
+    try:
+        warm_up, counted = FrameTimes(), FrameTimes()
+        for turn in range(max(WARM_UP_FRAMES, len(images))):
+            warm_up.run(pipeline, images[turn % len(images)])
+        with PeakMemory(pipeline.device) as peak:
+            for turn in range(repeats):
+                counted.run(pipeline, images[turn % len(images)])
+        return {
+            **counted.summary(),
+            "load_s": round(loaded_s, 3),
+            "first_frame_ms": round(1e3 * warm_up.seconds[0], 1),
+            "load_average": round(os.getloadavg()[0], 2),
+            "memory_mib": {
+                "process_peak": round(peak.process_mib, 1),
+                "device_peak": round(peak.device_mib, 1),
+                "weights_and_rest": round(pipeline.memory_bytes() / MEBIBYTE, 1),
+            },
+        }
+    finally:
+        pipeline.close()

@@ -79,9 +79,10 @@ class NewestItemWorker(Generic[T]):
             self._count(received=1)
             self._forget_waiting()
             self._waiting = (item, arrival)
+            self._condition.notify_all()
 
     def wake(self) -> None:
-        """Let the thread process the newest item; a wake that comes while it is busy is kept."""
+        """Let the thread process the newest item; a wake that comes while it is busy, or before the item, is kept."""
         with self._condition:
             self._awake, self._resting = True, False
             self._condition.notify_all()

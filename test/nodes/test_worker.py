@@ -55,7 +55,6 @@ def test_an_item_waits_for_the_wake(recorder):
 def test_a_wake_waits_for_the_item(recorder):
     recorder.worker.wake()
     recorder.worker.offer("a", key=1)
-    recorder.worker.wake()
     assert recorder.busy.acquire(timeout=TIMEOUT_S)
 
 

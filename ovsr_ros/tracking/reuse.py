@@ -50,21 +50,22 @@ class Look:
     count: int
     changed_s: float
 
-    def has_changed(self, sketch: NDArray[np.uint8], box_xyxy: NDArray[np.float64], area: float, most: float) -> bool:
-        """Whether it is elsewhere, of another size, or its box's colours differ by more than `most` levels in mean."""
-        if self.sketch.shape != sketch.shape or not 1 / _MAX_AREA_RATIO <= area / self.area <= _MAX_AREA_RATIO:
-            return True
-        inner = np.concatenate(
-            (np.maximum(self.box_xyxy[:2], box_xyxy[:2]), np.minimum(self.box_xyxy[2:], box_xyxy[2:]))
-        )
-        shared = _box_area(inner)
-        if shared < _MIN_BOX_OVERLAP * (_box_area(self.box_xyxy) + _box_area(box_xyxy) - shared):
+    def has_changed(self, sketch: NDArray[np.uint8], box_xyxy: NDArray[np.float64], most: float) -> bool:
+        """Whether the colours in a box differ by more than `most` levels in mean from what was there then."""
+        if self.sketch.shape != sketch.shape:
             return True
         height, width = sketch.shape[:2]
-        left, top = (int(box_xyxy[0] * width), int(box_xyxy[1] * height))
+        left, top = int(box_xyxy[0] * width), int(box_xyxy[1] * height)
         right, bottom = math.ceil(box_xyxy[2] * width), math.ceil(box_xyxy[3] * height)
         now, then = (each[top:bottom, left:right].astype(np.int16) for each in (sketch, self.sketch))
         return float(np.abs(now - then).mean()) > most
+
+    def is_reshaped(self, box_xyxy: NDArray[np.float64], area: float) -> bool:
+        """Whether it now has another outline; where the colours are the same, it was only cut out differently."""
+        inner = np.maximum(self.box_xyxy[:2], box_xyxy[:2]), np.minimum(self.box_xyxy[2:], box_xyxy[2:])
+        shared = _box_area(np.concatenate(inner))
+        alike = shared >= _MIN_BOX_OVERLAP * (_box_area(self.box_xyxy) + _box_area(box_xyxy) - shared)
+        return not (alike and 1 / _MAX_AREA_RATIO <= area / self.area <= _MAX_AREA_RATIO)
 
     def is_settling(self, time_s: float, memory_s: float) -> bool:
         """Whether the track's average, of that time constant, still holds much of what was there before a change."""
@@ -160,22 +161,26 @@ class EmbeddingPlan:
         due: list[int] = []
         changed: set[int] = set()
         waiting: list[tuple[int, float, int]] = []
-        for index in shown:
+        for index in shown.tolist():
             look: Look | None = tracks.looks[rows[index]]
             if look is None or not tracks.weights[rows[index]]:
                 due.append(index)
-            elif look.has_changed(sketch, boxes[index], areas[index], options.max_change):
+            elif look.has_changed(sketch, boxes[index], options.max_change):
                 due.append(index)
                 changed.add(index)
             elif look.is_settling(time_s, options.score_memory_s):
                 due.append(index)
-            elif look.count < MIN_LOOKS or time_s - look.time_s >= options.refresh_s:
+            elif (
+                look.count < MIN_LOOKS
+                or time_s - look.time_s >= options.refresh_s
+                or look.is_reshaped(boxes[index], float(areas[index]))
+            ):
                 waiting.append((look.count, look.time_s, index))
         renewed, credit = self._renew(waiting, len(rows), embeddings.all_at_once, passed_s, options.refresh_s)
         embeddings.want(segment_of_row[rows[due + renewed]])
 
         num_due = 0
-        for index in shown:
+        for index in shown.tolist():
             if embeddings.known[segment_of_row[rows[index]]]:
                 before: Look | None = tracks.looks[rows[index]]
                 count, changed_s = (0, -math.inf) if before is None else (before.count, before.changed_s)

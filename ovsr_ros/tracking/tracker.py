@@ -104,8 +104,8 @@ class Tracker:
     ) -> FrameEmbeddings:
         """The frame with its segments as the stream has them: segment map, embeddings and geometry, and track ids.
 
-        image_rgb: (H, W, 3) uint8, what the frame is of. frame: segments with their embeddings; of `FoundSegments`,
-        only those are embedded that are new to the stream, have changed or are due for a renewal.
+        image_rgb: (H, W, 3) uint8, what the frame is of. frame: segments and their embeddings; of `FoundSegments`, only
+        those are embedded that are new to the stream, have changed or are due for a renewal.
         time_s: when it was taken, seconds from anywhere. A time that is not after the last one, or later by more than
         `lost_s`, starts anew, as does another shape of the image.
         source: compared with the last frame's; embeddings made by something else are not averaged with these.

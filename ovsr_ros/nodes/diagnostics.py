@@ -134,6 +134,7 @@ def _segmentation_status(health: NodeHealth) -> DiagnosticStatus:
         ("latency, 95th percentile [ms]", _milliseconds(statistics.latency.p95_s)),
         ("image age when published [ms]", _milliseconds(statistics.age.mean_s)),
         *((f"stage {stage} [ms]", _milliseconds(durations.mean_s)) for stage, durations in statistics.stages.items()),
+        ("segments embedded anew [%]", _number(100 * statistics.embedded_share)),
         ("processed", str(counts.processed)),
         ("failed", str(counts.failed)),
         ("last error", statistics.last_error),

@@ -39,6 +39,7 @@ class StreamStatistics:
     latency: from the image's arrival to its outputs' publication, waiting included.
     age: from the image's stamp to its outputs' publication, by the node's clock; of the images that have one.
     stages: what the latency is made of, by stage, in the order in which they were first seen.
+    num_segments: segments found in these frames. num_embedded: those of them that were embedded, not reused.
     """
 
     window_s: float
@@ -52,6 +53,13 @@ class StreamStatistics:
     since_error_s: float
     last_error: str
     last_frame_failed: bool
+    num_segments: int = 0
+    num_embedded: int = 0
+
+    @property
+    def embedded_share(self) -> float:
+        """Share of the segments that were embedded; NaN where none are counted."""
+        return self.num_embedded / self.num_segments if self.num_segments else float("nan")
 
 
 @dataclass
@@ -60,6 +68,8 @@ class _Frame:
     latency_s: float
     age_s: float
     stage_seconds: dict[str, float] = field(default_factory=dict)
+    num_segments: int = 0
+    num_embedded: int = 0
 
 
 class StreamMonitor:
@@ -92,11 +102,18 @@ class StreamMonitor:
             self._arrivals.append(now)
             self._trim(now)
 
-    def frame_published(self, latency_s: float, age_s: float, stage_seconds: dict[str, float]) -> None:
-        """A frame's outputs went out. age_s: NaN where the stamp does not tell."""
+    def frame_published(
+        self,
+        latency_s: float,
+        age_s: float,
+        stage_seconds: dict[str, float],
+        num_segments: int = 0,
+        num_embedded: int = 0,
+    ) -> None:
+        """A frame's outputs went out. age_s: NaN where the stamp does not tell. num_*: as in `StreamStatistics`."""
         now = time.monotonic()
         with self._lock:
-            self._frames.append(_Frame(now, latency_s, age_s, dict(stage_seconds)))
+            self._frames.append(_Frame(now, latency_s, age_s, dict(stage_seconds), num_segments, num_embedded))
             self._last_frame_failed = False
             self._trim(now)
 
@@ -125,6 +142,8 @@ class StreamMonitor:
                 since_error_s=nan if self._last_error_time is None else now - self._last_error_time,
                 last_error=self._last_error,
                 last_frame_failed=self._last_frame_failed,
+                num_segments=sum(frame.num_segments for frame in self._frames),
+                num_embedded=sum(frame.num_embedded for frame in self._frames),
             )
 
     def since_image_s(self) -> float:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage
 
-from ovsr_ros.backends import Frame
+from ovsr_ros.backends import Frame, FrameEmbeddings
 from ovsr_ros.errors import OvsrError
 from ovsr_ros.models.device import free_unused_memory
 from ovsr_ros.nodes.conversions import decode_compressed, to_rgb_array
@@ -142,7 +142,8 @@ class Segmenter:
             "publish": published - painted,
         }
         age_s = image_age_s(message.header.stamp, self._node.get_clock().now())
-        self._monitor.frame_published(published - arrival, age_s, stages)
+        counts = (frame.num_found, frame.num_embedded) if isinstance(frame, FrameEmbeddings) else (0, 0)
+        self._monitor.frame_published(published - arrival, age_s, stages, *counts)
 
     def change_vocabulary(
         self, operation: Operation, requests: Sequence[CategoryRequest], before_commit: Callable[[], None] | None = None

@@ -73,6 +73,8 @@ def _stream_status(statistics: StreamStatistics, counts: WorkerCounts, before: W
         "output rate [Hz]": _number(statistics.output_rate_hz),
         "frames in window": str(statistics.num_frames),
         "dropped in window": str(counts.dropped - before.dropped),
+        "segments in window": str(statistics.num_segments),
+        "embedded in window": str(statistics.num_embedded),
         "received": str(counts.received),
         "processed": str(counts.processed),
         "failed": str(counts.failed),

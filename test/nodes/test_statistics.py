@@ -27,7 +27,7 @@ def to_values(array):
 def test_statistics_hold_what_was_measured():
     monitor = StreamMonitor(window_s=20.0)
     for latency_s in (0.1, 0.2, 0.3, 0.4, 1.0):
-        monitor.frame_published(latency_s, 2 * latency_s, {"features": latency_s / 2})
+        monitor.frame_published(latency_s, 2 * latency_s, {"features": latency_s / 2}, 10, 2)
     counts = WorkerCounts(received=20, processed=5, dropped=12, rested=2, repeated=1)
     array = to_statistics("/ovsr", monitor.snapshot(), counts, WorkerCounts(received=9, dropped=4), "cpu")
     values = to_values(array)
@@ -36,6 +36,7 @@ def test_statistics_hold_what_was_measured():
     assert values["stage features"] == dict(zip(DURATION_KEYS, (200.0, 150.0, 440.0, 500.0), strict=True))
     stream = values["stream"]
     assert (stream["window [s]"], stream["frames in window"], stream["dropped in window"]) == (20.0, 5.0, 8.0)
+    assert (stream["segments in window"], stream["embedded in window"]) == (50.0, 10.0)
     assert (stream["received"], stream["dropped"], stream["rested"], stream["repeated"]) == (20.0, 12.0, 2.0, 1.0)
     assert {status.hardware_id for status in array.status} == {"cpu"}
 
@@ -45,6 +46,7 @@ def test_before_the_first_frame_there_is_nothing_to_tell():
     assert list(values) == ["stream", "latency", "age"]
     assert all(math.isnan(value) for value in values["latency"].values())
     assert values["stream"]["frames in window"] == 0
+    assert values["stream"]["segments in window"] == 0
 
 
 @pytest.fixture

@@ -1,0 +1,236 @@
+"""Reuse of embeddings: what goes through CLIP anew, and that labels are what they are without reuse."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from ovsr_ros.backends import FoundSegments
+from ovsr_ros.demo.scenes import CATEGORIES, DISTRACTORS, Scene
+from ovsr_ros.pipeline import Pipeline, load_settings
+from ovsr_ros.tracking import Tracker, TrackingOptions
+from ovsr_ros.vocabulary import CategoryRequest, Operation
+
+SIZE_HW = (120, 160)
+PERIOD_S = 0.1
+NUM_SEGMENTS = 12
+DEMO_SEED = 35
+FIRST_LOOKS = 3
+
+rng = np.random.default_rng(0)
+TEXTURE = cv2.GaussianBlur(rng.integers(0, 255, (*SIZE_HW, 3), np.uint8), (0, 0), 2.0)
+TILES = (np.arange(SIZE_HW[0])[:, None] // 40) * 4 + np.arange(SIZE_HW[1]) // 40  # (H, W), 12 squares
+EMBEDDINGS = torch.nn.functional.normalize(
+    torch.randn(2, NUM_SEGMENTS, 16, generator=torch.Generator().manual_seed(0)), dim=2
+)
+
+
+class Stream:
+    """A tracker, its clock, and a backend that tells what it was asked for."""
+
+    def __init__(self, all_at_once: bool = False, **options) -> None:
+        self.tracker, self.time_s = Tracker(), 10.0
+        self.options = TrackingOptions(**options)
+        self.all_at_once = all_at_once
+        self.asked: list[int] = []
+
+    def show(self, image=TEXTURE, tiles=TILES, kind=0, source=None, noise=0.0):
+        """Show an image whose segments are the tiles; kind: which embeddings CLIP would give them."""
+        self.time_s += PERIOD_S
+        self.asked = []
+        seed = round(self.time_s * 10)
+        noisy = image + np.random.default_rng(seed).normal(0, noise, image.shape) if noise else image
+        numbers, areas = np.unique(tiles, return_counts=True)
+        places = [np.nonzero(tiles == number) for number in numbers]
+
+        def embed(rows):
+            self.asked += rows.tolist()
+            return EMBEDDINGS[kind][torch.from_numpy(numbers[rows] % NUM_SEGMENTS)]
+
+        found = FoundSegments(
+            segment_map=torch.from_numpy(np.searchsorted(numbers, tiles).astype(np.int32) + 1),
+            cluster_ids=np.arange(len(numbers)),
+            boxes_xyxy=np.array([(x.min(), y.min(), x.max() + 1, y.max() + 1) for y, x in places], np.int32),
+            areas_px=areas.astype(np.int32),
+            centroids_xy=np.array([(x.mean(), y.mean()) for y, x in places], np.float32),
+            stage_seconds={"clip": 0.0},
+            embed_rows=embed,
+            width=EMBEDDINGS.shape[2],
+            all_at_once=self.all_at_once,
+        )
+        frame = self.tracker.follow(np.clip(noisy, 0, 255).astype(np.uint8), found, self.time_s, self.options, source)
+        assert frame.num_found == len(numbers)
+        assert frame.num_embedded == len(self.asked) == len(set(self.asked))
+        return frame
+
+    def stand_still(self, num_frames: int = 10) -> None:
+        for _ in range(num_frames):
+            self.show()
+
+
+def all_of(frame, kind):
+    """Whether each segment has the embedding of its kind (of 12 equal squares, ids go by place)."""
+    return torch.allclose(frame.embeddings, EMBEDDINGS[kind], atol=1e-5)
+
+
+def test_the_first_frames_are_embedded_whole():
+    stream = Stream()
+    for _ in range(FIRST_LOOKS):
+        assert stream.show().num_embedded == NUM_SEGMENTS
+    assert stream.show().num_embedded == 0
+
+
+@pytest.mark.parametrize("noise", [0.0, 8.0])
+def test_what_stands_still_is_renewed_in_turn_a_tenth_per_frame_at_most(noise):
+    stream = Stream()
+    for _ in range(FIRST_LOOKS):
+        stream.show(noise=noise)
+    asked = []
+    for _ in range(40):
+        frame = stream.show(noise=noise)
+        assert frame.num_embedded <= 2
+        assert all_of(frame, 0)
+        asked += stream.asked
+    assert len(asked) <= 0.1 * 40 * NUM_SEGMENTS
+    assert set(asked) == set(range(NUM_SEGMENTS))
+
+
+def test_where_all_cost_no_more_than_one_most_frames_have_none():
+    stream = Stream(all_at_once=True)
+    stream.stand_still(FIRST_LOOKS)
+    counts = [stream.show().num_embedded for _ in range(40)]
+    assert set(counts) == {0, NUM_SEGMENTS}
+    assert sum(counts) <= 0.1 * 40 * NUM_SEGMENTS
+
+
+def test_a_segment_that_changes_is_embedded_at_once_until_the_average_has_followed_and_no_other_is():
+    stream = Stream(refresh_s=60.0)
+    stream.stand_still()
+    image = TEXTURE.copy()
+    image[TILES == 5] = np.clip(image[TILES == 5].astype(int) + 12, 0, 255)
+    for _ in range(20):
+        frame = stream.show(image, kind=1)
+        assert stream.asked == [5]
+    assert float(frame.embeddings[5] @ EMBEDDINGS[1, 5]) > 0.95
+    for _ in range(3):
+        assert stream.show(image, kind=1).num_embedded == 0
+
+
+def test_a_camera_that_moves_has_every_segment_embedded_as_without_reuse():
+    still, stream = Stream(), Stream()
+    still.stand_still()
+    stream.stand_still()
+    for step in range(1, 8):
+        frame = stream.show(np.roll(TEXTURE, 3 * step, 1), np.roll(TILES, 3 * step, 1))
+        assert frame.num_embedded == NUM_SEGMENTS
+
+
+def test_options_that_make_other_embeddings_leave_none_of_the_old():
+    stream = Stream()
+    stream.stand_still()
+    frame = stream.show(kind=1, source="other")
+    assert frame.num_embedded == NUM_SEGMENTS
+    assert all_of(frame, 1)
+
+
+def test_after_a_cut_and_a_restart_every_segment_is_embedded():
+    stream = Stream()
+    stream.stand_still()
+    cut = np.random.default_rng(9).integers(0, 255, (6, 8, 3), np.uint8).repeat(20, 0).repeat(20, 1)
+    frame = stream.show(cut, kind=1)
+    assert frame.num_embedded == NUM_SEGMENTS
+    assert all_of(frame, 1)
+    stream.stand_still()
+    stream.tracker.restart()
+    assert stream.show().num_embedded == NUM_SEGMENTS
+
+
+def test_a_part_found_for_a_moment_is_not_embedded():
+    stream = Stream(refresh_s=60.0)
+    stream.stand_still()
+    split = TILES.copy()
+    split[:20, :40] = NUM_SEGMENTS
+    frame = stream.show(tiles=split)
+    assert frame.num_found == NUM_SEGMENTS + 1
+    assert len(frame) == NUM_SEGMENTS
+    assert frame.num_embedded == 0
+
+
+def test_a_new_segment_has_an_embedding_as_soon_as_it_shows():
+    stream = Stream(refresh_s=60.0)
+    stream.stand_still()
+    image, tiles = TEXTURE.copy(), TILES.copy()
+    image[45:75, 45:75], tiles[45:75, 45:75] = (250, 10, 10), 17  # embedded as number 5 of the other kind
+    frame = stream.show(image, tiles, kind=1)
+    row = int(frame.segment_map[60, 60]) - 1
+    assert len(frame) == NUM_SEGMENTS + 1
+    assert torch.allclose(frame.embeddings[row], EMBEDDINGS[1, 5], atol=1e-5)
+    assert torch.allclose(frame.embeddings.norm(dim=1), torch.ones(len(frame)), atol=1e-5)
+
+
+# --- The demo's models on the demo's camera ---
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    pipeline = Pipeline(load_settings("demo", {"text.cache_directory": "none"}).pipeline)
+    pipeline.set_vocabulary(Operation.REPLACE, [CategoryRequest(word) for word in (*CATEGORIES, *DISTRACTORS)])
+    return pipeline
+
+
+def film(pipeline, motion, num_frames, seed=DEMO_SEED):
+    """Frames of a clip, each with and without reuse."""
+    scene = Scene(seed, split="test", motion=motion)
+    trackers = {True: Tracker(), False: Tracker()}
+    for number in range(num_frames):
+        image = scene.render(number * PERIOD_S).image
+        frames = {}
+        for reuse, tracker in trackers.items():
+            pipeline.update_options({"tracking.reuse_embeddings": reuse})
+            frames[reuse] = pipeline.follow(image, tracker, number * PERIOD_S)
+        yield frames[True], frames[False]
+
+
+def test_of_a_still_camera_clip_sees_a_fifth_and_labels_are_the_same(pipeline):
+    found = embedded = 0
+    differing = []
+    for reused, anew in film(pipeline, 0.0, 24):
+        assert anew.num_embedded == anew.num_found
+        assert list(reused.stage_seconds) == list(anew.stage_seconds)
+        found, embedded = found + reused.num_found, embedded + reused.num_embedded
+        labels = [pipeline.label(each).label_map for each in (reused, anew)]
+        differing.append(float((labels[0] != labels[1]).mean()))
+    assert 0 < embedded <= 0.2 * found
+    assert np.mean(differing) <= 0.005
+
+
+def test_of_a_moving_camera_frames_are_the_same(pipeline):
+    for reused, anew in film(pipeline, 1.0, 6):
+        assert reused.num_embedded == reused.num_found
+        assert torch.equal(reused.segment_map, anew.segment_map)
+        assert torch.equal(reused.embeddings, anew.embeddings)
+
+
+def test_another_vocabulary_labels_the_next_frame_of_a_still_camera(pipeline):
+    image, tracker = Scene(DEMO_SEED, split="test", motion=0.0).render(0.0).image, Tracker()
+    for number in range(6):
+        frame = pipeline.follow(image, tracker, number * PERIOD_S)
+    assert frame.num_embedded == 0
+    other = pipeline.classifier_for([CategoryRequest(word) for word in ("carpet", "wallpaper", "thing")])
+    known = {category.id for category in other.vocabulary.categories}
+    found = set(np.unique(pipeline.label(frame, other).label_map)) - {0, 255}
+    assert found
+    assert found <= known
+
+
+def test_memory_of_looks_is_shared():
+    stream = Stream()
+    stream.stand_still(20)
+    looks = stream.tracker._scene.tracks.looks
+    assert len({id(look.sketch) for look in looks}) <= NUM_SEGMENTS
+    assert all(look.sketch.shape == (60, 80, 3) for look in looks)
+    assert dataclasses.is_dataclass(looks[0])

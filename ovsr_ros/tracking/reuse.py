@@ -31,6 +31,9 @@ _SETTLING = 2.0
 """A track is embedded in every frame until this many time constants of its average after it last changed."""
 
 _SKETCH_ROWS = 60
+_CELLS_PER_ROW = 4
+"""At least so many rows are averaged to one of a sketch."""
+
 _MAX_ASPECT = 4.0
 
 
@@ -38,9 +41,9 @@ _MAX_ASPECT = 4.0
 class Look:
     """What was to be seen of a track when it was last embedded.
 
-    sketch: (h, w, 3) uint8, the image at 60 rows, where the noise of single pixels is gone. box_xyxy: its box, as
-    fractions of the image. area: its area, a fraction of the image. count: how often it has been embedded.
-    changed_s: when it was last found changed; -inf never.
+    sketch: (h, w, 3) uint8, the image at 60 rows or a quarter of its own, where the noise of single pixels is gone.
+    box_xyxy, area: its box and its area, as fractions of the image's sides and of its area. time_s: when that was.
+    count: how often it has been embedded. changed_s: when it was last found changed; -inf never.
     """
 
     sketch: NDArray[np.uint8]
@@ -78,7 +81,7 @@ def _box_area(box_xyxy: NDArray[np.float64]) -> float:
 
 def draw_sketch(small: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The image as `Look` keeps it, from a larger one (h, w, 3)."""
-    rows = min(_SKETCH_ROWS, *small.shape[:2])
+    rows = min(_SKETCH_ROWS, max(min(small.shape[:2]) // _CELLS_PER_ROW, 1))
     return shrink(small, scaled_size_hw((small.shape[0], small.shape[1]), rows, _MAX_ASPECT))
 
 

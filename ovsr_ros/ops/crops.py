@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ovsr_ros.ops.image import interpolate_antialiased
 
@@ -101,11 +100,16 @@ def crop_masks(segment_map: Tensor, squares_xyxy: list[list[int]], size: int, id
 
 def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
     """Blur (N, C, H, W) float32 by a Gaussian of standard deviation sigma pixels; borders are repeated."""
+    rows, columns = (_gaussian_matrix(length, sigma, images.device) for length in images.shape[2:])
+    # As two products with banded matrices: a convolution per channel takes four times as long on a CPU.
+    return rows @ images @ columns.T
+
+
+def _gaussian_matrix(length: int, sigma: float, device: torch.device) -> Tensor:
+    """What each of `length` places of a blurred line takes of each of the line's, (length, length) float32."""
     radius = max(1, round(3 * sigma))
-    offsets = torch.arange(-radius, radius + 1, device=images.device, dtype=torch.float32)
-    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
-    kernel = kernel / kernel.sum()
-    channels = images.shape[1]
-    padded = functional.pad(images, (radius, radius, radius, radius), mode="replicate")
-    rows = functional.conv2d(padded, kernel.view(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)
-    return functional.conv2d(rows, kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)
+    offsets = torch.arange(-radius, radius + 1, device=device)
+    kernel = torch.exp(-0.5 * (offsets.float() / sigma) ** 2)
+    places = (torch.arange(length, device=device)[:, None] + offsets).clamp(0, length - 1)  # (length, taps)
+    shares = (kernel / kernel.sum()).expand(length, -1)
+    return torch.zeros(length, length, device=device).scatter_add_(1, places, shares)

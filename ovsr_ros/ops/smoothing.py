@@ -10,6 +10,15 @@ DILATIONS = (1, 2, 4)
 """Distances, in cells, at which the eight directions are looked at."""
 
 
+_OFFSETS = tuple(
+    (down, right)
+    for reach in DILATIONS
+    for down in (-reach, 0, reach)
+    for right in (-reach, 0, reach)
+    if (down, right) != (0, 0)
+)
+
+
 def rgb_to_lab(image: Tensor) -> Tensor:
     """sRGB (B, 3, H, W), uint8 or float in [0, 255], to CIE L*a*b* (D65): float32, L in [0, 100].
 
@@ -56,14 +65,28 @@ def smooth(
     scores (Araslanov & Roth, arXiv 2005.08104); here the vectors themselves move, so that cells that mix two regions
     join one of them.
     """
-    grid = functional.normalize(vectors, dim=1).T.reshape(-1, *grid_hw)  # (D, rows, columns)
-    around = neighbours(grid)
-    likeness = ((around * grid).sum(1) - 1) / temperature  # (25, rows, columns)
-    colors = neighbours(lab[0])
-    likeness = likeness - (colors - lab[0]).square().sum(1) / (2 * color_sigma**2)
-    weights = likeness.softmax(0)[:, None]
-    for step in range(iterations):
-        grid = functional.normalize((around * weights).sum(0), dim=0)
-        if step < iterations - 1:
-            around = neighbours(grid)
-    return grid.flatten(1).T  # (N, D)
+    directions = functional.normalize(vectors, dim=1)
+    cells = _cells_around(grid_hw, vectors.device)  # (N, 25)
+    likeness = _gather(directions, cells).mul_(directions[:, None]).sum(2)  # (N, 25)
+    colors = lab[0].flatten(1).T.contiguous()
+    differences = _gather(colors, cells).sub_(colors[:, None]).square_().sum(2)
+    weights = ((likeness - 1) / temperature - differences / (2 * color_sigma**2)).softmax(1)
+    for _ in range(iterations):
+        # A weighted sum of gathered rows, without the rows themselves in memory.
+        moved = functional.embedding_bag(cells, directions, per_sample_weights=weights, mode="sum")
+        directions = functional.normalize(moved, dim=1)
+    return directions
+
+
+def _cells_around(grid_hw: tuple[int, int], device: torch.device) -> Tensor:
+    """For each cell, row by row, the indices of itself and of what `neighbours` looks at: (N, 25) int64."""
+    rows, columns = (torch.arange(length, device=device) for length in grid_hw)
+    indices = [
+        (rows + down).clamp(0, grid_hw[0] - 1)[:, None] * grid_hw[1] + (columns + right).clamp(0, grid_hw[1] - 1)
+        for down, right in ((0, 0), *_OFFSETS)
+    ]
+    return torch.stack(indices, 2).flatten(0, 1)
+
+
+def _gather(values: Tensor, cells: Tensor) -> Tensor:
+    return values.index_select(0, cells.flatten()).view(*cells.shape, -1)

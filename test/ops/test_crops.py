@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -117,3 +118,17 @@ def test_no_segments_give_an_empty_batch():
 def test_unknown_style_is_refused():
     with pytest.raises(ValueError, match="box, blur, mean"):
         crops.crop_segments(*[torch.zeros(1, 3, 20, 20, dtype=torch.uint8), *two_segments()], 32, "black", 0.1, FILL)
+
+
+def test_blur_is_a_convolution_with_repeated_borders():
+    images = torch.rand(2, 3, 20, 28, generator=torch.Generator().manual_seed(0))
+    for sigma in (0.2, 1.5, 9.0):
+        expected = [
+            cv2.GaussianBlur(
+                plane.numpy(), [2 * max(1, round(3 * sigma)) + 1] * 2, sigma, borderType=cv2.BORDER_REPLICATE
+            )
+            for plane in images.flatten(0, 1)
+        ]
+        torch.testing.assert_close(
+            crops.gaussian_blur(images, sigma).flatten(0, 1), torch.from_numpy(np.stack(expected)), atol=1e-5, rtol=0
+        )

@@ -153,3 +153,10 @@ def test_any_grid(size_hw):
     assert torch.isfinite(filtered).all()
     assert torch.isfinite(pamr(one_hot(labels, 2), guide * 100, 2, 5.0, (1, 2, 4))).all()
     assert torch.isfinite(score_by_prototypes(guide, labels, 2, 1, 0.05)).all()
+
+
+@pytest.mark.parametrize("size_hw", [(24, 40), (37, 53), (6, 9)])
+def test_upsampling_has_pytorchs_weights(size_hw):
+    scores = torch.rand(3, 12, 20, generator=torch.Generator().manual_seed(0))
+    expected = torch.nn.functional.interpolate(scores[None], size_hw, mode="bilinear", align_corners=False)[0]
+    torch.testing.assert_close(upsample(scores, size_hw), expected, atol=1e-5, rtol=0)

@@ -12,6 +12,7 @@ from torch import Tensor
 from ovsr_ros.backends.ovsr.features import GridFeatures, describe_cells, grid_size_hw
 from ovsr_ros.config import option
 from ovsr_ros.ops import refine
+from ovsr_ros.ops.evidence import find_winners
 from ovsr_ros.ops.image import resize
 from ovsr_ros.ops.smoothing import rgb_to_lab
 
@@ -77,7 +78,7 @@ def refine_clusters(
     else:
         scores = refine.one_hot(labels, num_clusters)
     scores = _follow_edges(scores, image, guide_hw, target_hw, grid.grid_hw, options)
-    return np.asarray(scores.argmax(0).cpu().numpy())
+    return np.asarray(find_winners(scores).cpu().numpy())
 
 
 def _follow_edges(

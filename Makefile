@@ -12,7 +12,7 @@ ENV = . .venv/ros_env.sh
 # Two test runs on one machine must not hear each other; domains up to 101 are safe on every system.
 TEST_DOMAIN = export ROS_DOMAIN_ID=$${OVSR_TEST_DOMAIN_ID:-$$(( $$$$ % 90 + 10 ))}
 
-.PHONY: help setup demo test check shell clean
+.PHONY: help setup demo test bench check shell clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -25,6 +25,9 @@ demo: setup  ## demo camera and node over DDS; ARGS="--frames 30" ends by itself
 
 test: setup  ## all tests, or ARGS="test/test_package.py -k wheel"
 	@$(ENV) && $(LOCALHOST) && $(TEST_DOMAIN) && exec python -m pytest $(ARGS)
+
+bench: setup  ## speed and memory, about 10 minutes, into docs/performance.md; ARGS="frame ros" for these parts alone
+	@$(ENV) && $(LOCALHOST) && $(TEST_DOMAIN) && exec python bench/run.py $(ARGS)
 
 check: setup  ## ruff, mypy, import rules
 	@$(ENV) && ruff check . && ruff format --check . && mypy && python -m pytest -q test/test_imports.py

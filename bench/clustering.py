@@ -10,10 +10,8 @@ same round, so that what else the machine does falls on both.
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import os
-import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +24,8 @@ import torch
 from scipy.cluster import hierarchy
 from scipy.ndimage import gaussian_filter
 
+from ovsr_ros.benchmark.report import package_versions
+from ovsr_ros.benchmark.timing import Spread
 from ovsr_ros.evaluation import provenance
 from ovsr_ros.ops import native
 from ovsr_ros.ops.ward_rounds import ward_rounds
@@ -66,7 +66,8 @@ def main() -> None:
         "command": "python bench/clustering.py",
         "commit": provenance.commit(),
         "machine": provenance.machine("cpu"),
-        "versions": {"numpy": np.__version__, **versions("scipy", "fastcluster", "torch")},
+        "versions": package_versions("numpy", "scipy", "fastcluster", "torch"),
+        "load_average": round(os.getloadavg()[0], 2),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "rows": rows,
     }
@@ -94,8 +95,8 @@ def measure(method: str, num_points: int, dims: int, data: str, rounds: int) -> 
         "dims": dims,
         "data": data,
         "rounds": rounds,
-        "milliseconds": {name: quartiles(1e3 * np.array(values)) for name, values in seconds.items()},
-        "ratios": {name: quartiles(scipy_seconds / np.array(values)) for name, values in seconds.items()},
+        "milliseconds": {name: Spread.of(1e3 * np.array(values)).to_dict() for name, values in seconds.items()},
+        "ratios": {name: Spread.of(scipy_seconds / np.array(values)).to_dict() for name, values in seconds.items()},
     }
 
 
@@ -132,21 +133,6 @@ def make_points(num_points: int, dims: int, data: str) -> np.ndarray:
     maps = [gaussian_filter(rng.normal(size=GRIDS[num_points]), rng.uniform(1, 4)) for _ in range(dims)]
     points = np.stack([one / one.std() for one in maps], -1).reshape(num_points, dims) * np.linspace(1, 0.2, dims)
     return points.astype(np.float32).astype(np.float64)
-
-
-def quartiles(values: np.ndarray) -> dict[str, float]:
-    low, median, high = np.percentile(values, (25, 50, 75))
-    return {"median": round(float(median), 3), "low": round(float(low), 3), "high": round(float(high), 3)}
-
-
-def versions(*names: str) -> dict[str, str | None]:
-    found: dict[str, str | None] = {"python": platform.python_version()}
-    for name in names:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = None
-    return found
 
 
 if __name__ == "__main__":

@@ -264,12 +264,19 @@ def _summarise(
 
 
 def _provenance(options: argparse.Namespace) -> dict[str, Any]:
+    from ovsr_ros.benchmark.report import PACKAGES, package_versions
     from ovsr_ros.evaluation.provenance import everything
     from ovsr_ros.pipeline import load_settings
 
     pipeline = load_settings(options.config, {"device": options.device}).pipeline
     command = " ".join(["python bench/soak.py", *sys.argv[1:]])
-    return {**everything(pipeline), "command": command, "load": [round(load, 2) for load in os.getloadavg()]}
+    versions = package_versions(*PACKAGES)
+    return {
+        **everything(pipeline),
+        "command": command,
+        "versions": versions,
+        "load": [round(load, 2) for load in os.getloadavg()],
+    }
 
 
 def to_markdown(result: dict[str, Any]) -> str:

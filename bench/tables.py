@@ -1,66 +1,75 @@
-"""Writes the tables of docs/performance.md from bench/results/, between the markers that name them."""
+"""Writes the tables of docs/performance.md from bench/results/, between the markers that name them, and its plot."""
 
 from __future__ import annotations
 
 import json
 import re
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import sections
+import targets
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "performance.md"
 RESULTS = ROOT / "bench" / "results"
+PLOT = ROOT / "docs" / "images" / "growth.png"
+
+# By marker: the result that the table is made of, and what makes it.
+TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
+    "clustering": ("clustering", sections.clustering),
+    "reference": ("frame", sections.reference),
+    "stages": ("frame", sections.stages),
+    "precision": ("frame", sections.precision),
+    "growth": ("growth", sections.growth),
+    "ros": ("ros", sections.ros),
+    "memory": ("memory", sections.memory),
+}
 
 
-def main() -> None:
-    PAGE.write_text(fill(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+def main() -> int:
+    """Fill the page and draw the plot; 1 when something cannot be made."""
+    results = load_results()
+    PAGE.write_text(fill(PAGE.read_text(encoding="utf-8"), results), encoding="utf-8")
+    if "growth" in results:
+        try:
+            draw(results["growth"], PLOT)
+        except ImportError as error:
+            print(f'the plot needs matplotlib ({error}): pip install "ovsr_ros[evaluation]"', file=sys.stderr)
+            return 1
+    return 0
 
 
-def fill(page: str) -> str:
-    """The page with every table that there are results for written anew."""
-    for name, table in TABLES.items():
-        results = RESULTS / f"{name}.json"
-        begin, end = f"<!-- table: {name} -->", f"<!-- end: {name} -->"
-        if results.exists() and begin in page:
-            text = table(json.loads(results.read_text(encoding="utf-8")))
-            pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
-            page = pattern.sub(lambda _, text=text, begin=begin, end=end: f"{begin}\n{text}\n{end}", page)
+def load_results(folder: Path = RESULTS) -> dict[str, dict[str, Any]]:
+    """Every result, by the name of its file."""
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+
+
+def fill(page: str, results: dict[str, dict[str, Any]]) -> str:
+    """The page with every table written anew."""
+    texts = {"targets": targets.table(results)}
+    for marker, (result, make) in TABLES.items():
+        found = [make(results[name]) for name in (result, f"{result}_gpu") if name in results]
+        texts[marker] = "\n\n".join(found) or f'Not measured yet: `make bench ARGS="{result}"`.'
+    for marker, text in texts.items():
+        begin, end = f"<!-- table: {marker} -->", f"<!-- end: {marker} -->"
+        pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+        page = pattern.sub(lambda _, text=text, begin=begin, end=end: f"{begin}\n{text}\n{end}", page)
     return page
 
 
-def clustering(result: dict[str, Any]) -> str:
-    names = ["linkage", "points", "dims", "data", "SciPy, ms", "fastcluster", "PyTorch, CPU"]
-    names += ["ours, 1 thread", "ours, 2 threads", "GPU"]
-    lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
-    for row in result["rows"]:
-        milliseconds = row["milliseconds"]["scipy"]
-        ratios = [ratio(row, way) for way in ("fastcluster", "pytorch", "ours_1", "ours_2", "gpu")]
-        time = f"{milliseconds['median']:.0f} ({milliseconds['low']:.0f}-{milliseconds['high']:.0f})"
-        case = " | ".join(str(row[key]) for key in ("linkage", "points", "dims", "data"))
-        lines.append(f"| {case} | {time} | {' | '.join(ratios)} |")
-    return "\n".join([*lines, "", origin(result)])
+def draw(result: dict[str, Any], path: Path) -> None:
+    """The growth's plot: a panel per thing that grows, a line per pair of networks."""
+    from ovsr_ros.evaluation.studies.plots import Panel, plot_panels
 
+    panels = [Panel(*panel) for panel in sections.growth_panels(result)]
+    caption = f"Median time of a frame. {result['machine']['processor']}, {result['machine']['cores']} cores, "
+    caption += f"commit {result['commit'][:12]}."
+    path.parent.mkdir(parents=True, exist_ok=True)
+    plot_panels(panels, caption).savefig(path, dpi=110, metadata={"Software": None})
 
-def ratio(row: dict[str, Any], way: str) -> str:
-    """How many times as fast as SciPy, with quartiles."""
-    found = row["ratios"].get(way)
-    if found is None:
-        return "not run"
-    return f"{found['median']:.1f}x ({found['low']:.1f}-{found['high']:.1f})"
-
-
-def origin(result: dict[str, Any]) -> str:
-    """What a figure must carry: command, commit, machine, versions."""
-    machine = result["machine"]
-    packages = ", ".join(f"{name} {version or '(not installed)'}" for name, version in result["versions"].items())
-    gpu = result["gpu"] or "no GPU at hand"
-    return (
-        f"`{result['command']}` at commit {result['commit']}; {machine['processor']}, {machine['cores']} cores, {gpu}; "
-        f"{packages}."
-    )
-
-
-TABLES = {"clustering": clustering}
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +49,12 @@ class FrameTimes:
         for stage, seconds in segmentation.stage_seconds.items():
             self.stages.setdefault(stage, []).append(seconds)
 
-    def summary(self) -> dict[str, object]:
+    def last(self, count: int) -> FrameTimes:
+        """The last frames alone, without those that warmed up."""
+        stages = {name: values[-count:] for name, values in self.stages.items()}
+        return FrameTimes(self.seconds[-count:], stages, self.segments[-count:])
+
+    def summary(self) -> dict[str, Any]:
         """Medians and quartiles as plain values: milliseconds per frame and stage, segments."""
         return {
             "milliseconds": Spread.of(1e3 * value for value in self.seconds).to_dict(),
@@ -79,7 +85,7 @@ def random_weights(options: PipelineOptions) -> Iterator[PipelineOptions]:
 
 def measure_frames(
     options: PipelineOptions, images: Sequence[NDArray[np.uint8]], repeats: int, categories: Sequence[str] = ()
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Load, warm up and measure: `FrameTimes.summary` of `repeats` frames, seconds to load, and memory.
 
     images: (H, W, 3) uint8 RGB, taken in turns. categories: as in a configuration; none: `CATEGORIES`.

@@ -156,7 +156,7 @@ class EmbeddingPlan:
             return EmbeddingPlan()
         segment_of_row = np.full(len(tracks), -1)
         segment_of_row[row_of_segment] = np.arange(len(row_of_segment))
-        shown: list[int] = np.flatnonzero(segment_of_row[rows] >= 0).tolist()
+        shown = np.flatnonzero(segment_of_row[rows] >= 0)
         sketch, (height, width) = draw_sketch(small), followed.segment_map.shape
         boxes = followed.boxes_xyxy / np.array((width, height, width, height), np.float64)
         areas = followed.areas_px / (height * width)

@@ -25,6 +25,32 @@ class Curve:
     target: float | None = None
 
 
+@dataclass(frozen=True)
+class Panel:
+    """Axes with several lines: x and y values by the line's name. is_log: of both axes."""
+
+    x_label: str
+    y_label: str
+    is_log: bool
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]
+
+
+def plot_panels(panels: Sequence[Panel], caption: str) -> Any:
+    """Panels beside each other, each with lines from 0, or logarithmic."""
+    figure, all_axes = _new_figure(len(panels), (5.2 * len(panels), 4.6))
+    for axes, panel in zip(all_axes, panels, strict=True):
+        for index, (label, (x, y)) in enumerate(panel.lines.items()):
+            style = {"color": _COLORS[index % len(_COLORS)], "marker": _MARKERS[index % len(_MARKERS)]}
+            axes.plot(x, y, markersize=4, label=label, **style)
+        axes.set(xlabel=panel.x_label, ylabel=panel.y_label)
+        if panel.is_log:
+            axes.set(xscale="log", yscale="log")
+        else:
+            axes.set_ylim(bottom=0)
+        axes.legend(loc="upper left", fontsize=8)
+    return _finish(figure, caption)
+
+
 def plot_thresholds(x: Sequence[float], curves: Sequence[Curve], preset: float, caption: str) -> Any:
     """Shares over the score threshold; a vertical line marks the preset's."""
     figure, (axes,) = _new_figure(1, (7.2, 5.0))

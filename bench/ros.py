@@ -1,0 +1,330 @@
+"""The node as its users meet it: processes over DDS, the demo camera before it, a subscriber behind it.
+
+    python bench/ros.py                    in `make shell`; writes bench/results/ros.json
+    python bench/tables.py                 writes its tables into docs/performance.md
+
+Times within a frame are the node's own, from ~/statistics: what a frame took from its arrival in the node to the return
+of the last `publish`, less the stages of the pipeline. Processor time is the kernel's, of the node's process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import common
+import numpy as np
+
+from ovsr_ros.benchmark.frames import random_weights
+from ovsr_ros.benchmark.timing import Spread
+from ovsr_ros.nodes.child_process import ChildProcess, stop_all
+from ovsr_ros.pipeline import PipelineOptions
+
+START_S = 240.0
+ENCODE_S = 240.0
+WINDOW_S = 5.0
+CAMERA_HZ = 1.0
+"""Of `overhead`: slower than the node, so that no frame waits for another."""
+NODE_STAGES = ("wait", "convert", "depth", "confidence", "segment_map", "publish")
+"""Stages that are the node's, not the pipeline's."""
+PARTS = ("overhead", "idle", "vocabulary", "rate")
+NUM_NAMES, NUM_CATEGORIES = 1000, 250
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, and write the result."""
+    parser = common.parser(__doc__ or "", "ros")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of every measurement (10)")
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
+    parser.add_argument("--models", nargs="+", default=["demo", "real"], choices=("demo", "real"), help="of `rate`")
+    parser.add_argument("--sizes", nargs="+", default=["640x480", "1920x1080"], help="of `overhead`")
+    parser.add_argument("--names", type=int, default=NUM_NAMES, help="new names of `vocabulary` (1000)")
+    given = parser.parse_args(arguments)
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    body: dict[str, Any] = {"seconds": given.seconds}
+    for part in given.parts:
+        common.say(f"ros: {part}")
+        body[part] = MEASURED[part](given)
+    common.write(given.output, "ros", given.device, body, arguments)
+    return 0
+
+
+# --- What is measured ---
+
+
+def measure_overhead(given: argparse.Namespace) -> list[dict[str, Any]]:
+    """Arrival to mask published, less the pipeline; the camera is slower than the node, so that no frame queues."""
+    rows = []
+    for size in given.sizes:
+        with running(given.device, "demo", {"rate_hz": 30.0}, camera={"size": size, "rate_hz": CAMERA_HZ}) as scene:
+            label_maps = scene.observe("label_map")
+            scene.wait(lambda seen=label_maps: len(seen) >= 2, "two label maps", START_S)
+            windows = scene.statistics_over(2 * given.seconds)
+        totals = [window["latency"]["mean [ms]"] for window in windows]
+        stages = [stage_means(window) for window in windows]
+        own = [
+            total - sum(value for name, value in means.items() if name not in NODE_STAGES)
+            for total, means in zip(totals, stages, strict=True)
+        ]
+        rows.append(
+            {
+                "size": size,
+                "milliseconds": Spread.of(own).to_dict(),
+                "latency_ms": Spread.of(totals).to_dict(),
+                "stages_ms": {
+                    name: Spread.of(means[name] for means in stages if name in means).to_dict()
+                    for name in NODE_STAGES
+                    if any(name in means for means in stages)
+                },
+                "windows": len(windows),
+                "camera_hz": CAMERA_HZ,
+                "queued": max(totals) > 1e3 / CAMERA_HZ,
+            }
+        )
+    return rows
+
+
+def measure_idle(given: argparse.Namespace) -> list[dict[str, Any]]:
+    """Processor time of a node that nobody subscribes to, with a camera at 30 Hz and without one."""
+    rows = []
+    for rate_hz in (0.0, 30.0):
+        camera = {"size": "640x480", "rate_hz": rate_hz} if rate_hz else None
+        with running(given.device, "demo", {"rate_hz": 10.0}, camera=camera) as scene:
+            scene.wait(lambda scene=scene: scene.statistics, "the node's statistics", START_S)
+            if rate_hz:
+                scene.wait(scene.receives, "images to arrive", START_S)
+            scene.wait_s(2.0)
+            begin, cpu = time.monotonic(), scene.cpu_s()
+            scene.wait_s(given.seconds)
+            percent = 100.0 * (scene.cpu_s() - cpu) / (time.monotonic() - begin)
+            received_hz = scene.statistics[-1]["stream"]["input rate [Hz]"]
+        rows.append({"camera_hz": rate_hz, "received_hz": received_hz, "percent_of_a_core": round(percent, 2)})
+    return rows
+
+
+def measure_vocabulary(given: argparse.Namespace) -> dict[str, Any]:
+    """The longest gap between label maps while many new names are encoded, beside the gaps before."""
+    num_categories = min(given.names, NUM_CATEGORIES)
+    names = [f"thing {index} of kind {index % 97}" for index in range(given.names)]
+    groups = ["; ".join(names[index::num_categories]) for index in range(num_categories)]
+    node = {"rate_hz": 30.0, "categories": "['wall', 'floor', 'mug']"}
+    with running(given.device, "demo", node, camera={"size": "640x480", "rate_hz": 30.0}) as scene:
+        label_maps = scene.observe("label_map")
+        scene.wait(lambda: len(label_maps) >= 5, "five label maps", START_S)
+        scene.wait_s(2.0)
+        del label_maps[:]
+        scene.wait_s(given.seconds)
+        before = np.diff(label_maps)
+        begin = time.monotonic()
+        first = len(label_maps) - 1
+        answer = scene.replace_vocabulary(groups)
+        scene.wait(answer.done, "the answer to set_vocabulary", ENCODE_S)
+        encoded_s = time.monotonic() - begin
+        seen = len(label_maps)
+        scene.wait(lambda: len(label_maps) > seen, "a label map after the change", START_S)
+        during = np.diff(label_maps[first:])
+        if not answer.result().success:
+            raise RuntimeError(f"set_vocabulary: {answer.result().message}")
+    period = float(np.median(before))
+    return {
+        "names": given.names,
+        "categories": num_categories,
+        "encoded_s": round(encoded_s, 3),
+        "frames_meanwhile": len(during),
+        "period_ms": Spread.of(1e3 * before).to_dict(),
+        "longest_gap_before_ms": round(1e3 * float(before.max()), 1),
+        "longest_gap_ms": round(1e3 * float(during.max()), 1),
+        "held_back_periods": round((float(during.max()) - period) / period, 3),
+    }
+
+
+def measure_rate(given: argparse.Namespace) -> list[dict[str, Any]]:
+    """Label maps per second on the demo camera at 640x480 and 30 Hz, standing still and moving."""
+    rows = []
+    for models in given.models:
+        with contextlib.ExitStack() as stack:
+            config, node = ("demo", {}) if models == "demo" else ("ovsr", {})
+            if models == "real":
+                options = stack.enter_context(random_weights(common.preset("ovsr", given.device)))
+                node = model_parameters(options)
+            for speed in (0.0, 1.0):
+                camera = {"size": "640x480", "rate_hz": 30.0, "speed": speed}
+                with running(given.device, config, {"rate_hz": 30.0, **node}, camera=camera) as scene:
+                    label_maps = scene.observe("label_map")
+                    scene.wait(lambda seen=label_maps: len(seen) >= 3, "three label maps", START_S)
+                    scene.wait_s(WINDOW_S)
+                    del label_maps[:]
+                    cpu, begin = scene.cpu_s(), time.monotonic()
+                    windows = scene.statistics_over(given.seconds)
+                    cores = (scene.cpu_s() - cpu) / (time.monotonic() - begin)
+                rows.append(
+                    {
+                        "models": common.REAL if models == "real" else common.DEMO,
+                        "camera": "moving" if speed else "standing still",
+                        "rate_hz": round((len(label_maps) - 1) / (label_maps[-1] - label_maps[0]), 3),
+                        "latency_ms": Spread.of(window["latency"]["mean [ms]"] for window in windows).to_dict(),
+                        "cores": round(cores, 2),
+                        **reuse(windows[-1]),
+                    }
+                )
+    return rows
+
+
+def reuse(window: dict[str, dict[str, float]]) -> dict[str, float]:
+    """How many of the segments CLIP saw, where the node tells."""
+    stream = window["stream"]
+    found = [stream[key] for key in stream if "seen by CLIP" in key]
+    return {"seen_by_clip_percent": found[0]} if found else {}
+
+
+MEASURED = {
+    "overhead": measure_overhead,
+    "idle": measure_idle,
+    "vocabulary": measure_vocabulary,
+    "rate": measure_rate,
+}
+
+
+# --- The processes, and who watches them ---
+
+
+class Scene:
+    """A running node, perhaps with a camera before it, and what it publishes."""
+
+    def __init__(self, children: Sequence[ChildProcess], executor: Any, node: Any) -> None:
+        from diagnostic_msgs.msg import DiagnosticArray
+
+        self.statistics: list[dict[str, dict[str, float]]] = []
+        self._children = children
+        self._executor = executor
+        self._node = node
+        node.create_subscription(DiagnosticArray, "/ovsr/statistics", self._on_statistics, 10)
+
+    def observe(self, topic: str) -> list[float]:
+        """Subscribe to an image topic of the node; the list fills with the times at which messages come."""
+        from sensor_msgs.msg import Image
+
+        times: list[float] = []
+        self._node.create_subscription(Image, f"/ovsr/{topic}", lambda _: times.append(time.monotonic()), 1)
+        return times
+
+    def statistics_over(self, seconds: float) -> list[dict[str, dict[str, float]]]:
+        """What ~/statistics says in that time, once per window, the windows filled within that time."""
+        self.wait_s(WINDOW_S)
+        windows = []
+        deadline = time.monotonic() + max(seconds, WINDOW_S)
+        while time.monotonic() < deadline:
+            self.wait_s(min(WINDOW_S, max(deadline - time.monotonic(), 0.0)) + 0.01)
+            windows.append(self.statistics[-1])
+        return windows
+
+    def replace_vocabulary(self, groups: Sequence[str]) -> Any:
+        """Ask for other categories, "name; synonym; ..." each; the answer's future."""
+        from ovsr_ros import msg, srv
+
+        client = self._node.create_client(srv.SetVocabulary, "/ovsr/set_vocabulary")
+        self.wait(client.service_is_ready, "the service set_vocabulary", START_S)
+        categories = []
+        for group in groups:
+            name, *synonyms = group.split("; ")
+            categories.append(msg.Category(name=name, synonyms=synonyms))
+        request = srv.SetVocabulary.Request(operation=srv.SetVocabulary.Request.REPLACE, categories=categories)
+        return client.call_async(request)
+
+    def receives(self) -> bool:
+        """Whether images have arrived in the node."""
+        return bool(self.statistics) and self.statistics[-1]["stream"]["received"] > 10
+
+    def cpu_s(self) -> float:
+        """Processor time that the node's process has used, seconds."""
+        stat = Path(f"/proc/{self._children[0].pid}/stat").read_text(encoding="ascii")
+        return sum(map(int, stat.rpartition(")")[2].split()[11:13])) / os.sysconf("SC_CLK_TCK")
+
+    def wait(self, is_met: Callable[[], object], what: str, timeout_s: float) -> None:
+        """Spin until a condition holds. Raises RuntimeError, with what the node said, when it does not in time."""
+        deadline = time.monotonic() + timeout_s
+        while not is_met():
+            if time.monotonic() > deadline:
+                said = "\n".join(self._children[0].last_lines(15))
+                raise RuntimeError(f"waited {timeout_s:g} s for {what}; the node said:\n{said}")
+            self._spin(0.05)
+
+    def wait_s(self, seconds: float) -> None:
+        """Spin for a while."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self._spin(min(left, 0.05))
+
+    def _spin(self, seconds: float) -> None:
+        self._executor.spin_once(timeout_sec=seconds)
+        for child in self._children:
+            if child.exit_code is not None:
+                said = "\n".join(child.last_lines(15))
+                raise RuntimeError(f"the {child.name} ended with exit code {child.exit_code}:\n{said}")
+
+    def _on_statistics(self, array: Any) -> None:
+        self.statistics.append(
+            {
+                status.name.partition(": ")[2]: {pair.key: float(pair.value) for pair in status.values}
+                for status in array.status
+            }
+        )
+
+
+@contextlib.contextmanager
+def running(
+    device: str, config: str, parameters: dict[str, object], camera: dict[str, Any] | None = None
+) -> Iterator[Scene]:
+    """The node in a process of its own, and a demo camera in another; both end with the context."""
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+
+    with contextlib.ExitStack() as cleanup:
+        logs = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="ovsr-bench-")))
+        node = {
+            "config": config,
+            "device": device,
+            "statistics_window_s": WINDOW_S,
+            "text.cache_directory": "none",
+            **parameters,
+        }
+        children = [start_child("node", "ovsr_node", logs, node, "image:=/demo/image_raw")]
+        cleanup.callback(stop_all, children, 10.0)
+        if camera is not None:
+            width, height = camera.pop("size").split("x")
+            values = {"width": width, "height": height, "seed": 35, "clip_s": 2.0, "depth_encoding": "none", **camera}
+            children.append(start_child("camera", "demo_camera", logs, values, "__ns:=/demo"))
+        rclpy.init(args=[])
+        cleanup.callback(rclpy.try_shutdown)
+        watcher = rclpy.create_node("bench")
+        cleanup.callback(watcher.destroy_node)
+        executor = SingleThreadedExecutor()
+        executor.add_node(watcher)
+        yield Scene(children, executor, watcher)
+
+
+def start_child(name: str, module: str, logs: Path, parameters: dict[str, object], remapping: str) -> ChildProcess:
+    import sys
+
+    assigned = [word for key, value in parameters.items() for word in ("-p", f"{key}:={value}")]
+    command = [sys.executable, "-m", f"ovsr_ros.nodes.{module}", "--ros-args", *assigned, "-r", remapping]
+    return ChildProcess(name, command, logs / f"{name}.log", {**os.environ, "PYTHONUNBUFFERED": "1"})
+
+
+def model_parameters(options: PipelineOptions) -> dict[str, object]:
+    return {"features.model": options.features.model, "clip.model": options.clip.model}
+
+
+def stage_means(window: dict[str, dict[str, float]]) -> dict[str, float]:
+    prefix = "stage "
+    return {name[len(prefix) :]: values["mean [ms]"] for name, values in window.items() if name.startswith(prefix)}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,137 @@
+"""Each benchmark at its smallest: it measures, and its tables can be made of what it writes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def page(load_script):
+    """The page that these results alone make."""
+    tables = load_script("tables")
+
+    def make(**results):
+        return tables.fill(tables.PAGE.read_text(encoding="utf-8"), results)
+
+    return make
+
+
+def rows(page, begin):
+    return [line for line in page.splitlines() if line.startswith(begin)]
+
+
+def test_clustering_has_all_ways(load_script, page, tmp_path, monkeypatch):
+    script = load_script("clustering")
+    monkeypatch.setattr(script, "CASES", (("ward", 1000, 8, "smooth", 1), ("average", 1000, 8, "smooth", 1)))
+    monkeypatch.setattr("sys.argv", ["clustering.py", "--output", str(tmp_path / "clustering.json")])
+    script.main()
+    result = json.loads((tmp_path / "clustering.json").read_text(encoding="utf-8"))
+    found = [row for linkage in ("ward", "average") for row in rows(page(clustering=result), f"| {linkage} | 1000 |")]
+    assert len(found) == 2
+    assert all(row.count(" | ") == 9 and row.count("x (") >= 2 for row in found)
+
+
+@pytest.mark.slow
+def test_the_frame_has_reference_overhead_stages_and_precision(run_script, page):
+    words = ("--models", "demo", "--rounds", "1", "--images", "1", "--precision-images", "1", "--device", "cpu")
+    result = run_script("frame", *words)
+    (case,) = result["cases"]
+    assert case["against_reference"]["reference"]["ratio"]["median"] == 1
+    assert case["against_reference"]["faithful"]["ratio"]["median"] > 1
+    assert case["same_segments"]["ari"] > 0.95
+    assert case["overhead"]["ratio"]["median"] > 0.5
+    assert [row["precision"] for row in case["precision"]] == ["fp32", "bf16", "auto"]
+    assert case["precision"][0]["labels_differ"] == 0
+    assert all(level["denormal_share"] == 0 for level in case["calibration"])
+    text = page(frame=result)
+    assert rows(text, "| demo models | demo, overhead |")
+    assert rows(text, "| demo models | faithful |")
+    assert rows(text, "| clusters |")
+    assert rows(text, "| demo models | bf16 |")
+    assert "labels that differ from fp32's, demo models | 1 % or less | not" not in text
+
+
+@pytest.mark.slow
+def test_growth_has_every_part_and_a_plot(run_script, load_script, page, tmp_path, monkeypatch):
+    script = load_script("growth")
+    monkeypatch.setattr(script, "SEGMENTS", (4, 8))
+    monkeypatch.setattr(script, "SIZES_WH", ((160, 120), (320, 240)))
+    monkeypatch.setattr(script, "TEXTS", (10, 1000))
+    words = ("--models", "demo", "--rounds", "1", "--most-cameras", "2", "--device", "cpu")
+    result = run_script("growth", *words)
+    (case,) = result["cases"]
+    assert [row["size"] for row in case["size"]] == ["160x120", "320x240"]
+    assert [row["segments"]["median"] for row in case["segments"]] == [4, 8, 4, 8]
+    assert [row["categories"] for row in case["categories"]["texts"]] == [10, 250]
+    assert [row["rows"] for row in case["categories"]["rows"]] == [10, 1000]
+    assert [row["cameras"] for row in case["cameras"]] == [1, 2]
+    text = page(growth=result)
+    assert len(rows(text, "| demo models | image ")) == 2
+    assert rows(text, "| demo models | 1,000 texts in 250 categories |")
+    load_script("tables").draw(result, tmp_path / "growth.png")
+    assert (tmp_path / "growth.png").stat().st_size > 5000
+
+
+def test_many_texts_are_synonyms_of_few_categories(load_script):
+    requests = load_script("growth").make_requests(1000)
+    assert len(requests) == 250
+    names = [name for request in requests for name in (request.name, *request.synonyms)]
+    assert len(set(names)) == len(names) == 1000
+
+
+@pytest.mark.slow
+def test_memory_is_measured_in_processes_of_their_own(run_script, page):
+    words = ("--presets", "demo", "--sizes", "160x120", "--repeats", "1", "--device", "cpu")
+    result = run_script("memory", *words)
+    (row,) = result["rows"]
+    assert row["process_peak_mib"] > 300
+    assert rows(page(memory=result), "| demo | 160x120 |")
+
+
+@pytest.mark.slow
+def test_the_node_is_measured_over_dds(run_script, page):
+    words = ("--parts", "overhead", "vocabulary", "rate", "--models", "demo", "--sizes", "160x120", "--names", "20")
+    result = run_script("ros", *words, "--seconds", "1", "--device", "cpu")
+    (overhead,) = result["overhead"]
+    assert overhead["stages_ms"].keys() >= {"wait", "convert", "publish"}
+    assert 0 < overhead["milliseconds"]["median"] <= overhead["latency_ms"]["median"]
+    vocabulary = result["vocabulary"]
+    assert (vocabulary["names"], vocabulary["categories"]) == (20, 20)
+    assert vocabulary["longest_gap_ms"] > 0
+    assert {row["camera"] for row in result["rate"]} == {"standing still", "moving"}
+    assert all(row["rate_hz"] > 0 for row in result["rate"])
+    assert rows(page(ros=result), "| 20 new names in 20 categories")
+
+
+def test_a_part_that_fails_is_told_and_the_others_go_on(load_script, tmp_path, monkeypatch, capsys):
+    script = load_script("run")
+    (tmp_path / "good.py").write_text("print('fine')\n", encoding="utf-8")
+    (tmp_path / "bad.py").write_text("raise SystemExit('no such thing')\n", encoding="utf-8")
+    (tmp_path / "slow.py").write_text("import time; time.sleep(60)\n", encoding="utf-8")
+    (tmp_path / "tables.py").write_text("print('written')\n", encoding="utf-8")
+    monkeypatch.setattr(script, "HERE", tmp_path)
+    monkeypatch.setattr(script, "PARTS", {"bad": [], "slow": [], "good": []})
+    monkeypatch.setattr(script, "TIMEOUT_S", 2.0)
+    assert script.main([]) == 1
+    out = capsys.readouterr().out
+    assert "bad: FAILED (1)" in out
+    assert "no such thing" in out
+    assert "slow: FAILED (stopped after 2 s)" in out
+    assert "good: done" in out
+    assert "tables: done" in out
+    assert "failed: bad, slow" in out
+    assert script.main(["good"]) == 0
+    with pytest.raises(SystemExit):
+        script.main(["goood"])
+
+
+@pytest.mark.parametrize("name", ["clustering", "frame", "growth", "memory", "ros", "run"])
+def test_every_script_explains_itself(load_script, name):
+    words = [sys.executable, load_script(name).__file__, "--help"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "usage:" in done.stdout

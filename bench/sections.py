@@ -170,6 +170,28 @@ def with_origin(table: str, result: dict[str, Any]) -> str:
     return f"{table}\n\n{origin(result)}"
 
 
+def trident(result: dict[str, Any]) -> str:
+    """Ours beside the transcription: times, and memory."""
+    lines = [
+        "| | seconds an image | processor seconds | peak memory, MB | above the loaded models, MB |",
+        "|---|---|---|---|---|",
+    ]
+    for side, figures in result["figures"].items():
+        times = [
+            f"{figures[key]['median']:.1f} ({figures[key]['min']:.1f}-{figures[key]['max']:.1f})"
+            for key in ("seconds", "processor_seconds")
+        ]
+        lines.append(f"| {side} | {' | '.join(times)} | {figures['peak_mb']:.0f} | {figures['working_mb']:.0f} |")
+    speed = f"**{result['speedup']:.2f}x** | {result['speedup_of_processor_time']:.2f}x"
+    memory = f"{result['peak_memory_ratio']:.0%} | {result['working_memory_ratio']:.0%}"
+    lines.append(f"| ours to the transcription | {speed} | {memory} |")
+    machine = result["machine"]
+    versions = ", ".join(f"{name} {found}" for name, found in result["versions"].items())
+    where = f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads, {machine['device']}"
+    lines += ["", f"`{result['command']}` at commit {result['commit']}; {where}; {versions}."]
+    return "\n".join(lines)
+
+
 def origin(result: dict[str, Any]) -> str:
     """What a figure must carry: command, commit, machine, versions."""
     machine = result["machine"]

@@ -26,6 +26,8 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "growth": ("growth", sections.growth),
     "ros": ("ros", sections.ros),
     "memory": ("memory", sections.memory),
+    "trident_none": ("trident_none", sections.trident),
+    "trident_sam": ("trident_sam", sections.trident),
 }
 
 

@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ def main() -> int:
         "command": " ".join(["python", *sys.argv]),
         "commit": commit(),
         "machine": {**machine(arguments.device), "threads": ours["threads"]},
+        "versions": {name: version(name) for name in ("numpy", "torch", "timm", "open-clip-torch", "segment-anything")},
         "weights": "drawn from seed 0",
         "models": {"clip": CLIP, "proxy": PROXY, "sam": SAM},
         "image_wh": list(arguments.size),

@@ -22,8 +22,8 @@ class ProxyViT:
     name: see `weights.resolve`. device: where it runs. precision: auto, fp32, bf16, fp16. allow_download: fetch
     weights that are not here.
 
-    patch_size: side of a patch in pixels. mean, std: (3,) float32 on the device, of inputs in [0, 1] before
-    normalisation. model_id: the name and the weights' checksum.
+    patch_size: side of a patch in pixels. width: channels of a token. mean, std: (3,) float32 on the device, of inputs
+    in [0, 1] before normalisation. model_id: the name and the weights' checksum.
 
     Raises ModelError when the model cannot be had, is damaged, or is no plain vision transformer.
     """
@@ -39,6 +39,7 @@ class ProxyViT:
         network.eval().requires_grad_(False)
         self._network = network.to(self._device)
         self.patch_size = int(network.patch_embed.patch_size[0])
+        self.width = int(network.embed_dim)
         self.mean = torch.tensor(network.pretrained_cfg["mean"], dtype=torch.float32, device=self._device)
         self.std = torch.tensor(network.pretrained_cfg["std"], dtype=torch.float32, device=self._device)
         self.model_id = resolved.model_id

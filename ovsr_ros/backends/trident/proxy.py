@@ -48,7 +48,7 @@ def encode_windows(
     tokens = torch.cat(
         [
             proxy.encode_patches(normalize(part, proxy.mean, proxy.std))
-            for part in _batches(image, windows, proxy.patch_size, 768, memory_mb)
+            for part in _batches(image, windows, proxy.patch_size, proxy.width, memory_mb)
         ]
     )  # (B, h, w, C)
     flat = tokens.flatten(1, 2)

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ovsr_ros.config import option
+from ovsr_ros.low_priority import run_at_low_priority
 from ovsr_ros.prompts import TEMPLATES, fill
 from ovsr_ros.results import UNLABELED_ID
 from ovsr_ros.vocabulary import SOMETHING_ELSE, Vocabulary, name_key
@@ -115,7 +116,8 @@ class TextEmbeddingCache:
 
     def _encode(self, names: list[str]) -> Tensor:
         sentences = [sentence for name in names for sentence in fill(self._templates, name)]
-        embeddings = self._encoder.encode_texts(sentences).detach().float().cpu()
+        # Frames go first: many new words take longer than any frame may.
+        embeddings = run_at_low_priority(lambda: self._encoder.encode_texts(sentences).detach().float().cpu())
         per_name = normalize(embeddings, dim=-1).view(len(names), -1, embeddings.shape[-1])  # (N, sentences, D)
         return normalize(per_name.mean(dim=1), dim=-1)
 

@@ -32,7 +32,9 @@ from ovsr_ros.models.hub import CONFIG_NAMES, registry_config
 from ovsr_ros.models.lean import speed_up_attention, store_products
 from ovsr_ros.models.weights import ResolvedModel, read_config, resolve
 
-_TEXT_BATCH = 256
+_TEXT_BATCH = 32
+"""Sentences encoded at once: few, since turning words into numbers holds Python's lock, which frames need, too."""
+
 # Numbers beside the weights in files made from OpenAI's, and a buffer that text towers once had.
 _NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size", "text.transformer.embeddings.position_ids")
 

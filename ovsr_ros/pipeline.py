@@ -52,7 +52,7 @@ class PipelineOptions(OvsrOptions):
     device: str = option("auto", help="where the networks run: auto, cpu, cuda or cuda:N", read_only=True)
     precision: str = option(
         "auto",
-        help="arithmetic of the networks; auto: fp16 on a GPU, bf16 on a CPU that computes in it, else fp32",
+        help="arithmetic of the networks; auto: fp16 on a GPU; on a CPU fp32, for CLIP bf16 where it has that",
         choices=PRECISIONS,
     )
     allow_download: bool = option(

@@ -255,3 +255,13 @@ def test_stages_are_timed_in_order(backend):
     for recognition, expected in (("crops", stages), ("dense", [name for name in stages if name != "crops"])):
         chosen = backend.with_options(replace_flat(backend.options, {"clip.recognition": recognition}))
         assert list(chosen.embed(stripes()).stage_seconds) == expected
+
+
+def test_auto_keeps_features_in_float32_on_a_cpu(seeded_models):
+    options = replace_flat(OvsrOptions(), {"features.model": seeded_models.features, "clip.model": seeded_models.clip})
+    image = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    by_auto, exact, rough = (
+        load(options, CPU, precision, False).extractor(image)[0] for precision in ("auto", "fp32", "bf16")
+    )
+    assert torch.equal(by_auto, exact)
+    assert not torch.equal(rough, exact)

@@ -26,7 +26,7 @@ def go_on(registry):
     return other
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(WORD_LISTS, max_size=4), WORD_LISTS)
 def test_a_restored_registry_answers_as_the_first_would(replacements, last):
     registry = VocabularyRegistry()

@@ -287,7 +287,7 @@ CHANGES = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(CHANGES)
 def test_a_registry_does_what_the_simple_model_does(
     changes: list[tuple[Operation, list[tuple[str, ...]], bool]],

@@ -17,6 +17,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from ovsr_ros.errors import OvsrError
+from ovsr_ros.nodes.middleware import make_room_for_images
 
 if TYPE_CHECKING:
     from rclpy.executors import Executor
@@ -99,6 +100,7 @@ def _run_nodes(name: str, create: Callable[[ExitRequest], Sequence[Node]], args:
     _limit_malloc_arenas()
     exit_request = ExitRequest()
     exit_request.install_signal_handlers()
+    make_room_for_images()
     import rclpy
     from rclpy.executors import MultiThreadedExecutor
     from rclpy.logging import get_logger

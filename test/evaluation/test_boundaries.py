@@ -102,7 +102,7 @@ def test_the_regions_names_do_not_matter():
 
 
 @given(label_maps, label_maps, tolerances)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_score_agrees_with_a_search_over_all_pairs(prediction, truth, tolerance):
     judged = truth != 255
     score = boundary_score(prediction, truth, tolerance)
@@ -111,7 +111,7 @@ def test_the_score_agrees_with_a_search_over_all_pairs(prediction, truth, tolera
 
 
 @given(label_maps, label_maps, tolerances)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_each_class_by_itself_agrees_with_a_search_over_all_pairs(prediction, truth, tolerance):
     judged = truth != 255
     scores = class_boundary_scores(prediction, truth, tolerance)
@@ -122,7 +122,7 @@ def test_each_class_by_itself_agrees_with_a_search_over_all_pairs(prediction, tr
 
 
 @given(label_maps, label_maps)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_swapping_the_maps_swaps_precision_and_recall(first, second):
     judged = (first != 255) & (second != 255)
     first, second = np.where(judged, first, 255).astype(np.uint8), np.where(judged, second, 255).astype(np.uint8)

@@ -52,7 +52,7 @@ def test_a_tie_goes_by_what_appears_first():
 
 
 @given(truths, cluster_maps)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_matching_agrees_with_trying_everything(truth, clusters):
     matched = match_clusters(clusters, truth, 4)
     hits = int((matched == truth)[truth != 255].sum())
@@ -62,7 +62,7 @@ def test_matching_agrees_with_trying_everything(truth, clusters):
 
 
 @given(truths, cluster_maps, st.permutations(range(6)), st.permutations(range(4)), st.sampled_from([None, 2]))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_neither_the_clusters_names_nor_the_classes_decide(truth, clusters, order, class_order, background):
     """Even where several assignments are equally good."""
     matched = match_clusters(clusters, truth, 4, background)
@@ -73,7 +73,7 @@ def test_neither_the_clusters_names_nor_the_classes_decide(truth, clusters, orde
 
 
 @given(truths, cluster_maps)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_counts_agree_with_an_assignment_made_by_hand(truth, clusters):
     """Class by class, the pixels that the assignment's pairs share, as DiffSeg's and DiffCut's protocol counts them."""
     judged = truth != 255
@@ -111,7 +111,7 @@ def test_an_image_of_background_only():
 
 
 @given(truths, cluster_maps)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_merging_agrees_with_the_protocol_done_step_by_step(truth, clusters):
     """With scipy alone, on agreed pixels: which is what the protocol maximises."""
     judged = truth != 255

@@ -72,7 +72,7 @@ def test_unlabeled_pixels_are_misses_of_the_truth_and_nobodys_false_alarm():
 
 
 @given(label_maps, label_maps, st.permutations(range(4)))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_renaming_the_classes_renames_the_counts(prediction, truth, order):
     table = np.array([*order, *range(4, 255), 255], np.uint8)
     renamed = count_labels(table[prediction], table[truth], 4)
@@ -83,7 +83,7 @@ def test_renaming_the_classes_renames_the_counts(prediction, truth, order):
 
 
 @given(label_maps, label_maps)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_counts_against_loops(prediction, truth):
     counts = count_labels(prediction, truth, 4)
     pairs = [(int(p), int(t)) for p, t in zip(prediction.ravel(), truth.ravel(), strict=True) if t != 255]

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from ovsr_ros import __version__
-from ovsr_ros.config import to_flat_dict
 from ovsr_ros.evaluation.datasets import open_dataset
 from ovsr_ros.evaluation.figures import Figures
 from ovsr_ros.evaluation.protocols import ImageRow, ProtocolOptions
 from ovsr_ros.evaluation.report import build_report, class_table, summary_table, table, to_markdown, to_text
+from ovsr_ros.pipeline import values_in_use
 
 PROTOCOLS = ProtocolOptions(names=("openvocab", "hungarian", "hungarian-dataset"), size=128)
 
@@ -43,7 +43,7 @@ def test_the_report_can_be_repeated_from_what_it_says(report, seeded_options):
     assert report["version"] == __version__
     assert report["command"].split()[0] == "ovsr"
     assert report["commit"] == "unknown" or len(report["commit"].removesuffix("+changes")) == 40
-    assert report["options"].keys() == to_flat_dict(seeded_options).keys()
+    assert report["options"].keys() == values_in_use(seeded_options).keys()
     features = Path(seeded_options.features.model, "model.safetensors")
     assert report["weights"]["features"]["sha256"] == hashlib.sha256(features.read_bytes()).hexdigest()
     assert {"processor", "cores", "torch", "device"} <= report["machine"].keys()

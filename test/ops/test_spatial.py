@@ -60,7 +60,7 @@ def test_what_is_no_distance_gives_no_point_and_is_not_counted(bad):
     np.testing.assert_allclose(locations.positions_m, [[0, 0, 3]])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(bits=st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=12))
 def test_whatever_the_bytes_places_are_finite_or_none(bits):
     depth = RegisteredDepth(np.array([bits], np.uint32).view(np.float32), Intrinsics(1.0, 1.0, 0.0, 0.0))
@@ -98,7 +98,7 @@ def test_the_box_leaves_outliers_out_and_the_median_does_not_see_them():
     assert locations.positions_m[0, 2] == pytest.approx((196 * 2.0 + 4 * 50.0) / 200)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32 - 1), num_segments=st.integers(1, 12), share_unknown=st.sampled_from((0.0, 0.3, 1.0)))
 def test_every_segment_is_where_the_plain_way_finds_it(seed, num_segments, share_unknown):
     rng = np.random.default_rng(seed)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ovsr_ros.ops.tiling import Window, average, cover, cut
@@ -10,7 +10,6 @@ from ovsr_ros.ops.tiling import Window, average, cover, cut
 lengths = st.integers(1, 60)
 
 
-@settings(deadline=None)
 @given(height=lengths, width=lengths, size=st.integers(4, 64), data=st.data())
 def test_windows_cover_every_place_and_none_lies_outside(height, width, size, data):
     stride = data.draw(st.integers(1, size))

@@ -30,6 +30,8 @@ from ovsr_ros.text_embeddings import TextClassifier
 from ovsr_ros.vocabulary import MAX_CATEGORIES, CategoryRequest
 
 SIZES_WH = ((640, 480), (1280, 720), (1920, 1080), (2560, 1440), (3840, 2160))
+SIZE_WH = (640, 480)
+"""Of the images where it is not the size that grows."""
 SEGMENTS = (4, 8, 16, 32, 64)
 TEXTS = (10, 100, 250, 1000, 10000)
 CAMERAS = (1, 2, 3, 4)
@@ -77,7 +79,7 @@ def over_sizes(options: PipelineOptions, given: Any) -> list[dict[str, Any]]:
 
 def over_segments(options: PipelineOptions, given: Any) -> list[dict[str, Any]]:
     """Milliseconds a frame with that many segments, each in a crop of its own, or all from one look at the image."""
-    (image,) = render_scenes((640, 480), 1)
+    (image,) = render_scenes(SIZE_WH, 1)
     pipeline = common.make_pipeline(options)
     rows = []
     ways = {}
@@ -120,7 +122,7 @@ class FixedOptions:
 def over_categories(options: PipelineOptions, given: Any) -> dict[str, Any]:
     """Milliseconds of a frame by the number of texts, and of the stage `alignment` by the number of rows."""
     counts = [count for count in TEXTS if count <= given.most_texts]
-    images = render_scenes((640, 480), 2)
+    images = render_scenes(SIZE_WH, 2)
     pipeline = Pipeline(options)  # its ids are all still free
     vocabularies = {}
     encode_s = {}
@@ -187,7 +189,7 @@ def make_rows(count: int, backend: OvsrBackend) -> TextClassifier:
 
 def over_cameras(options: PipelineOptions, given: Any) -> list[dict[str, Any]]:
     """Frames per second of one process with a pipeline and a thread per camera, the models loaded once."""
-    images = render_scenes((640, 480), 4)
+    images = render_scenes(SIZE_WH, 4)
     rows = []
     for count in (count for count in CAMERAS if count <= given.most_cameras):
         pipelines = [common.make_pipeline(options) for _ in range(count)]

@@ -75,8 +75,8 @@ class ChildProcess:
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        with self.log_path.open("w", encoding="utf-8") as log:
-            for line in self._process.stdout:
+        with self._process.stdout as lines, self.log_path.open("w", encoding="utf-8") as log:
+            for line in lines:
                 self._lines.append(line.rstrip("\n"))
                 log.write(line)
                 log.flush()

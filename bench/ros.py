@@ -177,10 +177,10 @@ def measure_rate(given: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def reuse(window: dict[str, dict[str, float]]) -> dict[str, float]:
-    """How many of the segments CLIP saw, where the node tells."""
+    """How many of the segments CLIP saw."""
     stream = window["stream"]
-    found = [stream[key] for key in stream if "seen by CLIP" in key]
-    return {"seen_by_clip_percent": found[0]} if found else {}
+    found = stream["segments in window"]
+    return {"seen_by_clip_percent": round(100.0 * stream["embedded in window"] / found, 1)} if found else {}
 
 
 MEASURED = {

@@ -21,6 +21,7 @@ HERE = Path(__file__).resolve().parent
 PARTS: dict[str, list[str]] = {
     "clustering": [],
     "frame": [],
+    "stream": [],
     "growth": [],
     "memory": [],
     "ros": [],

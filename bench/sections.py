@@ -71,6 +71,16 @@ def precision(result: dict[str, Any]) -> str:
     return markdown(names, rows)
 
 
+def stream(result: dict[str, Any]) -> str:
+    rows = []
+    for row in result["rows"]:
+        times = [spread(row["milliseconds"][name]) for name in ("uncached", "reused")]
+        shares = [f"{100 * row[key]:.1f} %" for key in ("seen_by_clip", "labels_differ")]
+        rows.append([row["models"], row["camera"], *shares, *times, ratio(row["ratio"], 2)])
+    names = ["models", "camera", "segments that CLIP sees", "labels differ", "uncached, ms", "reused, ms", "ratio"]
+    return with_origin(markdown(names, rows), result)
+
+
 def growth(result: dict[str, Any]) -> str:
     rows: list[list[str]] = []
     for case in result["cases"]:

@@ -23,6 +23,7 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "reference": ("frame", sections.reference),
     "stages": ("frame", sections.stages),
     "precision": ("frame", sections.precision),
+    "stream": ("stream", sections.stream),
     "growth": ("growth", sections.growth),
     "ros": ("ros", sections.ros),
     "memory": ("memory", sections.memory),
@@ -54,7 +55,8 @@ def fill(page: str, results: dict[str, dict[str, Any]]) -> str:
     texts = {"targets": targets.table(results)}
     for marker, (result, make) in TABLES.items():
         found = [make(results[name]) for name in (result, f"{result}_gpu") if name in results]
-        texts[marker] = "\n\n".join(found) or f'Not measured yet: `make bench ARGS="{result}"`.'
+        command = "python bench/trident.py" if result.startswith("trident") else f'make bench ARGS="{result}"'
+        texts[marker] = "\n\n".join(found) or f"Not measured yet: `{command}`."
     for marker, text in texts.items():
         begin, end = f"<!-- table: {marker} -->", f"<!-- end: {marker} -->"
         pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)

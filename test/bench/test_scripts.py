@@ -58,6 +58,18 @@ def test_the_frame_has_reference_overhead_stages_and_precision(run_script, load_
 
 
 @pytest.mark.slow
+def test_a_stream_is_followed_with_and_without_reuse(run_script, load_script, page, monkeypatch):
+    monkeypatch.setattr(load_script("stream"), "SIZE_WH", (160, 120))
+    result = run_script("stream", "--models", "demo", "--frames", "4", "--warm-up", "2", "--device", "cpu")
+    assert [row["camera"] for row in result["rows"]] == ["standing still", "moving"]
+    for row in result["rows"]:
+        assert 0 <= row["seen_by_clip"] <= 1
+        assert 0 <= row["labels_differ"] <= 1
+    assert result["rows"][0]["seen_by_clip"] < 1
+    assert rows(page(stream=result), "| demo models | standing still |")
+
+
+@pytest.mark.slow
 def test_growth_has_every_part_and_a_plot(run_script, load_script, page, tmp_path, monkeypatch):
     script = load_script("growth")
     monkeypatch.setattr(script, "SIZE_WH", (160, 120))
@@ -144,7 +156,7 @@ def test_a_part_that_fails_is_told_and_the_others_go_on(load_script, tmp_path, m
         script.main(["goood"])
 
 
-@pytest.mark.parametrize("name", ["frame", "growth", "memory", "ros", "run"])
+@pytest.mark.parametrize("name", ["frame", "growth", "memory", "ros", "run", "stream"])
 def test_every_script_explains_itself(load_script, name, capsys):
     with pytest.raises(SystemExit) as caught:
         load_script(name).main(["--help"])

@@ -40,7 +40,7 @@ def test_a_figure_carries_where_it_comes_from():
 
 def test_without_results_every_target_and_table_says_so(tables):
     page = tables.fill(PAGE.read_text(encoding="utf-8"), {})
-    assert page.count("Not measured yet: `make bench") == len(tables.TABLES)
+    assert page.count("Not measured yet: `") == len(tables.TABLES)
     rows = [line for line in page.partition("## The whole frame")[0].splitlines() if line.endswith("| - |")]
     assert len(rows) == len(tables.targets.TARGETS)
     assert sum("no GPU at hand" in row for row in rows) == 2, "what is known to need a GPU"

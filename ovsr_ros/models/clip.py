@@ -168,11 +168,6 @@ class ClipModel:
                 parts.append(normalize(self._network.encode_text(tokens).float(), dim=-1))
         return torch.cat(parts)
 
-    def memory_bytes(self) -> int:
-        """Memory of the weights, on the device."""
-        tensors = (*self._network.parameters(), *self._network.buffers())
-        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-
 
 def _build(resolved: ResolvedModel) -> tuple[Any, Callable[[list[str]], Tensor], dict[str, Any]]:
     with contextlib.ExitStack() as stack:

@@ -62,11 +62,6 @@ class ProxyViT:
             found: Tensor = network.norm(tokens)[:, 1:].float()
             return found.view(len(found), rows, columns, -1)
 
-    def memory_bytes(self) -> int:
-        """Memory of the weights, on the device."""
-        tensors = (*self._network.parameters(), *self._network.buffers())
-        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-
 
 def _build(resolved: ResolvedModel) -> Any:
     name = resolved.architecture if resolved.folder is None else f"local-dir:{resolved.folder}"

@@ -129,11 +129,6 @@ class SamModel:
             masks = functional.interpolate(masks, size_hw, mode="bilinear", align_corners=False)
         return masks[:, 0]
 
-    def memory_bytes(self) -> int:
-        """Memory of the weights, on the device."""
-        tensors = (*self._network.parameters(), *self._network.buffers())
-        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-
 
 class _Crop:
     """Passes on what an observer is to see: the part of the grid that the image covers."""

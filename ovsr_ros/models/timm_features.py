@@ -76,11 +76,6 @@ class FeatureExtractor:
             maps = self._network.forward_intermediates(inputs, indices=self._indices, intermediates_only=True)
             return [maps[place].float() for place in self._order]
 
-    def memory_bytes(self) -> int:
-        """Memory of the weights, on the device."""
-        tensors = (*self._network.parameters(), *self._network.buffers())
-        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-
 
 def _build(resolved: ResolvedModel) -> Any:
     name = resolved.architecture if resolved.folder is None else f"local-dir:{resolved.folder}"

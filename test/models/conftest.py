@@ -76,3 +76,13 @@ def write_clip(clip_network: torch.nn.Module) -> Writer:
         return folder
 
     return write
+
+
+@pytest.fixture
+def weight_bytes():
+    """How much memory a loaded model's weights take."""
+
+    def measure(model):
+        return sum(tensor.nbytes for tensor in (*model._network.parameters(), *model._network.buffers()))
+
+    return measure

@@ -7,6 +7,7 @@ python bench/tables.py                 writes its table into docs/performance.md
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = common.parser(__doc__ or "", "memory")
     parser.add_argument("--presets", nargs="+", default=list(PRESETS), choices=PRESETS)
     parser.add_argument("--sizes", nargs="+", default=["640x480", "1920x1080"])
-    parser.add_argument("--repeats", type=int, default=3, help="frames of each (3)")
+    parser.add_argument("--repeats", type=int, default=2, help="frames of each (2)")
     parser.add_argument("--child", action="store_true", help="measure the reference in this process, print JSON")
     given = parser.parse_args(arguments)
     if given.child:
@@ -79,4 +80,5 @@ def measure_reference(size: str, repeats: int, device: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no child outlives it
     raise SystemExit(main())

@@ -40,7 +40,7 @@ NUM_NAMES, NUM_CATEGORIES = 1000, 250
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, and write the result."""
     parser = common.parser(__doc__ or "", "ros")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of every measurement (10)")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of every measurement (8)")
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
     parser.add_argument("--models", nargs="+", default=["demo", "real"], choices=("demo", "real"), help="of `rate`")
     parser.add_argument("--sizes", nargs="+", default=["640x480", "1920x1080"], help="of `overhead`")

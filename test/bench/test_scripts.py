@@ -9,6 +9,9 @@ import sys
 
 import pytest
 
+from ovsr_ros.registry import VocabularyRegistry
+from ovsr_ros.vocabulary import Operation
+
 
 @pytest.fixture
 def page(load_script):
@@ -76,6 +79,7 @@ def test_growth_has_every_part_and_a_plot(run_script, load_script, page, tmp_pat
     monkeypatch.setattr(script, "SEGMENTS", (4, 8))
     monkeypatch.setattr(script, "SIZES_WH", ((160, 120), (320, 240)))
     monkeypatch.setattr(script, "TEXTS", (10, 1000))
+    monkeypatch.setattr(script, "ROWS", (10, 1000))
     words = ("--models", "demo", "--rounds", "1", "--most-cameras", "2", "--device", "cpu")
     result = run_script("growth", *words)
     (case,) = result["cases"]
@@ -93,10 +97,13 @@ def test_growth_has_every_part_and_a_plot(run_script, load_script, page, tmp_pat
 
 
 def test_many_texts_are_synonyms_of_few_categories(load_script):
-    requests = load_script("growth").make_requests(1000)
-    assert len(requests) == 250
-    names = [name for request in requests for name in (request.name, *request.synonyms)]
-    assert len(set(names)) == len(names) == 1000
+    growth = load_script("growth")
+    for count in growth.TEXTS:
+        requests = growth.make_requests(count)
+        assert len(requests) == min(count, 250)
+        names = [name for request in requests for name in (request.name, *request.synonyms)]
+        assert len(set(names)) == len(names) == count
+        assert len(VocabularyRegistry().propose(Operation.REPLACE, requests)) == len(requests)
 
 
 @pytest.mark.slow

@@ -99,8 +99,9 @@ def growth(result: dict[str, Any]) -> str:
             rows.append([what, f"label() alone, {row['rows']:,} rows", spread(row["label_ms"], 1), remark])
         for row in case.get("cameras", ()):
             rate = f"{row['frames_per_second']:.1f} frames per second in all, {row['memory_mib']:.0f} MiB"
-            rows.append([what, f"{row['cameras']} cameras in one process", spread(row["milliseconds"]), rate])
-    return with_origin(markdown(["models", "", "a frame, ms", ""], rows), result)
+            rows.append([what, f"cameras in one process: {row['cameras']}", spread(row["milliseconds"]), rate])
+    plot = "![Time of a frame over image size, segments, rows and cameras](images/growth.png)"
+    return f"{plot}\n\n{with_origin(markdown(['models', '', 'a frame, ms', ''], rows), result)}"
 
 
 def growth_panels(result: dict[str, Any]) -> list[tuple[str, str, bool, dict[str, tuple[list[float], list[float]]]]]:

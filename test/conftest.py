@@ -1,6 +1,7 @@
 """Networks for tests that need a loaded model but no knowledge: real architectures, seeded weights."""
 
 import json
+import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,9 @@ from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncode
 
 from ovsr_ros.models.tensors import save_tensors
 from ovsr_ros.models.untrained import new_clip, new_feature_network
+
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):  # gw0, gw1, ...: each in a domain of its own
+    os.environ["ROS_DOMAIN_ID"] = str(int(os.environ.get("ROS_DOMAIN_ID", "0")) + int(worker.removeprefix("gw")))
 
 # How long an example takes says more about what else the machine does than about the code.
 settings.register_profile("any machine", deadline=None)

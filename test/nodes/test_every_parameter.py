@@ -12,9 +12,9 @@ from rclpy.parameter import Parameter
 from ovsr_ros.config import iter_options
 from ovsr_ros.node_options import NodeOptions
 from ovsr_ros.nodes.option_node import StartOptions
-from ovsr_ros.pipeline import PipelineOptions
+from ovsr_ros.pipeline import options_in_use
 
-INFOS = [info for cls in (StartOptions, NodeOptions, PipelineOptions) for info in iter_options(cls)]
+INFOS = [*iter_options(StartOptions), *iter_options(NodeOptions), *options_in_use("ovsr")]
 LIVE = [info for info in INFOS if not info.read_only]
 FIXED = [info for info in INFOS if info.read_only and len(info.choices or ("any", "other")) > 1]
 # Where another value must fit the other options, or costs much to try.

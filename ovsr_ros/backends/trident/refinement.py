@@ -36,7 +36,11 @@ class MaskOptions:
         0.2, help="pixels whose best class has less probability prompt nothing", min=0.0, max=1.0
     )
     min_area: int = option(
-        225, help="regions under this area at half the image's resolution prompt nothing", min=1, unit="px"
+        225,
+        help="regions under this area at half the image's resolution prompt nothing",
+        min=1,
+        max=1000000,
+        unit="px",
     )
     mask_factor: float = option(0.005, help="what probabilities are times as SAM's mask input", min=0.0, max=100.0)
     iou_threshold: float = option(

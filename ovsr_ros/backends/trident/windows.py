@@ -35,7 +35,11 @@ class WindowOptions:
         unit="px",
     )
     memory_mb: int = option(
-        256, help="memory that the networks may work in while they see windows: how many at once", min=16, unit="MB"
+        256,
+        help="memory that the networks may work in while they see windows: how many at once",
+        min=16,
+        max=1048576,
+        unit="MB",
     )
 
 

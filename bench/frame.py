@@ -20,11 +20,13 @@ import numpy as np
 import torch
 from reference import Reference
 from scipy.optimize import linear_sum_assignment
+from sklearn.metrics import adjusted_rand_score
 
 from ovsr_ros.backends.ovsr.backend import OvsrBackend
 from ovsr_ros.benchmark.frames import CATEGORIES, FrameTimes, random_weights
 from ovsr_ros.benchmark.images import calibration_images, render_scenes
 from ovsr_ros.benchmark.timing import Spread, interleave
+from ovsr_ros.evaluation.metrics import overlap
 from ovsr_ros.models.calibrated import denormal_share
 from ovsr_ros.ops.image import normalize
 from ovsr_ros.pipeline import Pipeline, PipelineOptions
@@ -245,18 +247,15 @@ def calibration(options: PipelineOptions, device: torch.device) -> list[dict[str
 
 def contingency(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Pixels by the pair of segments that they belong to."""
-    rows, columns = (np.unique(one, return_inverse=True)[1].ravel() for one in (a, b))
-    width = columns.max() + 1
-    return np.bincount(rows * width + columns, minlength=(rows.max() + 1) * width).reshape(-1, width).astype(float)
+    (rows, num_rows), (columns, num_columns) = (
+        (numbers, len(values)) for values, numbers in (np.unique(one, return_inverse=True) for one in (a, b))
+    )
+    return overlap(rows, columns, (num_rows, num_columns))
 
 
 def adjusted_rand(a: np.ndarray, b: np.ndarray) -> float:
     """Adjusted Rand index of two partitions: 1 where they are the same, about 0 where chance would do as well."""
-    table = contingency(a, b)
-    pairs, rows, columns = ((part * (part - 1)).sum() for part in (table, table.sum(1), table.sum(0)))
-    total = table.sum() * (table.sum() - 1)
-    expected = rows * columns / total
-    return float((pairs - expected) / ((rows + columns) / 2 - expected)) if rows + columns != 2 * expected else 1.0
+    return float(adjusted_rand_score(a.ravel(), b.ravel()))
 
 
 def matched_miou(a: np.ndarray, b: np.ndarray) -> float:

@@ -23,7 +23,7 @@ import numpy as np
 
 from ovsr_ros.benchmark.frames import random_weights
 from ovsr_ros.benchmark.timing import Spread
-from ovsr_ros.nodes.child_process import ChildProcess, stop_all
+from ovsr_ros.nodes.child_process import ChildProcess, start_node, stop_all
 from ovsr_ros.pipeline import PipelineOptions
 
 START_S = 240.0
@@ -269,12 +269,9 @@ class Scene:
                 raise RuntimeError(f"the {child.name} ended with exit code {child.exit_code}:\n{said}")
 
     def _on_statistics(self, array: Any) -> None:
-        self.statistics.append(
-            {
-                status.name.partition(": ")[2]: {pair.key: float(pair.value) for pair in status.values}
-                for status in array.status
-            }
-        )
+        from ovsr_ros.nodes.statistics import read_statistics
+
+        self.statistics.append(read_statistics(array))
 
 
 @contextlib.contextmanager
@@ -294,12 +291,12 @@ def running(
             "text.cache_directory": "none",
             **parameters,
         }
-        children = [start_child("node", "ovsr_node", logs, node, "image:=/demo/image_raw")]
+        children = [start_node("node", "ovsr_node", logs / "node.log", node, ["-r", "image:=/demo/image_raw"])]
         cleanup.callback(stop_all, children, 10.0)
         if camera is not None:
             width, height = camera.pop("size").split("x")
             values = {"width": width, "height": height, "seed": 35, "clip_s": 2.0, "depth_encoding": "none", **camera}
-            children.append(start_child("camera", "demo_camera", logs, values, "__ns:=/demo"))
+            children.append(start_node("camera", "demo_camera", logs / "camera.log", values, ["-r", "__ns:=/demo"]))
         rclpy.init(args=[])
         cleanup.callback(rclpy.try_shutdown)
         watcher = rclpy.create_node("bench")
@@ -307,14 +304,6 @@ def running(
         executor = SingleThreadedExecutor()
         executor.add_node(watcher)
         yield Scene(children, executor, watcher)
-
-
-def start_child(name: str, module: str, logs: Path, parameters: dict[str, object], remapping: str) -> ChildProcess:
-    import sys
-
-    assigned = [word for key, value in parameters.items() for word in ("-p", f"{key}:={value}")]
-    command = [sys.executable, "-m", f"ovsr_ros.nodes.{module}", "--ros-args", *assigned, "-r", remapping]
-    return ChildProcess(name, command, logs / f"{name}.log", {**os.environ, "PYTHONUNBUFFERED": "1"})
 
 
 def model_parameters(options: PipelineOptions) -> dict[str, object]:

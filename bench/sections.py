@@ -196,10 +196,7 @@ def trident(result: dict[str, Any]) -> str:
     speed = f"**{result['speedup']:.2f}x** | {result['speedup_of_processor_time']:.2f}x"
     memory = f"{result['peak_memory_ratio']:.0%} | {result['working_memory_ratio']:.0%}"
     lines.append(f"| ours to the transcription | {speed} | {memory} |")
-    machine = result["machine"]
-    versions = ", ".join(f"{name} {found}" for name, found in result["versions"].items())
-    where = f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads, {machine['device']}"
-    lines += ["", f"`{result['command']}` at commit {result['commit']}; {where}; {versions}."]
+    lines += ["", origin(result)]
     return "\n".join(lines)
 
 

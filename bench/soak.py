@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ovsr_ros.demo.scenes import CATEGORIES
-from ovsr_ros.nodes.child_process import ChildProcess, stop_all
+from ovsr_ros.nodes.child_process import ChildProcess, start_node, stop_all
 
 RESULTS = Path(__file__).parent / "results"
 FLAT_PERCENT = 2.0
@@ -75,15 +75,9 @@ def _start(options: argparse.Namespace) -> list[ChildProcess]:
     camera = {"rate_hz": options.rate, "width": width, "height": height, "seed": 35, "clip_s": 2.0}
     node = {"config": options.config, "device": options.device, "rate_hz": options.rate, "categories": categories}
     return [
-        _child("camera", "demo_camera", options.out, camera, "__ns:=/demo"),
-        _child("node", "ovsr_node", options.out, node, "image:=/demo/image_raw"),
+        start_node("camera", "demo_camera", options.out / "soak_camera.log", camera, ["-r", "__ns:=/demo"]),
+        start_node("node", "ovsr_node", options.out / "soak_node.log", node, ["-r", "image:=/demo/image_raw"]),
     ]
-
-
-def _child(name: str, module: str, out: Path, parameters: dict[str, object], remapping: str) -> ChildProcess:
-    assigned = [word for key, value in parameters.items() for word in ("-p", f"{key}:={value}")]
-    command = [sys.executable, "-m", f"ovsr_ros.nodes.{module}", "--ros-args", *assigned, "-r", remapping]
-    return ChildProcess(name, command, out / f"soak_{name}.log", {**os.environ, "PYTHONUNBUFFERED": "1"})
 
 
 class Observer:
@@ -156,12 +150,9 @@ class Observer:
         return count
 
     def _on_statistics(self, array: Any) -> None:
-        self.statistics.append(
-            {
-                status.name.partition(": ")[2]: {pair.key: float(pair.value) for pair in status.values}
-                for status in array.status
-            }
-        )
+        from ovsr_ros.nodes.statistics import read_statistics
+
+        self.statistics.append(read_statistics(array))
 
 
 def _watch(options: argparse.Namespace, children: Sequence[ChildProcess], cleanup: ExitStack) -> dict[str, Any]:

@@ -19,7 +19,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +27,14 @@ import torch
 from numpy.typing import NDArray
 
 from ovsr_ros.backends.trident.backend import TridentBackend, TridentOptions, load
+from ovsr_ros.benchmark.report import origin
 from ovsr_ros.config import replace_flat
-from ovsr_ros.evaluation.provenance import commit, machine
 from ovsr_ros.models.device import resolve_device
 from ovsr_ros.models.tensors import save_tensors
 from ovsr_ros.models.untrained import new_registered_clip, new_registered_sam, new_registered_vit
 from ovsr_ros.text_embeddings import TextClassifier
 
+PACKAGES = ("numpy", "torch", "timm", "open-clip-torch", "segment-anything")
 SIDES = ("transcription", "trident")
 NUM_WORDS = 21
 CLIP, PROXY, SAM = "ViT-B-16/openai", "vit_base_patch16_224.dino", "sam_vit_b"
@@ -59,10 +59,7 @@ def main() -> int:
         figures = {side: run_side(side, folder) for side in SIDES}
     ours, plain = figures["trident"], figures["transcription"]
     report = {
-        "command": " ".join(["python", *sys.argv]),
-        "commit": commit(),
-        "machine": {**machine(arguments.device), "threads": ours["threads"]},
-        "versions": {name: version(name) for name in ("numpy", "torch", "timm", "open-clip-torch", "segment-anything")},
+        **origin(" ".join(["python", *sys.argv]), arguments.device, PACKAGES),
         "weights": "drawn from seed 0",
         "models": {"clip": CLIP, "proxy": PROXY, "sam": SAM},
         "image_wh": list(arguments.size),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import timm
 import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
@@ -13,6 +12,7 @@ from ovsr_ros.errors import ModelFormatError
 from ovsr_ros.models.checkpoint import load_weights, read_state_dict
 from ovsr_ros.models.device import inference, resolve_precision
 from ovsr_ros.models.positions import resize_positions
+from ovsr_ros.models.timm_network import create_network
 from ovsr_ros.models.weights import ResolvedModel, resolve
 
 
@@ -64,11 +64,7 @@ class ProxyViT:
 
 
 def _build(resolved: ResolvedModel) -> Any:
-    name = resolved.architecture if resolved.folder is None else f"local-dir:{resolved.folder}"
-    try:
-        network: Any = timm.create_model(name, pretrained=False, num_classes=0)
-    except Exception as error:  # a config file can make any constructor fail in any way
-        raise ModelFormatError(f"{resolved.name}: timm cannot build {resolved.architecture}: {error}") from error
+    network = create_network(resolved, num_classes=0)
     is_plain = (
         type(network) is VisionTransformer
         and network.cls_token is not None

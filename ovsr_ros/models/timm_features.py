@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import timm
 import torch
 from torch import Tensor
 
@@ -13,6 +12,7 @@ from ovsr_ros.errors import ConfigError, ModelFormatError
 from ovsr_ros.models.checkpoint import load_weights, read_state_dict
 from ovsr_ros.models.device import inference, resolve_precision
 from ovsr_ros.models.lean import fold_batch_norms, store_products
+from ovsr_ros.models.timm_network import create_network
 from ovsr_ros.models.weights import ResolvedModel, resolve
 
 
@@ -78,11 +78,7 @@ class FeatureExtractor:
 
 
 def _build(resolved: ResolvedModel) -> Any:
-    name = resolved.architecture if resolved.folder is None else f"local-dir:{resolved.folder}"
-    try:
-        network: Any = timm.create_model(name, pretrained=False)
-    except Exception as error:  # a config file can make any constructor fail in any way
-        raise ModelFormatError(f"{resolved.name}: timm cannot build {resolved.architecture}: {error}") from error
+    network = create_network(resolved)
     if not hasattr(network, "forward_intermediates") or not hasattr(network, "prune_intermediate_layers"):
         raise ModelFormatError(f"{resolved.name}: {resolved.architecture} gives no feature maps of its levels")
     return network

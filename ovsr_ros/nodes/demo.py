@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from ovsr_ros.config import read_config
-from ovsr_ros.nodes.child_process import ChildProcess, stop_all
+from ovsr_ros.nodes.child_process import ChildProcess, start_node, stop_all
 from ovsr_ros.nodes.console import StatusLine
 
 CAMERA_NAMESPACE = "/demo"
@@ -125,11 +125,11 @@ def _start_children(options: argparse.Namespace) -> list[ChildProcess]:
     node = {"config": options.config, "device": options.device, "rate_hz": max(options.rate, 0.1)}
     categories = f"[{', '.join(_quote(name) for name in options.categories)}]"
     return [
-        _start("camera", "demo_camera", options.out, camera, ["-r", f"__ns:={CAMERA_NAMESPACE}"]),
-        _start(
+        start_node("camera", "demo_camera", options.out / "camera.log", camera, ["-r", f"__ns:={CAMERA_NAMESPACE}"]),
+        start_node(
             "node",
             "ovsr_node",
-            options.out,
+            options.out / "node.log",
             node,
             [
                 *("-p", f"categories:={categories}"),
@@ -138,14 +138,6 @@ def _start_children(options: argparse.Namespace) -> list[ChildProcess]:
             ],
         ),
     ]
-
-
-def _start(
-    name: str, module: str, out: Path, parameters: dict[str, object], ros_arguments: Sequence[str]
-) -> ChildProcess:
-    assigned = [word for key, value in parameters.items() for word in ("-p", f"{key}:={value}")]
-    command = [sys.executable, "-m", f"ovsr_ros.nodes.{module}", "--ros-args", *assigned, *ros_arguments]
-    return ChildProcess(name, command, out / f"{name}.log", {**os.environ, "PYTHONUNBUFFERED": "1"})
 
 
 def _quote(text: str) -> str:

@@ -19,6 +19,7 @@ from sensor_msgs.msg import Image
 from ovsr_ros import msg, srv
 from ovsr_ros.nodes.conversions import to_label_array, to_rgb_array
 from ovsr_ros.nodes.qos import latched_qos
+from ovsr_ros.nodes.stamps import to_ns
 from ovsr_ros.results import UNLABELED_ID
 from ovsr_ros.vocabulary import Operation, name_key
 
@@ -149,7 +150,7 @@ class DemoObserver(Node):
         frame = LabelledFrame(
             number=self._num_frames,
             version=message.vocabulary_version,
-            latency_s=(now - stamp.sec * 10**9 - stamp.nanosec) / 1e9,
+            latency_s=(now - to_ns(stamp)) / 1e9,
             names=tuple(sorted(areas, key=lambda name: -areas[name])),
             accuracy=accuracy,
             recall=recall,

@@ -8,31 +8,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from sensor_msgs.msg import CameraInfo, Image
-
-try:
-    from rclpy.event_handler import SubscriptionEventCallbacks
-except ImportError:  # ROS 2 Humble
-    from rclpy.qos_event import SubscriptionEventCallbacks
 
 from ovsr_ros.errors import OvsrError
 from ovsr_ros.node_options import DepthOptions
 from ovsr_ros.nodes.camera_model import has_distortion, to_intrinsics
 from ovsr_ros.nodes.depth_image import to_depth_m
-from ovsr_ros.nodes.qos import describe_publishers, describe_qos, match_publishers, same_policies
+from ovsr_ros.nodes.matched_subscription import MatchedSubscription
+from ovsr_ros.nodes.qos import describe_publishers
 from ovsr_ros.nodes.stamp_buffer import Match, StampBuffer
+from ovsr_ros.nodes.stamps import to_ns
 from ovsr_ros.nodes.throttle import ThrottledLog
 from ovsr_ros.ops.spatial import RegisteredDepth
 
 if TYPE_CHECKING:
     from rclpy.node import Node
-    from rclpy.qos import QoSProfile
-    from rclpy.subscription import Subscription
-    from rclpy.topic_endpoint_info import TopicEndpointInfo
     from std_msgs.msg import Header
 
 _NUM_CAMERA_INFOS = 30
+_QUEUE = 10
+"""Messages that a subscription keeps: a burst must not cost the one that is wanted."""
+
 _WARNING_PERIOD_S = 10.0
 _LASTING_S = 2.0
 _RECENT_S = 10.0
@@ -83,8 +79,9 @@ class DepthSource:
             info_topic = image_topic.rpartition("/")[0] + "/camera_info"
         self._depths = StampBuffer[Image](options().queue)
         self._infos = StampBuffer[CameraInfo](_NUM_CAMERA_INFOS)
-        self._depth = _MatchedSubscription(node, Image, depth_topic, self._depths)
-        self._info = _MatchedSubscription(node, CameraInfo, info_topic, self._infos)
+        self._node = node
+        self._depth = MatchedSubscription(node, Image, depth_topic, _into(self._depths), _QUEUE)
+        self._info = MatchedSubscription(node, CameraInfo, info_topic, _into(self._infos), _QUEUE)
         self._log = ThrottledLog(lambda text: node.get_logger().warning(text), _WARNING_PERIOD_S)
         self._match_lock = threading.Lock()
         self._closed = False
@@ -102,7 +99,7 @@ class DepthSource:
                 self._unsubscribe()
                 return []
             self._depths.resize(self._options().queue)
-            if not self._depth.num_publishers and not self._depth.is_subscribed:
+            if not self._depth.publishers() and not self._depth.is_subscribed:
                 return []
             return [subscription.describe() for subscription in (self._depth, self._info) if subscription.match()]
 
@@ -137,7 +134,7 @@ class DepthSource:
 
     def health(self) -> DepthHealth:
         """The state now."""
-        num_publishers, asked = self._depth.num_publishers, self._is_wanted()
+        num_publishers, asked = len(self._depth.publishers()), self._is_wanted()
         with self._lock:
             recent = self._problem if time.monotonic() - self._noted < _RECENT_S else ""
             return DepthHealth(
@@ -146,7 +143,7 @@ class DepthSource:
                 info_topic=self._info.topic,
                 num_publishers=num_publishers,
                 asked=asked or num_publishers > 0,
-                problem=recent or ("" if num_publishers or not asked else self._depth.explain_silence()),
+                problem=recent or ("" if num_publishers or not asked else self._explain_silence(self._depth, "depth")),
                 matched=self._matched,
                 missed=self._missed,
                 offset_s=self._offset_s,
@@ -162,12 +159,12 @@ class DepthSource:
         within_ns = 0 if options.sync == "exact" else round(options.slop_s * 1e9)
         match = self._depths.take(within_ns, options.wait_s)
         if match is None:
-            raise OvsrError(f"no depth image: {self._depth.explain_silence()}")
+            raise OvsrError(f"no depth image: {self._explain_silence(self._depth, 'depth')}")
         if abs(match.offset_ns) > within_ns:
             raise OvsrError(self._explain_offset(options, match))
         info = self._infos.take(None, 0.0)
         if info is None:
-            raise OvsrError(f"no camera_info: {self._info.explain_silence()}")
+            raise OvsrError(f"no camera_info: {self._explain_silence(self._info, 'camera_info')}")
         depth = RegisteredDepth(to_depth_m(match.item, size_hw), to_intrinsics(info.item, size_hw))
         self._tell_of_distortion(info.item)
         doubt = ""
@@ -196,8 +193,20 @@ class DepthSource:
         )
 
     def _unsubscribe(self) -> None:
-        self._depth.close()
-        self._info.close()
+        for subscription, buffer in ((self._depth, self._depths), (self._info, self._infos)):
+            subscription.close()
+            buffer.clear()
+
+    def _explain_silence(self, subscription: MatchedSubscription, name: str) -> str:
+        """Why nothing may arrive, and what to do. name: of the input, as it is remapped."""
+        topic, type_name = subscription.topic, subscription.type_name
+        matching = subscription.publishers()
+        if matching:
+            return f"{topic}, published by {describe_publishers(matching)}, has sent nothing: check the camera"
+        others = self._node.get_publishers_info_by_topic(topic)
+        if others:
+            return f"{topic} is no {type_name}, but {describe_publishers(others)}: remap {name} to another topic"
+        return f"{topic} has 0 publishers: start the camera's, or remap it (--ros-args -r {name}:=/your/topic)"
 
     def _tell_of_distortion(self, info: CameraInfo) -> None:
         if self._told_distortion or "rect" in self._image_topic.rpartition("/")[2] or not has_distortion(info):
@@ -224,84 +233,5 @@ class DepthSource:
             self._log(problem)
 
 
-class _MatchedSubscription:
-    """A topic's messages into a buffer, the subscription's quality of service matched to the publishers'."""
-
-    def __init__(self, node: Node, message_type: type[Any], topic: str, buffer: StampBuffer[Any]) -> None:
-        self._node = node
-        self._type = message_type
-        self._buffer = buffer
-        self._group = MutuallyExclusiveCallbackGroup()
-        self._subscription: Subscription[Any] | None = None
-        self._qos: QoSProfile | None = None
-        self.topic = topic
-
-    @property
-    def is_subscribed(self) -> bool:
-        return self._subscription is not None
-
-    @property
-    def num_publishers(self) -> int:
-        """How many publishers of the right type the topic has."""
-        return len(self._publishers())
-
-    def match(self) -> bool:
-        """Subscribe, or subscribe anew where the publishers' offer asks for it. Returns whether it did."""
-        publishers = self._publishers()
-        if self._subscription is not None and not publishers:
-            return False  # one that is between two lives may come back as it was
-        qos = match_publishers([info.qos_profile for info in publishers])
-        qos.depth = 10  # a burst must not cost the one that is wanted
-        if self._subscription is not None and self._qos is not None and same_policies(qos, self._qos):
-            return False
-        self._destroy()
-        self._qos = qos
-        self._subscription = self._node.create_subscription(
-            self._type,
-            self.topic,
-            lambda message: self._buffer.add(to_ns(message.header.stamp), message),
-            qos,
-            callback_group=self._group,
-            event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
-        )
-        return True
-
-    def close(self) -> None:
-        self._destroy()
-        self._buffer.clear()
-
-    def describe(self) -> str:
-        return f"{self.topic} ({'not subscribed' if self._qos is None else describe_qos(self._qos)})"
-
-    def explain_silence(self) -> str:
-        """Why nothing may arrive, and what to do."""
-        name, type_name = self._name, self._type_name
-        found = self._node.get_publishers_info_by_topic(self.topic)
-        matching = [info for info in found if info.topic_type == type_name]
-        if matching:
-            return f"{self.topic}, published by {describe_publishers(matching)}, has sent nothing: check the camera"
-        if found:
-            return f"{self.topic} is no {type_name}, but {describe_publishers(found)}: remap {name} to another topic"
-        return f"{self.topic} has 0 publishers: start the camera's, or remap it (--ros-args -r {name}:=/your/topic)"
-
-    @property
-    def _name(self) -> str:
-        return "depth" if self._type is Image else "camera_info"
-
-    @property
-    def _type_name(self) -> str:
-        return f"sensor_msgs/msg/{self._type.__name__}"
-
-    def _publishers(self) -> list[TopicEndpointInfo]:
-        found = self._node.get_publishers_info_by_topic(self.topic)
-        return [info for info in found if info.topic_type == self._type_name]
-
-    def _destroy(self) -> None:
-        if self._subscription is not None:
-            self._node.destroy_subscription(self._subscription)
-            self._subscription = None
-
-
-def to_ns(stamp: Any) -> int:
-    """A builtin_interfaces/Time in nanoseconds."""
-    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+def _into(buffer: StampBuffer[Any]) -> Callable[[Any], None]:
+    return lambda message: buffer.add(to_ns(message.header.stamp), message)

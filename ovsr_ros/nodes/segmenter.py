@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage
 
 from ovsr_ros.backends import Frame, FrameEmbeddings
@@ -30,7 +29,7 @@ from ovsr_ros.nodes.out_of_memory import (
     remedy,
 )
 from ovsr_ros.nodes.outputs import Outputs
-from ovsr_ros.nodes.stamps import image_age_s
+from ovsr_ros.nodes.stamps import image_age_s, to_ns
 from ovsr_ros.pipeline import Pipeline, PreparedVocabulary
 from ovsr_ros.results import Segmentation
 from ovsr_ros.tracking import Tracker
@@ -118,7 +117,7 @@ class Segmenter:
         image = decode_compressed(message) if isinstance(message, CompressedImage) else to_rgb_array(message)
         converted = time.monotonic()
         # A stamp of 0 is none; the tracks need to know how much time has passed all the same.
-        time_s = Time.from_msg(message.header.stamp).nanoseconds / 1e9 or arrival
+        time_s = to_ns(message.header.stamp) / 1e9 or arrival
         frame = self._embed(image, functools.partial(self.pipeline.follow, tracker=self._tracker, time_s=time_s))
         embedded = time.monotonic()
         # Before the lock: who changes the vocabulary is not to wait for a depth image.

@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from rclpy.time import Time
-
 if TYPE_CHECKING:
     from builtin_interfaces.msg import Time as Stamp
+    from rclpy.time import Time
 
 OLDEST_S, NEWEST_S = 60.0, -1.0
 """An age outside these is not one: the stamp is by another clock, a bag's or a simulation's."""
+
+
+def to_ns(stamp: Stamp) -> int:
+    """A builtin_interfaces/Time in nanoseconds."""
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 
 def stamp_key(stamp: Stamp) -> tuple[int, int] | None:
@@ -26,5 +30,5 @@ def image_age_s(stamp: Stamp, now: Time) -> float:
     """
     if stamp_key(stamp) is None:
         return math.nan
-    age_s = (now.nanoseconds - Time.from_msg(stamp).nanoseconds) / 1e9
+    age_s = (now.nanoseconds - to_ns(stamp)) / 1e9
     return age_s if NEWEST_S <= age_s <= OLDEST_S else math.nan

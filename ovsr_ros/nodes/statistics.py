@@ -104,3 +104,11 @@ def _status(name: str, message: str, values: dict[str, str]) -> DiagnosticStatus
 
 def _number(value: float) -> str:
     return f"{value:.3f}"
+
+
+def read_statistics(array: DiagnosticArray) -> dict[str, dict[str, float]]:
+    """The values of a message of ~/statistics, by status ("stream", "latency", "stage NAME") and key."""
+    return {
+        status.name.partition(": ")[2]: {pair.key: float(pair.value) for pair in status.values}
+        for status in array.status
+    }

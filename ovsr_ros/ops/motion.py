@@ -6,16 +6,23 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ovsr_ros.ops.image import scaled_size_hw
+
 MIN_FLOW_SIDE = 32
 """Shortest side of an image for which motion is estimated, pixels; a smaller one is taken to stand still."""
 
+_MAX_ASPECT = 4.0
 _RESIDUAL_CELLS = 5
 _BELIEVED, _DISBELIEVED = 15.0, 35.0
 """Levels by which a moved neighbourhood may differ: up to the first it is the same, from the second another."""
 
 
-def shrink(image_rgb: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
-    """An image (H, W, 3) uint8 averaged over the cells of a grid: (h, w, 3) uint8, a copy."""
+def shrink(image_rgb: NDArray[np.uint8], short_side: int) -> NDArray[np.uint8]:
+    """An image (H, W, 3) uint8 averaged over the cells of a grid with that short side: (h, w, 3) uint8, a copy.
+
+    A very long image has a grid with a shorter one, see `scaled_size_hw`.
+    """
+    size_hw = scaled_size_hw((image_rgb.shape[0], image_rgb.shape[1]), short_side, _MAX_ASPECT)
     if image_rgb.shape[:2] == size_hw:
         return np.array(image_rgb)
     return np.asarray(cv2.resize(image_rgb, size_hw[::-1], interpolation=cv2.INTER_AREA), np.uint8)

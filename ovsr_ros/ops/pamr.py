@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
-from torch.nn import functional
+
+from ovsr_ros.ops.smoothing import shifted
 
 
 def pamr_weights(image: Tensor, dilations: tuple[int, ...]) -> Tensor:
@@ -16,13 +15,13 @@ def pamr_weights(image: Tensor, dilations: tuple[int, ...]) -> Tensor:
     The deviation is that of the pixel, once for each distance, and of its neighbours.
     """
     total, squares = image * len(dilations), image.square() * len(dilations)
-    for neighbour in _neighbours(image, dilations):
+    for neighbour in shifted(image, dilations):
         total = total + neighbour
         squares = squares + neighbour.square()
     count = 9 * len(dilations)
     deviation = ((squares - total.square() / count) / (count - 1)).clamp_min(0).sqrt()  # (3, H, W)
     scale = 1 / (1e-8 + 0.1 * deviation)
-    likeness = [-((image - neighbour).abs() * scale).mean(0) for neighbour in _neighbours(image, dilations)]
+    likeness = [-((image - neighbour).abs() * scale).mean(0) for neighbour in shifted(image, dilations)]
     return torch.stack(likeness).softmax(0)
 
 
@@ -33,19 +32,8 @@ def pamr(maps: Tensor, weights: Tensor, dilations: tuple[int, ...], iterations: 
         current = single[None]
         for _ in range(iterations):
             moved = torch.zeros_like(current)
-            for weight, neighbour in zip(weights, _neighbours(current, dilations), strict=True):
+            for weight, neighbour in zip(weights, shifted(current, dilations), strict=True):
                 moved.addcmul_(weight, neighbour)
             current = moved
         refined.append(current[0])
     return torch.stack(refined)
-
-
-def _neighbours(maps: Tensor, dilations: tuple[int, ...]) -> Iterator[Tensor]:
-    """The eight shifted views of maps (K, H, W) at each distance; beyond the border the border is repeated."""
-    height, width = maps.shape[1:]
-    for reach in dilations:
-        padded = functional.pad(maps[None], (reach, reach, reach, reach), mode="replicate")[0]
-        for row in (0, reach, 2 * reach):
-            for column in (0, reach, 2 * reach):
-                if (row, column) != (reach, reach):
-                    yield padded[:, row : row + height, column : column + width]

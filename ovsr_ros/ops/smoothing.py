@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -36,20 +38,23 @@ def rgb_to_lab(image: Tensor) -> Tensor:
     return torch.stack((116 * y - 16, 500 * (x - y), 200 * (y - z)), 1)
 
 
-def neighbours(grid: Tensor, dilations: tuple[int, ...] = DILATIONS) -> Tensor:
-    """A grid (C, H, W) and its values in eight directions at each distance: (1 + 8 * len(dilations), C, H, W).
+def shifted(grid: Tensor, dilations: tuple[int, ...]) -> Iterator[Tensor]:
+    """A grid (C, H, W) seen from each cell's eight neighbours at each distance, one view after another.
 
     Beyond the border the border is repeated.
     """
-    _, height, width = grid.shape
-    shifted = [grid]
+    height, width = grid.shape[1:]
     for reach in dilations:
         padded = functional.pad(grid[None], (reach, reach, reach, reach), mode="replicate")[0]
         for row in (0, reach, 2 * reach):
             for column in (0, reach, 2 * reach):
                 if (row, column) != (reach, reach):
-                    shifted.append(padded[:, row : row + height, column : column + width])
-    return torch.stack(shifted)
+                    yield padded[:, row : row + height, column : column + width]
+
+
+def neighbours(grid: Tensor, dilations: tuple[int, ...] = DILATIONS) -> Tensor:
+    """A grid (C, H, W) and what `shifted` gives of it: (1 + 8 * len(dilations), C, H, W)."""
+    return torch.stack([grid, *shifted(grid, dilations)])
 
 
 def smooth(

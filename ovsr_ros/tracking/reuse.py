@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ovsr_ros.backends.contract import FoundSegments, FrameEmbeddings
-from ovsr_ros.ops.image import scaled_size_hw
 from ovsr_ros.ops.motion import shrink
 from ovsr_ros.tracking.options import TrackingOptions
 from ovsr_ros.tracking.tracks import Tracks
@@ -33,8 +32,6 @@ _SETTLING = 2.0
 _SKETCH_ROWS = 60
 _CELLS_PER_ROW = 4
 """At least so many rows are averaged to one of a sketch."""
-
-_MAX_ASPECT = 4.0
 
 
 @dataclass(frozen=True)
@@ -81,8 +78,7 @@ def _box_area(box_xyxy: NDArray[np.float64]) -> float:
 
 def draw_sketch(small: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The image as `Look` keeps it, from a larger one (h, w, 3)."""
-    rows = min(_SKETCH_ROWS, max(min(small.shape[:2]) // _CELLS_PER_ROW, 1))
-    return shrink(small, scaled_size_hw((small.shape[0], small.shape[1]), rows, _MAX_ASPECT))
+    return shrink(small, min(_SKETCH_ROWS, max(min(small.shape[:2]) // _CELLS_PER_ROW, 1)))
 
 
 class SegmentEmbeddings:

@@ -16,14 +16,12 @@ from torch import Tensor
 from ovsr_ros.backends.contract import FoundSegments, FrameEmbeddings, StageClock
 from ovsr_ros.ops import evidence as votes
 from ovsr_ros.ops import masks
-from ovsr_ros.ops.image import scaled_size_hw
 from ovsr_ros.ops.motion import MotionEstimator, believe, shrink
 from ovsr_ros.tracking.matching import can_be, match_by_look, match_by_place, overlap_ratios
 from ovsr_ros.tracking.options import TrackingOptions
 from ovsr_ros.tracking.reuse import EmbeddingPlan, SegmentEmbeddings
 from ovsr_ros.tracking.tracks import Tracks
 
-_MAX_ASPECT = 4.0
 _MIN_AREA = 0.0005
 """A segment that would show on less of the image than this does not show."""
 
@@ -114,9 +112,7 @@ class Tracker:
             clock = StageClock(frame.segment_map.device)
             with clock.stage("motion"):
                 # A small image has a grid of its own size, all others the same one, whatever their resolution.
-                short_side = min(options.rows, *image_rgb.shape[:2])
-                grid_hw = scaled_size_hw((image_rgb.shape[0], image_rgb.shape[1]), short_side, _MAX_ASPECT)
-                small = shrink(image_rgb, grid_hw)
+                small = shrink(image_rgb, min(options.rows, *image_rgb.shape[:2]))
                 scene = self._begin(frame, small, time_s, options, source)
                 scene = self._move(scene, small)
             before_s = sum(frame.stage_seconds.values())

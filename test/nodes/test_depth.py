@@ -15,7 +15,7 @@ from std_msgs.msg import Header
 from ovsr_ros.demo.scenes import Scene
 from ovsr_ros.nodes.camera_node import to_camera_info, to_depth_message
 from ovsr_ros.nodes.conversions import to_image_message, to_label_array
-from ovsr_ros.nodes.depth_source import to_ns
+from ovsr_ros.nodes.stamps import to_ns
 
 WARN, OK = b"\x01", b"\x00"
 SIZE_WH = (160, 120)

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from types import ModuleType
 
@@ -96,6 +97,28 @@ def test_registry_out_of_reach_and_again(checkout: Path) -> None:
     again = run_setup(checkout, (*PROGRAMS, "python3"), **UNREACHABLE)
     assert_one_line(again, "registry cannot be reached")
     assert "creating" not in again.stdout  # it went on from where it was
+
+
+def test_an_installation_that_was_cut_off_is_begun_anew(checkout: Path) -> None:
+    wheels = checkout.parent / "wheels"
+    wheels.mkdir()
+    with zipfile.ZipFile(wheels / "cut_off-1-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("cut_off.py", "")
+        wheel.writestr(f"{'x' * 300}.py", "")  # no file system takes that name: pip fails when half is written
+        wheel.writestr("cut_off-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: cut-off\nVersion: 1\n")
+        wheel.writestr("cut_off-1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("cut_off-1.dist-info/RECORD", "")
+    pins = (checkout / "constraints.txt").read_text(encoding="utf-8")
+    sections = "\n".join(re.findall(r"^# \[\w+\]", pins, re.MULTILINE))
+    one = sections.replace("# [runtime]", "# [runtime]\ncut-off==1")
+    (checkout / "constraints.txt").write_text(one, encoding="utf-8")
+    variables = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "PIP_CONFIG_FILE": os.devnull}
+    result = run_setup(checkout, (*PROGRAMS, "python3"), **variables)
+    assert_one_line(result, "pip failed", "File name too long", "make setup")
+    shutil.rmtree(checkout.parent / "bin")
+    again = run_setup(checkout, (*PROGRAMS, "python3"), **variables)
+    assert_one_line(again, "pip failed", "File name too long")
+    assert "creating" in again.stdout
 
 
 @pytest.mark.parametrize(

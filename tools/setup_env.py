@@ -95,7 +95,7 @@ def set_up() -> None:
         create_venv(wanted)
         done = {}
     if any(done.get(key) != wanted[key] for key in ("ros", "packages")):
-        install_packages(sourced=bool(distro))
+        install_packages(wanted)
         done = {}
     if done.get("build") != wanted["build"] or not (WORKSPACE / "install" / "local_setup.sh").exists():
         build_package(sourced=bool(distro))
@@ -180,7 +180,7 @@ def create_venv(wanted: dict[str, str]) -> None:
     if VENV.exists():
         shutil.rmtree(VENV)
     VENV.mkdir()
-    write_stamp({key: wanted[key] for key in ("ros",)})  # from here on .venv is known as ours
+    write_stamp({"ros": wanted["ros"]})  # from here on .venv is known as ours
     command = [PYTHON, "-m", "venv", str(VENV)]
     if wanted["ros"] != "wheels":
         command.insert(3, "--system-site-packages")
@@ -189,7 +189,23 @@ def create_venv(wanted: dict[str, str]) -> None:
     write_stamp({key: wanted[key] for key in ("ros", "root", "python")})
 
 
-def install_packages(sourced: bool) -> None:
+def install_packages(wanted: dict[str, str]) -> None:
+    """Have pip install them; where it is cut off half-way, the next run begins with a new .venv.
+
+    For what such an installation leaves may be cut short itself, and counts as installed.
+    """
+    whole = {key: wanted[key] for key in ("ros", "root", "python")}
+    write_stamp({"ros": wanted["ros"]})
+    try:
+        run_pip(sourced=wanted["ros"] != "wheels")
+    except SetupError:
+        if "Installing collected packages" not in read_log():  # nothing was touched, such as without a network
+            write_stamp(whole)
+        raise
+    write_stamp(whole)
+
+
+def run_pip(sourced: bool) -> None:
     sections = read_sections(PINS.read_text(encoding="utf-8"))
     wanted = ["runtime", "tools", "evaluation", "bench", "trident"] + ([] if sourced else ["ros"])
     names = [name for section in wanted for name in sections[section]]

@@ -5,6 +5,7 @@ ROS is imported only once the signal handlers stand.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -34,35 +35,51 @@ _GRACE_S = 1.0
 
 
 class ExitRequest:
-    """The wish to end the process, from a signal or from the node: the first one counts."""
+    """The wish to end the process, from a signal or from the node: the first one counts.
+
+    It holds no lock, and waits at a pipe. A signal's handler interrupts the main thread wherever that is: a lock that
+    is held at that moment would never be free again. And what the handler of a signal writes wakes the main thread
+    whichever thread the signal came to.
+    """
 
     def __init__(self) -> None:
-        self._event = threading.Event()
-        self._code = 0
+        self._codes: list[int] = []
         self._starting = True
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._writer, False)
 
     @property
     def is_set(self) -> bool:
         """Whether somebody asked."""
-        return self._event.is_set()
+        return bool(self._codes)
 
     @property
     def code(self) -> int:
         """Exit code asked for; 0 when nobody asked."""
-        return self._code
+        return self._codes[0] if self._codes else 0
 
     def __call__(self, code: int) -> None:
         """Ask the process to end with this code."""
-        if not self._event.is_set():
-            self._code = code
-            self._event.set()
+        self._codes.append(code)
+        with contextlib.suppress(BlockingIOError):  # a full pipe wakes as well
+            os.write(self._writer, b"\0")
 
     def wait(self) -> None:
         """Block until somebody asks."""
-        self._event.wait()
+        while not self._codes:
+            os.read(self._reader, 64)
+
+    def close(self) -> None:
+        """Give the pipe back; signals have no effect on this request from here on."""
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        for descriptor in (self._reader, self._writer):
+            os.close(descriptor)
 
     def install_signal_handlers(self) -> None:
         """Let SIGINT and SIGTERM end the process with code 0."""
+        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -41,6 +43,38 @@ def end(busy_factor):
         assert "terminate called" not in process.output
 
     return end
+
+
+REQUESTS = """
+import os, random, signal, sys, threading, time
+from ovsr_ros.nodes.process import ExitRequest
+
+sys.setswitchinterval(1e-5)
+for _ in range(3000):
+    request = ExitRequest()
+    request.install_signal_handlers()
+    request.started()
+    due = time.perf_counter() + random.random() * 60e-6
+
+    def send():
+        while time.perf_counter() < due:
+            pass
+        os.kill(os.getpid(), random.choice((signal.SIGINT, signal.SIGTERM)))
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    request.wait()
+    sender.join()
+    assert request.is_set and request.code == 0
+    request.close()
+print("all came through")
+"""
+
+
+def test_a_signal_comes_through_at_whatever_moment(busy_factor):
+    command = [sys.executable, "-c", REQUESTS]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60.0 * busy_factor(), check=True)
+    assert "all came through" in done.stdout
 
 
 @BOTH

@@ -31,7 +31,7 @@ ENCODE_S = 240.0
 WINDOW_S = 5.0
 CAMERA_HZ = 1.0
 """Of `overhead`: slower than the node, so that no frame waits for another."""
-NODE_STAGES = ("wait", "convert", "depth", "confidence", "segment_map", "publish")
+NODE_STAGES = ("wait", "turn", "convert", "depth", "confidence", "segment_map", "publish")
 """Stages that are the node's, not the pipeline's."""
 PARTS = ("overhead", "idle", "vocabulary", "rate")
 NUM_NAMES, NUM_CATEGORIES = 1000, 250

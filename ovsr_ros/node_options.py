@@ -34,6 +34,14 @@ class NodeOptions:
     """How the node runs, whatever the pipeline."""
 
     rate_hz: float = option(10.0, help="how often the newest image is taken", min=0.1, max=120.0, unit="Hz")
+    frames_in_flight: int = option(
+        0,
+        help="how many images may be in work at once: more frames a second, each no sooner; 0: two on a CPU with two "
+        "cores or more, unless the backend is trident, else one",
+        min=0,
+        max=8,
+        read_only=True,
+    )
     image_transport: str = option("raw", help="how images arrive", choices=("raw", "compressed"), read_only=True)
     image_timeout_s: float = option(
         5.0, help="how long no image may come before the node says so", min=0.1, max=3600.0, unit="s"

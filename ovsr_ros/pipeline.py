@@ -14,7 +14,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ovsr_ros.backends import BACKENDS, Backend, Frame, FrameEmbeddings, SegmentFinder, load_backend
+from ovsr_ros.backends import (
+    BACKENDS,
+    Backend,
+    FoundSegments,
+    Frame,
+    FrameEmbeddings,
+    SegmentFinder,
+    load_backend,
+)
 from ovsr_ros.backends.ovsr.backend import OvsrOptions
 from ovsr_ros.backends.trident.aggregation import NO_MODEL
 from ovsr_ros.backends.trident.backend import TridentOptions
@@ -127,6 +135,18 @@ class PreparedVocabulary:
 
 
 @dataclass(frozen=True)
+class FoundImage:
+    """What is known of an image, (H, W, 3) uint8 RGB, by itself, before it joins a stream; made by `Pipeline.find`.
+
+    options: those in force when that began.
+    """
+
+    image_rgb: NDArray[np.uint8]
+    frame: Frame | FoundSegments
+    options: PipelineOptions
+
+
+@dataclass(frozen=True)
 class _State:
     options: PipelineOptions
     backend: Backend[Any]
@@ -190,17 +210,29 @@ class Pipeline:
 
         time_s: when the image was taken, seconds from anywhere; see `Tracker.follow`. Raises ImageError as `embed`.
         """
+        return self.join(self.find(image_rgb), tracker, time_s)
+
+    def find(self, image_rgb: NDArray[np.uint8]) -> FoundImage:
+        """The first half of `follow`: what needs no other image of the stream. Several may be in work at once.
+
+        Raises ImageError as `embed`.
+        """
         check_image(image_rgb)
         state = self._snapshot()
-        options = state.options
-        source = (_backend_options(options), options.precision)
-        if options.tracking.enabled and options.tracking.reuse_embeddings and isinstance(state.backend, SegmentFinder):
-            return tracker.follow(image_rgb, state.backend.find(image_rgb), time_s, options.tracking, source)
-        frame: Frame = state.backend.embed(image_rgb)
-        if not (options.tracking.enabled and isinstance(frame, FrameEmbeddings)):
+        tracking = state.options.tracking
+        if tracking.enabled and tracking.reuse_embeddings and isinstance(state.backend, SegmentFinder):
+            return FoundImage(image_rgb, state.backend.find(image_rgb), state.options)
+        return FoundImage(image_rgb, state.backend.embed(image_rgb), state.options)
+
+    def join(self, found: FoundImage, tracker: Tracker, time_s: float) -> Frame:
+        """The second half of `follow`: the image becomes the stream's next. In the order of the images, one by one."""
+        options, frame = found.options, found.frame
+        if not (options.tracking.enabled and isinstance(frame, (FoundSegments, FrameEmbeddings))):
+            assert not isinstance(frame, FoundSegments)
             tracker.restart()
             return frame
-        return tracker.follow(image_rgb, frame, time_s, options.tracking, source)
+        source = (_backend_options(options), options.precision)
+        return tracker.follow(found.image_rgb, frame, time_s, options.tracking, source)
 
     def label(self, frame: Frame, categories: PreparedVocabulary | None = None) -> Segmentation:
         """Label an embedded frame: the fast half. categories: from `classifier_for`; None: the vocabulary in force."""

@@ -30,7 +30,7 @@ from ovsr_ros.nodes.silence import SilenceWatch
 from ovsr_ros.nodes.stamps import stamp_key
 from ovsr_ros.nodes.statistics import StatisticsTopic
 from ovsr_ros.nodes.throttle import ThrottledLog
-from ovsr_ros.nodes.worker import NewestItemWorker
+from ovsr_ros.nodes.worker import NewestItemWorker, WaitForTurn
 from ovsr_ros.pipeline import Pipeline
 from ovsr_ros.vocabulary import Operation, parse_category
 
@@ -120,7 +120,7 @@ class OvsrNode(OptionNode):
     def _start(self) -> None:
         assert self.segmenter is not None
         self._monitor.reset()
-        self._worker.start()
+        self._worker.start(self.segmenter.frames_in_flight, self.segmenter.prepare_thread)
         self._depth = DepthSource(
             self, self.resolve_topic_name("image"), lambda: self.node_options.depth, self.segmenter.wants_points
         )
@@ -179,7 +179,8 @@ class OvsrNode(OptionNode):
         self.get_logger().info("loading models ...")
         pipeline = Pipeline(self.pipeline_options, self.registry)
         outputs = Outputs(self, jpeg_quality=lambda: self.node_options.overlay_jpeg_quality)
-        self.segmenter = Segmenter(self, pipeline, outputs, self._monitor, self._track_ids)
+        in_flight = self.node_options.frames_in_flight
+        self.segmenter = Segmenter(self, pipeline, outputs, self._monitor, self._track_ids, in_flight)
         try:
             pipeline.warm_up(WARM_UP_HW)
             requests = [parse_category(text) for text in self.node_options.categories]
@@ -249,10 +250,10 @@ class OvsrNode(OptionNode):
         segmenter = self.segmenter
         return segmenter is not None and (self.node_options.always_process or segmenter.has_subscribers())
 
-    def _process(self, message: ImageMessage, arrival: float) -> None:
+    def _process(self, message: ImageMessage, arrival: float, wait_for_turn: WaitForTurn) -> None:
         segmenter = self.segmenter
         if segmenter is not None:
-            segmenter.process(message, arrival)
+            segmenter.process(message, arrival, wait_for_turn)
 
     def _on_frame_error(self, error: Exception) -> None:
         segmenter, details = self.segmenter, ""

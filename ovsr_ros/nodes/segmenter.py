@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage
 
@@ -30,7 +33,8 @@ from ovsr_ros.nodes.out_of_memory import (
 )
 from ovsr_ros.nodes.outputs import Outputs
 from ovsr_ros.nodes.stamps import image_age_s, to_ns
-from ovsr_ros.pipeline import Pipeline, PreparedVocabulary
+from ovsr_ros.nodes.worker import WaitForTurn
+from ovsr_ros.pipeline import FoundImage, Pipeline, PreparedVocabulary
 from ovsr_ros.results import Segmentation
 from ovsr_ros.tracking import Tracker
 from ovsr_ros.vocabulary import CategoryRequest, Operation, Vocabulary
@@ -39,7 +43,11 @@ if TYPE_CHECKING:
     from rclpy.node import Node
 
 
-_GPU_LOCKS: dict[str, threading.Lock] = defaultdict(threading.Lock)
+T = TypeVar("T")
+
+_GPU_SLOTS: dict[str, threading.Semaphore] = defaultdict(threading.Semaphore)
+_NUM_THREADS = torch.get_num_threads()
+"""Of an operation, as the process was started: what a node's frames share."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +64,18 @@ class Segmenter:
     So a frame is labelled by exactly one vocabulary, and once `change_vocabulary` has returned, whatever is published
     is labelled by the new one.
 
-    track_ids: where the ids of tracks come from.
+    track_ids: where the ids of tracks come from. frames_in_flight: how many images may be in work at once; 0: two on a
+    CPU, whose cores one image alone does not fill, if it has two and the backend is not Trident, else one.
     """
 
     def __init__(
-        self, node: Node, pipeline: Pipeline, outputs: Outputs, monitor: StreamMonitor, track_ids: Iterator[int]
+        self,
+        node: Node,
+        pipeline: Pipeline,
+        outputs: Outputs,
+        monitor: StreamMonitor,
+        track_ids: Iterator[int],
+        frames_in_flight: int = 0,
     ) -> None:
         self.pipeline = pipeline
         self._node = node
@@ -71,9 +86,15 @@ class Segmenter:
         self._publishing = False
         self._depth: DepthSource | None = None
         self._frame_lock = threading.Lock()
-        # The models serve one image at a time: two at once would need twice the memory and be no faster.
-        # On a GPU that holds for all cameras of a process; on a CPU, two at once use what one leaves of it.
-        self._embed_lock = _GPU_LOCKS[str(pipeline.device)] if pipeline.device.type == "cuda" else threading.Lock()
+        on_gpu = pipeline.device.type == "cuda"
+        if not frames_in_flight:
+            several = not on_gpu and pipeline.options.backend != "trident" and len(os.sched_getaffinity(0)) > 1
+            frames_in_flight = 2 if several else 1
+        self.frames_in_flight = frames_in_flight
+        # The models of a GPU serve one image at a time, whatever the camera: two at once would need twice the memory
+        # and be no faster. What else there is to a frame, decoding and publishing, goes on beside it.
+        self._num_slots = 1 if on_gpu else frames_in_flight
+        self._slots = _GPU_SLOTS[str(pipeline.device)] if on_gpu else threading.Semaphore(frames_in_flight)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -103,10 +124,14 @@ class Segmenter:
         with self._frame_lock:
             self._publishing = False
 
-    def process(self, message: ImageMessage, arrival: float) -> None:
+    def prepare_thread(self) -> None:
+        """Share the processor's cores among the threads that will call `process`; called on each of them."""
+        torch.set_num_threads(max(1, _NUM_THREADS // self.frames_in_flight))
+
+    def process(self, message: ImageMessage, arrival: float, wait_for_turn: WaitForTurn) -> None:
         """Segment one image message and publish the outputs under its header.
 
-        arrival: monotonic time at which the message came in.
+        arrival: monotonic time at which the message came in. wait_for_turn: returns when the images before it are done.
 
         Raises ImageError for a message that is no usable image, and whatever the pipeline raises.
         """
@@ -116,9 +141,19 @@ class Segmenter:
             depth_source.want(message.header)
         image = decode_compressed(message) if isinstance(message, CompressedImage) else to_rgb_array(message)
         converted = time.monotonic()
-        # A stamp of 0 is none; the tracks need to know how much time has passed all the same.
-        time_s = to_ns(message.header.stamp) / 1e9 or arrival
-        frame = self._embed(image, functools.partial(self.pipeline.follow, tracker=self._tracker, time_s=time_s))
+        found = self._use_models(image, functools.partial(self.pipeline.find, image))
+        is_found = time.monotonic()
+        wait_for_turn()
+        begin_turn = time.monotonic()
+        if self._is_stopped():  # nobody is to wait for the other half
+            return
+        if isinstance(found, FoundImage):
+            # A stamp of 0 is none; the tracks need to know how much time has passed all the same.
+            time_s = to_ns(message.header.stamp) / 1e9 or arrival
+            join = functools.partial(self.pipeline.join, found, self._tracker, time_s)
+            frame: Frame = self._use_models(image, join)
+        else:
+            frame = found
         embedded = time.monotonic()
         # Before the lock: who changes the vocabulary is not to wait for a depth image.
         depth = None if depth_source is None else depth_source.take(message.header, image.shape[:2])
@@ -135,6 +170,7 @@ class Segmenter:
         stages = {
             "wait": begin - arrival,
             "convert": converted - begin,
+            "turn": begin_turn - is_found,
             **segmentation.stage_seconds,
             **({} if depth_source is None else {"depth": depth_taken - embedded}),
             **painting,
@@ -183,22 +219,30 @@ class Segmenter:
         Raises ImageError, and VocabularyError when the categories cannot be used.
         """
         one_off = self.pipeline.classifier_for(requests) if requests else None
-        frame = self._embed(image, self.pipeline.embed)
+        frame = self._use_models(image, functools.partial(self.pipeline.embed, image))
         with self._frame_lock:
             return self._label(frame, image.shape[:2], one_off)
 
     def close(self) -> None:
         """Free the models and take the topics back."""
-        with self._embed_lock, self._frame_lock:
+        with contextlib.ExitStack() as held:
+            for _ in range(self._num_slots):
+                held.enter_context(self._slots)
+            held.enter_context(self._frame_lock)
             self._publishing = False
             self._outputs.close()
             self.pipeline.close()
 
-    def _embed(self, image: NDArray[np.uint8], embed: Callable[[NDArray[np.uint8]], Frame]) -> Frame:
+    def _is_stopped(self) -> bool:
+        with self._frame_lock:
+            return not self._publishing
+
+    def _use_models(self, image: NDArray[np.uint8], work: Callable[[], T]) -> T | Frame:
+        """What `work` returns; where memory is short, the image embedded at half the resolution instead."""
         todo = remedy(self.pipeline.device, self.pipeline.options.backend)
-        with self._embed_lock:
+        with self._slots:
             try:
-                return embed(image)
+                return work()
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise

@@ -1,7 +1,8 @@
-"""One thread that processes the newest item; older ones are dropped and counted. Knows nothing of ROS."""
+"""Threads that process the newest item, in order; older ones are dropped and counted. Knows nothing of ROS."""
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 import traceback
@@ -11,12 +12,15 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+WaitForTurn = Callable[[], None]
+"""Returns when every item taken before this one has been dealt with."""
+
 
 @dataclass(frozen=True)
 class WorkerCounts:
     """What became of the items.
 
-    received = processed + failed + dropped + rested + repeated, and at most one in work and one still waiting.
+    received = processed + failed + dropped + rested + repeated, and at most one per thread in work and one that waits.
     """
 
     received: int = 0
@@ -31,13 +35,18 @@ class WorkerCounts:
 
 
 class NewestItemWorker(Generic[T]):
-    """Keeps the newest item offered; each `wake` lets the thread process it, once, and `rest` takes the wake back.
+    """Keeps the newest item offered; each `wake` lets a thread process it, once, and `rest` takes the wake back.
 
-    process: called on the worker's thread with (item, monotonic time of its arrival).
-    on_error: called on the worker's thread with what `process` raised; the thread goes on with the next item.
+    With several threads, several items are in work, none twice. Each comes with a function that waits until those taken
+    before it are done: what `process` does before it calls that runs beside them, what it does after, in order.
+
+    process: called on a worker's thread with (item, monotonic time of its arrival, wait for its turn).
+    on_error: called on a worker's thread with what `process` raised; the thread goes on with the next item.
     """
 
-    def __init__(self, name: str, process: Callable[[T, float], None], on_error: Callable[[Exception], None]) -> None:
+    def __init__(
+        self, name: str, process: Callable[[T, float, WaitForTurn], None], on_error: Callable[[Exception], None]
+    ) -> None:
         self._name = name
         self._process = process
         self._on_error = on_error
@@ -47,7 +56,9 @@ class NewestItemWorker(Generic[T]):
         self._awake = False
         self._resting = False
         self._stopping = False
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
+        self._in_work: set[int] = set()
+        self._num_taken = 0
         self._counts = WorkerCounts()
 
     @property
@@ -64,9 +75,9 @@ class NewestItemWorker(Generic[T]):
 
     @property
     def is_alive(self) -> bool:
-        """Whether the thread runs."""
-        thread = self._thread
-        return thread is not None and thread.is_alive()
+        """Whether its threads run, all of them."""
+        threads = self._threads
+        return bool(threads) and all(thread.is_alive() for thread in threads)
 
     def offer(self, item: T, key: Hashable) -> None:
         """Store an item as the newest one, unless its key is that of the last item offered (None: never repeated)."""
@@ -79,7 +90,8 @@ class NewestItemWorker(Generic[T]):
             self._count(received=1)
             self._forget_waiting()
             self._waiting = (item, arrival)
-            self._condition.notify_all()
+            if self._awake:
+                self._condition.notify_all()
 
     def wake(self) -> None:
         """Let the thread process the newest item; a wake that comes while it is busy, or before the item, is kept."""
@@ -92,9 +104,12 @@ class NewestItemWorker(Generic[T]):
         with self._condition:
             self._awake, self._resting = False, True
 
-    def start(self) -> None:
-        """Start the thread. An item that waited since before the start is forgotten: it is old."""
-        if self.is_alive:
+    def start(self, num_threads: int = 1, prepare: Callable[[], None] | None = None) -> None:
+        """Start the threads. An item that waited since before the start is forgotten: it is old.
+
+        prepare: called first on each of them.
+        """
+        if any(thread.is_alive() for thread in self._threads):
             raise RuntimeError(f"{self._name}: already started")
         with self._condition:
             self._stopping = False
@@ -102,21 +117,27 @@ class NewestItemWorker(Generic[T]):
             self._forget_waiting()
             self._resting = False
             self._last_key = None
-        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-        self._thread.start()
+            self._in_work.clear()
+        self._threads = [
+            threading.Thread(target=self._run, args=(prepare,), name=f"{self._name}_{number}", daemon=True)
+            for number in range(num_threads)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def stop(self, timeout_s: float | None = None) -> bool:
-        """Stop after the item in work. Returns False when it was still in work after `timeout_s` seconds."""
+        """Stop after the items in work. Returns False when one was still in work after `timeout_s` seconds."""
         with self._condition:
             self._stopping = True
             self._condition.notify_all()
-        thread = self._thread
-        if thread is None:
-            return True
-        thread.join(timeout_s)
-        return not thread.is_alive()
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        for thread in self._threads:
+            thread.join(None if deadline is None else max(deadline - time.monotonic(), 0.0))
+        return not any(thread.is_alive() for thread in self._threads)
 
-    def _run(self) -> None:
+    def _run(self, prepare: Callable[[], None] | None) -> None:
+        if prepare is not None:
+            prepare()
         while True:
             with self._condition:
                 self._condition.wait_for(lambda: self._stopping or (self._awake and self._waiting is not None))
@@ -127,13 +148,24 @@ class NewestItemWorker(Generic[T]):
                 item, arrival = self._waiting
                 self._waiting = None
                 self._awake = False
+                number = self._num_taken
+                self._num_taken += 1
+                self._in_work.add(number)
             try:
-                self._process(item, arrival)
+                self._process(item, arrival, functools.partial(self._wait_for_turn, number))
             except Exception as error:
                 self._add(failed=1)
                 self._report(error)
             else:
                 self._add(processed=1)
+            finally:
+                with self._condition:
+                    self._in_work.discard(number)
+                    self._condition.notify_all()
+
+    def _wait_for_turn(self, number: int) -> None:
+        with self._condition:
+            self._condition.wait_for(lambda: min(self._in_work, default=number) >= number)
 
     def _report(self, error: Exception) -> None:
         try:

@@ -19,7 +19,7 @@ class Recorder:
         self.busy, self.go, self.done = threading.Semaphore(0), threading.Semaphore(0), threading.Semaphore(0)
         self.worker = NewestItemWorker("test", self.process, self.failed)
 
-    def process(self, item, arrival):
+    def process(self, item, arrival, wait_for_turn):
         self.busy.release()
         assert self.go.acquire(timeout=TIMEOUT_S)
         self.items.append(item)
@@ -138,7 +138,7 @@ def test_an_error_is_reported_and_the_next_item_tried(recorder):
 def test_an_error_while_reporting_does_not_end_the_thread(capsys):
     processed = threading.Event()
 
-    def process(item, arrival):
+    def process(item, arrival, wait_for_turn):
         if item == "bad":
             raise ValueError("spoilt")
         processed.set()
@@ -182,3 +182,106 @@ def test_stop_says_when_an_item_is_still_in_work(recorder):
         recorder.worker.start()
     recorder.finish_one()
     assert recorder.worker.stop(TIMEOUT_S)
+
+
+class Pair:
+    """Two threads; each item waits for `go[item]`, then for its turn, and is noted."""
+
+    def __init__(self, *items):
+        self.begun, self.done, self.errors = [], [], []
+        self.started = threading.Semaphore(0)
+        self.finished = threading.Semaphore(0)
+        self.go = {item: threading.Event() for item in items}
+        self.prepared = []
+        self.worker = NewestItemWorker("test", self.process, self.errors.append)
+        self.worker.start(2, lambda: self.prepared.append(threading.get_ident()))
+
+    def process(self, item, arrival, wait_for_turn):
+        self.begun.append((item, threading.get_ident()))
+        self.started.release()
+        assert self.go[item].wait(TIMEOUT_S)
+        try:
+            if item.startswith("bad"):
+                raise ValueError(item)
+            wait_for_turn()
+            self.done.append(item)
+        finally:
+            self.finished.release()
+
+    def offer(self, item):
+        self.worker.offer(item, key=None)
+        self.worker.wake()
+        assert self.started.acquire(timeout=TIMEOUT_S)
+
+    def finish(self, *items):
+        for item in items:
+            self.go[item].set()
+
+
+@pytest.fixture
+def pair():
+    pair = Pair("a", "b", "c", "bad")
+    yield pair
+    pair.finish(*pair.go)
+    assert pair.worker.stop(TIMEOUT_S)
+
+
+def test_two_items_are_in_work_at_once_and_end_in_their_order(pair):
+    pair.offer("a")
+    pair.offer("b")
+    (_, first), (_, second) = pair.begun
+    assert {first, second} == set(pair.prepared)
+    pair.finish("b")
+    assert not pair.finished.acquire(timeout=0.1)  # it waits for "a"
+    pair.finish("a")
+    for _ in range(2):
+        assert pair.finished.acquire(timeout=TIMEOUT_S)
+    assert pair.done == ["a", "b"]
+    pair.worker.stop(TIMEOUT_S)
+    assert pair.worker.counts.processed == 2
+
+
+def test_a_third_item_waits_for_a_thread_and_a_newer_one_takes_its_place(pair):
+    pair.offer("a")
+    pair.offer("b")
+    pair.worker.offer("bad", key=None)
+    pair.worker.wake()
+    pair.worker.offer("c", key=None)
+    pair.worker.wake()
+    assert not pair.started.acquire(timeout=0.1)
+    pair.finish("a", "b", "c")
+    for _ in range(3):
+        assert pair.finished.acquire(timeout=TIMEOUT_S)
+    pair.worker.stop(TIMEOUT_S)
+    assert pair.done == ["a", "b", "c"]
+    assert pair.worker.counts.dropped == 1
+
+
+def test_an_item_that_fails_holds_up_nobody(pair):
+    pair.offer("bad")
+    pair.offer("b")
+    pair.finish("b")
+    assert not pair.finished.acquire(timeout=0.1)
+    pair.finish("bad")
+    for _ in range(2):
+        assert pair.finished.acquire(timeout=TIMEOUT_S)
+    pair.worker.stop(TIMEOUT_S)
+    assert pair.done == ["b"]
+    assert [str(error) for error in pair.errors] == ["bad"]
+    assert (pair.worker.counts.processed, pair.worker.counts.failed) == (1, 1)
+
+
+def test_stopping_waits_for_all_in_work_and_it_can_be_started_again(pair):
+    pair.offer("a")
+    pair.offer("b")
+    assert not pair.worker.stop(0.05)
+    with pytest.raises(RuntimeError, match="already started"):
+        pair.worker.start(2)
+    pair.finish("a", "b")
+    assert pair.worker.stop(TIMEOUT_S)
+    assert not pair.worker.is_alive
+    pair.worker.start(1)
+    pair.offer("c")
+    pair.finish("c")
+    assert pair.worker.stop(TIMEOUT_S)
+    assert pair.done == ["a", "b", "c"]

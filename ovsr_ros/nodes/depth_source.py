@@ -103,6 +103,16 @@ class DepthSource:
                 return []
             return [subscription.describe() for subscription in (self._depth, self._info) if subscription.match()]
 
+    def rest(self) -> None:
+        """Receive nothing until `listen`: nobody asks for frames."""
+        for subscription in (self._depth, self._info):
+            subscription.gate.shut()
+
+    def listen(self) -> None:
+        """Receive again, what the middleware kept meanwhile first."""
+        for subscription in (self._depth, self._info):
+            subscription.gate.open()
+
     def close(self) -> None:
         """End the subscriptions for good."""
         with self._match_lock:

@@ -24,16 +24,20 @@ ImageMessage: TypeAlias = Image | CompressedImage
 _TYPES: dict[str, type[Image] | type[CompressedImage]] = {"raw": Image, "compressed": CompressedImage}
 _REPLAY_S = 1.0
 _NUM_REMEMBERED = 64
+_SAMPLE_PERIOD_S = 2.0
+_SAMPLE = 3
+"""Images of a sample: one that had waited, the next one, and the first whose distance from another is known."""
 
 
 class ImageSource:
     """Subscribes to `image` (`image/compressed`), keep last 1.
 
     transport: raw or compressed, as image_transport names them.
-    on_image: called with each message, in order, one at a time.
+    on_image: called with each message, in order, one at a time, and with whether the time since the one before is the
+        camera's: it is not after images were passed over.
     """
 
-    def __init__(self, node: Node, transport: str, on_image: Callable[[ImageMessage], None]) -> None:
+    def __init__(self, node: Node, transport: str, on_image: Callable[[ImageMessage, bool], None]) -> None:
         self._node = node
         self._transport = transport
         self._on_image = on_image
@@ -41,6 +45,7 @@ class ImageSource:
         self._closed = False
         self._received: deque[tuple[int, int] | None] = deque(maxlen=_NUM_REMEMBERED)
         self._replay_end = -float("inf")
+        self._sample_begin = -float("inf")
         # image_transport appends the transport's name after the remapping: image:=/camera/image_raw does for both.
         self.topic = node.resolve_topic_name("image") + (COMPRESSED if transport == "compressed" else "")
         self._subscription = MatchedSubscription(
@@ -57,6 +62,27 @@ class ImageSource:
                 return False
         self._node.get_logger().info(f"subscribed to {self.describe()}; publishers: {self.num_publishers}")
         return True
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether the next image will be received."""
+        return self._subscription.gate.is_open
+
+    @property
+    def receives_all(self) -> bool:
+        """Whether every image is received, not only a sample."""
+        return self._subscription.gate.is_unlimited
+
+    def listen(self) -> None:
+        """Receive every image, the newest of those that were passed over first."""
+        self._subscription.gate.open()
+
+    def sample(self) -> None:
+        """Receive a few images every two seconds, to know the camera's rate. To be called several times a second."""
+        now = time.monotonic()
+        if now - self._sample_begin >= _SAMPLE_PERIOD_S:
+            self._sample_begin = now
+            self._subscription.gate.open(_SAMPLE)
 
     def close(self) -> None:
         """End the subscription, for good."""
@@ -82,8 +108,9 @@ class ImageSource:
             self._replay_end = time.monotonic() + _REPLAY_S
 
     def _receive(self, message: ImageMessage) -> None:
+        tells_pace = self._subscription.gate.tells_pace()
         key = stamp_key(message.header.stamp)
         if key is not None and time.monotonic() < self._replay_end and key in self._received:
             return  # a transient local publisher sends its last images again to a subscription made anew
         self._received.append(key)
-        self._on_image(message)
+        self._on_image(message, tells_pace)

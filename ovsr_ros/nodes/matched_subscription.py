@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks
 except ImportError:  # ROS 2 Humble
     from rclpy.qos_event import SubscriptionEventCallbacks
 
+from ovsr_ros.nodes.gate import Gate
 from ovsr_ros.nodes.qos import describe_qos, match_publishers, same_policies
 
 if TYPE_CHECKING:
@@ -27,6 +26,8 @@ class MatchedSubscription:
     topic: resolved. depth: how many messages are kept.
     callback: called with each message, in order, one at a time.
     before_renewal: called with the new quality of service before one subscription takes another's place.
+
+    gate: while it is shut, the middleware keeps the newest messages and nothing is called.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class MatchedSubscription:
         self._depth = depth
         self._before_renewal = before_renewal
         # Of its own: encoding a vocabulary must not delay a message, and a second one must not overtake the first.
-        self._group = MutuallyExclusiveCallbackGroup()
+        self.gate = Gate()
         self._subscription: Subscription[Any] | None = None
         self._qos: QoSProfile | None = None
         self.topic = topic
@@ -78,7 +79,7 @@ class MatchedSubscription:
             self.topic,
             self._callback,
             qos,
-            callback_group=self._group,
+            callback_group=self.gate,
             # None at all. rclpy's own warn of each publisher that offers less; here the next `match` mends that. And
             # they cannot be destroyed safely under an executor of several threads: one that looks at them just then
             # ends with InvalidHandle, which rclpy catches for every entity but these.

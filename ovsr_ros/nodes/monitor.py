@@ -87,19 +87,30 @@ class StreamMonitor:
         """Forget everything; silence counts from now."""
         with self._lock:
             self._started = time.monotonic()
-            self._arrivals: deque[float] = deque()
+            self._arrivals: deque[tuple[float, float]] = deque()  # times, seconds since the one before or NaN
+            self._listening_since: float | None = self._started
             self._frames: deque[_Frame] = deque()
             self._last_arrival: float | None = None
             self._last_error_time: float | None = None
             self._last_error = ""
             self._last_frame_failed = False
 
-    def image_arrived(self) -> None:
-        """An image came in."""
+    def listening(self, is_listening: bool) -> None:
+        """Whether images are received now; silence counts only while they are."""
         now = time.monotonic()
         with self._lock:
+            if not is_listening:
+                self._listening_since = None
+            elif self._listening_since is None:
+                self._listening_since = now
+
+    def image_arrived(self, tells_pace: bool = True) -> None:
+        """An image came in. tells_pace: whether the time since the one before is the camera's, none passed over."""
+        now = time.monotonic()
+        with self._lock:
+            known = tells_pace and self._last_arrival is not None
+            self._arrivals.append((now, now - (self._last_arrival or 0.0) if known else math.nan))
             self._last_arrival = now
-            self._arrivals.append(now)
             self._trim(now)
 
     def frame_published(
@@ -133,8 +144,8 @@ class StreamMonitor:
             return StreamStatistics(
                 window_s=self.window_s,
                 num_frames=len(self._frames),
-                input_rate_hz=_rate(list(self._arrivals), now),
-                output_rate_hz=_rate([frame.time for frame in self._frames], now),
+                input_rate_hz=self._input_rate_hz(now),
+                output_rate_hz=self._output_rate_hz(now),
                 latency=Durations.of([frame.latency_s for frame in self._frames]),
                 age=Durations.of([frame.age_s for frame in self._frames if not math.isnan(frame.age_s)]),
                 stages=self._summarise_stages(),
@@ -146,10 +157,25 @@ class StreamMonitor:
                 num_embedded=sum(frame.num_embedded for frame in self._frames),
             )
 
-    def since_image_s(self) -> float:
-        """Seconds since the last image came in, or since the start."""
+    def silence_s(self) -> float:
+        """Seconds in which images were received, if any had come, and none came; 0 while none are received."""
         with self._lock:
-            return self._since_image_s(time.monotonic())
+            return self._silence_s(time.monotonic())
+
+    def _silence_s(self, now: float) -> float:
+        if self._listening_since is None:
+            return 0.0
+        return min(self._since_image_s(now), now - self._listening_since)
+
+    def _input_rate_hz(self, now: float) -> float:
+        intervals = [interval for _, interval in self._arrivals if not math.isnan(interval)]
+        return _rate(len(intervals), sum(intervals), self._silence_s(now))
+
+    def _output_rate_hz(self, now: float) -> float:
+        if not self._frames:
+            return math.nan
+        first, last = self._frames[0].time, self._frames[-1].time
+        return _rate(len(self._frames) - 1, last - first, now - last)
 
     def _since_image_s(self, now: float) -> float:
         return now - (self._started if self._last_arrival is None else self._last_arrival)
@@ -163,18 +189,16 @@ class StreamMonitor:
 
     def _trim(self, now: float) -> None:
         oldest = now - self.window_s
-        while self._arrivals and self._arrivals[0] < oldest:
+        while self._arrivals and self._arrivals[0][0] < oldest:
             self._arrivals.popleft()
         while self._frames and self._frames[0].time < oldest:
             self._frames.popleft()
 
 
-def _rate(times: list[float], now: float) -> float:
+def _rate(num_intervals: int, total_s: float, silence_s: float) -> float:
     """Events per second; a stream that has stopped decays towards 0 instead of keeping its last rate."""
-    if len(times) < 2:
-        return float("nan")
-    intervals = len(times) - 1
+    if not num_intervals:
+        return math.nan
     # Silence longer than the usual interval counts as one interval more.
-    usual = (times[-1] - times[0]) / intervals
-    overdue = max(0.0, now - times[-1] - usual)
-    return intervals / max(times[-1] - times[0] + overdue, 1e-9)
+    overdue = max(0.0, silence_s - total_s / num_intervals)
+    return num_intervals / max(total_s + overdue, 1e-9)

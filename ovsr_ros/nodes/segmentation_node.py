@@ -234,17 +234,43 @@ class OvsrNode(OptionNode):
 
     # --- Frames ---
 
-    def _on_image(self, message: ImageMessage) -> None:
-        self._monitor.image_arrived()
+    def _on_image(self, message: ImageMessage, tells_pace: bool) -> None:
+        self._monitor.image_arrived(tells_pace)
         self._worker.offer(message, stamp_key(message.header.stamp))
-        if self._worker.is_resting:
-            self._wake_or_rest()  # who has just subscribed is not to wait for the timer
+        if self._worker.is_resting and self._is_wanted():
+            self._receive_all()
+            self._worker.wake()  # who has just subscribed is not to wait for the timer
 
     def _wake_or_rest(self) -> None:
         if self._is_wanted():
             self._worker.wake()
+            return
+        self._worker.rest()
+        timer, depth = self._frame_timer, self._depth
+        if timer is not None:
+            timer.cancel()  # the watch sees who subscribes
+        if depth is not None:
+            depth.rest()
+
+    def _follow_subscribers(self, source: ImageSource) -> None:
+        """While nobody wants frames, only look at the camera now and then; begin again for the first who does."""
+        if not self._worker.is_resting:
+            return
+        if not self._is_wanted():
+            source.sample()
+        elif source.receives_all:  # since the last look, and no image came: the kept one will do
+            self._worker.wake()
         else:
-            self._worker.rest()
+            self._receive_all()
+
+    def _receive_all(self) -> None:
+        source, timer, depth = self._source, self._frame_timer, self._depth
+        if source is not None:
+            source.listen()
+        if depth is not None:
+            depth.listen()
+        if timer is not None:
+            timer.reset()
 
     def _is_wanted(self) -> bool:
         segmenter = self.segmenter
@@ -284,8 +310,10 @@ class OvsrNode(OptionNode):
         if source is None:
             return
         source.match()
+        self._follow_subscribers(source)
+        self._monitor.listening(source.is_listening)
         self._silence.update(
-            self._monitor.since_image_s(), self.node_options.image_timeout_s, source.topic, source.explain_silence
+            self._monitor.silence_s(), self.node_options.image_timeout_s, source.topic, source.explain_silence
         )
         depth = self._depth
         for subscribed in [] if depth is None else depth.match():

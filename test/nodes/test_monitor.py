@@ -60,6 +60,20 @@ def test_the_rate_of_a_stream_that_stopped_decays():
     assert monitor.snapshot().since_image_s >= 0.2
 
 
+def test_images_that_were_passed_over_do_not_count_in_the_rate():
+    monitor = StreamMonitor()
+    for _ in range(3):
+        for tells_pace in (False, False, True):
+            monitor.image_arrived(tells_pace)
+            time.sleep(0.01)
+        monitor.listening(False)
+        time.sleep(0.2)
+        assert monitor.silence_s() == 0.0
+    assert 20 < monitor.snapshot().input_rate_hz <= 100
+    monitor.listening(True)
+    assert monitor.silence_s() < monitor.snapshot().since_image_s
+
+
 def test_a_failure_is_remembered_until_a_frame_succeeds():
     monitor = StreamMonitor()
     monitor.frame_failed("step: too small")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -101,6 +102,50 @@ def test_always_process_is_live(resting_node, ovsr, client):
     wait_until_resting(ovsr)
     ovsr.send(ovsr.image())
     assert processed(ovsr) == 1
+
+
+def test_a_resting_node_samples_its_camera_and_knows_its_rate(resting_node, ovsr, client):
+    rate_hz, sent, stop = 20.0, [], threading.Event()
+
+    def flow():
+        while not stop.wait(1.0 / rate_hz):
+            sent.append(ovsr.send(ovsr.image((48, 64))))
+
+    thread = threading.Thread(target=flow)
+    thread.start()
+    try:
+        client.wait(lambda: resting_node._monitor.snapshot().input_rate_hz > 0, "a rate")
+        time.sleep(4.0)
+        statistics, received = resting_node._monitor.snapshot(), resting_node._worker.counts.received
+        assert received < len(sent) / 3, "most images are passed over"
+        assert rate_hz / 3 < statistics.input_rate_hz < 3 * rate_hz, "the camera's rate, not that of the samples"
+        segments = client.collect("/ovsr/segments", msg.SegmentArray)
+        client.wait(lambda: segments, "a result")
+        first = segments[0].header
+        assert [header == first for header in sent].index(True) > received, "a new image"
+        time.sleep(1.0)
+        count, number = len(sent), resting_node._worker.counts.received
+        client.wait(lambda: len(sent) >= count + 20, "twenty images")
+        assert resting_node._worker.counts.received > number + 10, "with a subscriber, every image is received"
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_silence_is_told_while_resting(start_node, ovsr, client):
+    start_node(image_timeout_s=0.5)
+    wait_until_resting(ovsr)
+    for _ in range(30):
+        ovsr.send(ovsr.image((48, 64)))
+        time.sleep(0.1)
+    count = len([log for log in ovsr.logs if log.msg.startswith("no image")])
+    assert not ovsr.status_message("image input").startswith("no image")
+    client.wait(lambda: ovsr.status_message("image input").startswith("no image"), "the warning")
+    for _ in range(25):
+        ovsr.send(ovsr.image((48, 64)))
+        time.sleep(0.1)
+    assert not ovsr.status_message("image input").startswith("no image"), "the end of the warning"
+    assert count <= 1, "before the first image"
 
 
 def test_services_work_while_resting(resting_node, ovsr, client):

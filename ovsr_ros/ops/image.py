@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ovsr_ros.errors import ImageError
+from ovsr_ros.ops.upload import pool_of
 
 MIN_SIDE_PX = 16
 """Shortest side of an image that can be segmented, in pixels."""
@@ -43,8 +44,10 @@ def check_image(image_rgb: NDArray[Any]) -> None:
 def to_tensor(image_rgb: NDArray[np.uint8], device: torch.device) -> Tensor:
     """Upload an image, (H, W, 3) uint8, as (1, 3, H, W) uint8 in channels_last memory order.
 
-    On the CPU a writable array's memory is shared, not copied.
+    On the CPU a writable array's memory is shared, not copied. To a GPU it goes through pinned memory; see `upload`.
     """
+    if device.type == "cuda":
+        return pool_of(device).upload(image_rgb).permute(2, 0, 1)[None]
     if not image_rgb.flags.c_contiguous or not image_rgb.flags.writeable:
         image_rgb = image_rgb.copy()
     return torch.from_numpy(image_rgb).to(device).permute(2, 0, 1)[None]

@@ -105,7 +105,9 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "masks.coarse_threshold": 0.0,
         "masks.iou_threshold": 0.0,
     }
-    backend = load(replace_flat(TridentOptions(), changes), device, "fp32", False)
+    # The transcription runs the networks as their libraries have them.
+    packed = arguments.side == "trident"
+    backend = load(replace_flat(TridentOptions(), changes), device, "fp32", False, packed)
     width, height = arguments.size
     image = picture(height, width)
     loaded_mb = resident_mb(device)

@@ -30,6 +30,7 @@ from ovsr_ros.models.clip_dense import (
 from ovsr_ros.models.device import inference, resolve_precision
 from ovsr_ros.models.hub import CONFIG_NAMES, registry_config
 from ovsr_ros.models.lean import speed_up_attention, store_products
+from ovsr_ros.models.packed import pack_products
 from ovsr_ros.models.weights import ResolvedModel, read_config, resolve
 
 _TEXT_BATCH = 32
@@ -77,6 +78,12 @@ class ClipModel:
         self.mean = torch.tensor(network.visual.preprocess_cfg["mean"], dtype=torch.float32, device=self._device)
         self.std = torch.tensor(network.visual.preprocess_cfg["std"], dtype=torch.float32, device=self._device)
         self.model_id = resolved.model_id
+
+    def pack_patches(self) -> None:
+        """Make `encode_patches` faster where the device allows, by `pack_products`; not to be undone."""
+        self.check_dense()
+        for block in self._network.visual.transformer.resblocks[:-1]:
+            pack_products(block, self._device, self._dtype)
 
     def encode_images(self, images: Tensor) -> Tensor:
         """(N, 3, S, S) float, normalised by mean and std -> (N, D) float32, L2-normalised, on the device."""

@@ -56,10 +56,12 @@ def patch_values(visual: Any, images: Tensor, attention: str, nudge: float = 0.0
         tokens = tokens.transpose(0, 1)
     last = visual.transformer.resblocks[-1]
     normalized = last.ln_1(tokens[:, 1:])
-    projected = functional.linear(normalized, last.attn.in_proj_weight, last.attn.in_proj_bias)
-    queries, keys, values = projected.chunk(3, -1)  # (B, h*w, width) each
+    weight, bias = last.attn.in_proj_weight, last.attn.in_proj_bias
     if attention == "correlative":
+        queries, keys, values = functional.linear(normalized, weight, bias).chunk(3, -1)  # (B, h*w, width) each
         values = _correlate(queries, keys, values, last.attn.num_heads)
+    else:
+        values = functional.linear(normalized, weight[2 * width :], None if bias is None else bias[2 * width :])
     return values.reshape(batch, rows, columns, width)
 
 

@@ -43,6 +43,12 @@ def backend(trident_models):
     return load(replace_flat(TridentOptions(), trident_models.options()), CPU, "fp32", False)
 
 
+@pytest.fixture(scope="module")
+def plain(trident_models):
+    """The same networks as their libraries have them, for the transcription."""
+    return load(replace_flat(TridentOptions(), trident_models.options()), CPU, "fp32", False, packed=False)
+
+
 def changed(backend, **changes):
     named = {name.replace("__", "."): value for name, value in changes.items()}
     return backend.with_options(replace_flat(backend.options, named))
@@ -65,9 +71,9 @@ def words(backend, class_ids=(255, 255, 2, 5, 7), version=3):
 
 
 @pytest.mark.parametrize("size_hw", SIZES_HW.values(), ids=SIZES_HW.keys())
-def test_cosines_are_those_of_the_transcription(backend, size_hw):
+def test_cosines_are_those_of_the_transcription(backend, plain, size_hw):
     image, classifier = picture(*size_hw), words(backend)
-    expected, _ = trident_reference.cosines(backend, image, classifier.embeddings)
+    expected, _ = trident_reference.cosines(plain, image, classifier.embeddings)
     found = full_cosines(backend.embed(image), classifier)
     assert found.shape == (5, *size_hw)
     assert float((found - expected).norm() / expected.norm()) < 1e-4
@@ -87,24 +93,29 @@ def test_at_real_size_cosines_are_those_of_the_transcription(tmp_path):
             path = tmp_path / f"{section}.safetensors"
             save_tensors(new_network(name).state_dict(), path)
             changes[f"{section}.model"] = str(path) if section == "sam" else f"{name}@{path}"
-    backend = load(replace_flat(TridentOptions(), changes), CPU, "fp32", False)
+    backend, plain = (
+        load(replace_flat(TridentOptions(), changes), CPU, "fp32", False, packed) for packed in (True, False)
+    )
     for path in tmp_path.iterdir():
         path.unlink()
     image, classifier = picture(240, 320), words(backend)
-    expected, _ = trident_reference.cosines(backend, image, classifier.embeddings)
+    expected, _ = trident_reference.cosines(plain, image, classifier.embeddings)
     found = full_cosines(backend.embed(image), classifier)
     assert float((found - expected).norm() / expected.norm()) < 1e-4
 
 
 @pytest.mark.parametrize("method", ["none", "sam"])
 @pytest.mark.parametrize("size_hw", [(98, 130), (150, 80)], ids=["landscape", "portrait"])
-def test_labels_are_those_of_the_transcription(backend, size_hw, method):
+def test_labels_are_those_of_the_transcription(backend, plain, size_hw, method):
     # Even sides: along an image's border probabilities are level, and which of them is the peak that prompts SAM would
     # be decided by the last bit where halving them rounds.
-    backend = changed(backend, masks__method=method, masks__coarse_threshold=0.1, decision__logit_scale=10.0)
+    backend, plain = (
+        changed(each, masks__method=method, masks__coarse_threshold=0.1, decision__logit_scale=10.0)
+        for each in (backend, plain)
+    )
     image, classifier = picture(*size_hw), words(backend)
-    logits, seen = trident_reference.cosines(backend, image, classifier.embeddings)
-    expected = trident_reference.labels(backend, logits, seen, num_background=2, threshold=0.25)
+    logits, seen = trident_reference.cosines(plain, image, classifier.embeddings)
+    expected = trident_reference.labels(plain, logits, seen, num_background=2, threshold=0.25)
     found = backend.label(backend.embed(image), classifier, 0.25, 2)
     assert (found.label_map == np.array([255, 2, 5, 7], np.uint8)[expected]).mean() >= 0.999
     assert len(np.unique(expected)) > 1
@@ -118,9 +129,9 @@ def test_labels_are_those_of_the_transcription(backend, size_hw, method):
         {"proxy__beta": 0.5, "proxy__gamma": 10.0, "windows__short_side": 70},
     ],
 )
-def test_options_change_both_alike(backend, changes):
+def test_options_change_both_alike(backend, plain, changes):
     other, image, classifier = changed(backend, **changes), picture(97, 131), words(backend)
-    expected, _ = trident_reference.cosines(other, image, classifier.embeddings)
+    expected, _ = trident_reference.cosines(changed(plain, **changes), image, classifier.embeddings)
     frame = other.embed(image)
     assert float((full_cosines(frame, classifier) - expected).norm() / expected.norm()) < 1e-4
     assert not torch.equal(frame.embeddings, backend.embed(image).embeddings)

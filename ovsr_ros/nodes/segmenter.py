@@ -49,6 +49,9 @@ _GPU_SLOTS: dict[str, threading.Semaphore] = defaultdict(threading.Semaphore)
 _NUM_THREADS = torch.get_num_threads()
 """Of an operation, as the process was started: what a node's frames share."""
 
+_QUICK_S = 0.5
+"""Who changes the vocabulary waits for labelling that took no longer."""
+
 
 @dataclass(frozen=True)
 class LabelledImage:
@@ -58,10 +61,20 @@ class LabelledImage:
     vocabulary: Vocabulary
 
 
-class Segmenter:
-    """Embeds frames outside of any lock; labels, publishes and changes the vocabulary under one lock.
+@dataclass(frozen=True)
+class _Labels:
+    """A segmentation with the threshold that was in force before it was made, and how long that took."""
 
-    So a frame is labelled by exactly one vocabulary, and once `change_vocabulary` has returned, whatever is published
+    segmentation: Segmentation
+    score_threshold: float
+    seconds: float
+
+
+class Segmenter:
+    """Embeds and labels frames outside of any lock; publishes and changes the vocabulary under one lock.
+
+    What another vocabulary labelled than the one in force by then is labelled again instead of published. So a frame is
+    labelled by exactly one vocabulary, and once `change_vocabulary` has returned, whatever is published
     is labelled by the new one.
 
     track_ids: where the ids of tracks come from. frames_in_flight: how many images may be in work at once; 0: two on a
@@ -95,6 +108,8 @@ class Segmenter:
         # and be no faster. What else there is to a frame, decoding and publishing, goes on beside it.
         self._num_slots = 1 if on_gpu else frames_in_flight
         self._slots = _GPU_SLOTS[str(pipeline.device)] if on_gpu else threading.Semaphore(frames_in_flight)
+        # One frame is labelled at a time, for memory's sake. Taken before the frame lock where both are.
+        self._label_lock = threading.RLock()
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -158,10 +173,9 @@ class Segmenter:
         # Before the lock: who changes the vocabulary is not to wait for a depth image.
         depth = None if depth_source is None else depth_source.take(message.header, image.shape[:2])
         depth_taken = time.monotonic()
-        with self._frame_lock:
+        with self._labelled(frame, image.shape[:2], None) as labelled:
             if not self._publishing:
                 return
-            labelled = self._label(frame, image.shape[:2], None)
             segmentation = labelled.segmentation
             painting = self._outputs.paint(segmentation)
             painted = time.monotonic()
@@ -220,14 +234,15 @@ class Segmenter:
         """
         one_off = self.pipeline.classifier_for(requests) if requests else None
         frame = self._use_models(image, functools.partial(self.pipeline.embed, image))
-        with self._frame_lock:
-            return self._label(frame, image.shape[:2], one_off)
+        with self._labelled(frame, image.shape[:2], one_off) as labelled:
+            return labelled
 
     def close(self) -> None:
         """Free the models and take the topics back."""
         with contextlib.ExitStack() as held:
             for _ in range(self._num_slots):
                 held.enter_context(self._slots)
+            held.enter_context(self._label_lock)
             held.enter_context(self._frame_lock)
             self._publishing = False
             self._outputs.close()
@@ -261,8 +276,40 @@ class Segmenter:
             free_unused_memory()
         raise OvsrError(f"{reason}; at half the resolution as well; {todo}")
 
-    def _label(self, frame: Frame, size_hw: tuple[int, int], one_off: PreparedVocabulary | None) -> LabelledImage:
-        segmentation = self.pipeline.label(frame, one_off)
-        if segmentation.label_map.shape != size_hw:
-            segmentation = enlarge(segmentation, size_hw)
-        return LabelledImage(segmentation, self._vocabulary if one_off is None else one_off.vocabulary)
+    @contextlib.contextmanager
+    def _labelled(
+        self, frame: Frame, size_hw: tuple[int, int], one_off: PreparedVocabulary | None
+    ) -> Iterator[LabelledImage]:
+        """A frame's labels by a vocabulary that stays in force until the context ends, or by a one-off.
+
+        Trident's masks take seconds, and who changes the vocabulary is not to wait for them: labelling comes before the
+        lock, and once more where the vocabulary, or the threshold, changed meanwhile. What is quick is then done within
+        the lock, so that it ends however often they change.
+        """
+        while True:
+            labels = self._label(frame, size_hw, one_off)
+            with self._frame_lock:
+                if one_off is not None:
+                    yield LabelledImage(labels.segmentation, one_off.vocabulary)
+                    return
+                if self._is_in_force(labels):
+                    yield LabelledImage(labels.segmentation, self._vocabulary)
+                    return
+            if labels.seconds <= _QUICK_S:
+                with self._label_lock, self._frame_lock:
+                    yield LabelledImage(self._label(frame, size_hw, None).segmentation, self._vocabulary)
+                return
+
+    def _is_in_force(self, labels: _Labels) -> bool:
+        return (
+            labels.segmentation.vocabulary_version == self._vocabulary.version
+            and labels.score_threshold == self.pipeline.options.score_threshold
+        )
+
+    def _label(self, frame: Frame, size_hw: tuple[int, int], one_off: PreparedVocabulary | None) -> _Labels:
+        with self._label_lock:
+            begin, threshold = time.monotonic(), self.pipeline.options.score_threshold
+            segmentation = self.pipeline.label(frame, one_off)
+            if segmentation.label_map.shape != size_hw:
+                segmentation = enlarge(segmentation, size_hw)
+            return _Labels(segmentation, threshold, time.monotonic() - begin)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from ovsr_ros.srv import SetVocabulary
 
 REPLACE = SetVocabulary.Request.REPLACE
+ANSWER_S = 2.0
+SLOW_S = 180.0
 
 
 @pytest.fixture
@@ -44,3 +48,26 @@ def test_without_it_none_of_its_parameters_are_there(start_node):
     node = start_node(autostart=False)
     assert node.has_parameter("clusters.k_max")
     assert not node.has_parameter("trident.masks.method")
+
+
+def test_words_change_while_masks_are_drawn(start_node, ovsr, trident):
+    """On a large image SAM's masks take seconds; who sets the vocabulary meanwhile does not wait for them."""
+    # Every region of any size prompts SAM, and every mask counts.
+    slow = {"coarse_threshold": 0.0, "iou_threshold": 0.0, "min_area": 1, "prompts_at_once": 1}
+    slow = {f"trident__masks__{name}": value for name, value in slow.items()}
+    start_node(**{**trident, **slow, "score_threshold": 0.0, "categories": ["wall", "floor", "mug", "ball", "lamp"]})
+    ovsr.wait_until_active()
+    image = ovsr.image((3000, 4000))
+    begin = time.monotonic()
+    first = ovsr.result("/ovsr/segments", ovsr.send(image), SLOW_S)
+    whole_s = time.monotonic() - begin
+    assert whole_s > 3 * ANSWER_S, f"a frame of {whole_s:.1f} s is too quick to show anything"
+    assert first.vocabulary_version == 1
+    image.header = ovsr.new_header()
+    header = ovsr.send(image)
+    time.sleep(whole_s / 2)  # among the masks: what comes before them takes a tenth of the time
+    begin = time.monotonic()
+    assert ovsr.set_vocabulary(REPLACE, "table", "chair").success
+    assert time.monotonic() - begin < ANSWER_S
+    assert len(ovsr.segments) == 1, "the frame was in work all the time"
+    assert ovsr.result("/ovsr/segments", header, SLOW_S).vocabulary_version == 2

@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 from ovsr_ros.benchmark.images import calibration_images
 from ovsr_ros.benchmark.memory import MEBIBYTE, PeakMemory
 from ovsr_ros.benchmark.timing import Spread, synchronize
-from ovsr_ros.config import replace_flat, to_flat_dict
+from ovsr_ros.config import replace_flat
 from ovsr_ros.models.calibrated import write_calibrated
-from ovsr_ros.models.hub import Kind, is_architecture
+from ovsr_ros.models.hub import is_architecture
 from ovsr_ros.models.weights import DEMO
-from ovsr_ros.pipeline import Pipeline, PipelineOptions
+from ovsr_ros.pipeline import Pipeline, PipelineOptions, models_of
 from ovsr_ros.vocabulary import Operation, parse_category
 
-MODEL_OPTIONS: dict[str, Kind] = {"features.model": "timm", "clip.model": "open_clip"}
 WARM_UP_FRAMES = 3
 CATEGORIES = ("wall", "floor", "mug", "bottle", "ball", "book", "lamp", "chair", "table", "plant")
 """What is looked for where a configuration names no categories."""
@@ -71,14 +70,13 @@ def random_weights(options: PipelineOptions) -> Iterator[PipelineOptions]:
 
     What is a file, a folder or `demo` stays. The weights are gone when the context ends.
     """
-    flat = to_flat_dict(options)
     with tempfile.TemporaryDirectory(prefix="ovsr-weights-") as folder:
         images = calibration_images()
         changes = {
-            option: write_calibrated(str(flat[option]), kind, images, Path(folder))
-            for option, kind in MODEL_OPTIONS.items()
-            if flat[option] != DEMO and not Path(str(flat[option])).expanduser().exists()
-            if is_architecture(str(flat[option]), kind)
+            f"{section}.model": write_calibrated(name, kind, images, Path(folder))
+            for section, (kind, name) in models_of(options).items()
+            if name != DEMO and not Path(name).expanduser().exists()
+            if is_architecture(name, kind)
         }
         yield replace_flat(options, dict(changes))
 

@@ -10,10 +10,8 @@ from typing import Any
 import torch
 
 from ovsr_ros import __version__
-from ovsr_ros.benchmark.frames import MODEL_OPTIONS
-from ovsr_ros.config import to_flat_dict
 from ovsr_ros.evaluation import provenance
-from ovsr_ros.pipeline import PipelineOptions
+from ovsr_ros.pipeline import PipelineOptions, models_of, values_in_use
 
 PACKAGES = ("numpy", "scipy", "torch", "timm", "open_clip_torch")
 
@@ -32,11 +30,11 @@ def origin(command: str, device: str, packages: tuple[str, ...] = PACKAGES) -> d
 
 
 def configuration(options: PipelineOptions) -> dict[str, Any]:
-    """Options and weights' checksums, without the path of any file: that is this machine's, not the measurement's."""
-    flat = to_flat_dict(options)
+    """Weights' checksums and the options that the backend has, without the path of any file: that is this machine's."""
+    flat = values_in_use(options)
     values = {key: list(value) if isinstance(value, tuple) else value for key, value in flat.items()}
-    for option in MODEL_OPTIONS:
-        values[option] = shown_model(str(flat[option]))
+    for section, (_, name) in models_of(options).items():
+        values[f"{section}.model"] = shown_model(name)
     weights = provenance.weights_of(options)
     return {
         "weights": {name: {**model, "model": shown_model(model["model"])} for name, model in weights.items()},

@@ -2,7 +2,8 @@
 
 An EfficientNet as timm draws it shrinks what passes through it, layer by layer, down to denormal numbers, which a CPU
 computes many times more slowly: whatever is measured on it is false. Here its batch normalisations hold the statistics
-of real activations, as those of a trained network do. CLIP normalises every token and needs nothing.
+of real activations, as those of a trained network do. Transformers (CLIP, DINO, SAM) normalise every token and need
+nothing.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from ovsr_ros.models.hub import Kind, registry_config
+from ovsr_ros.models.hub import Kind
 from ovsr_ros.models.tensors import save_tensors
-from ovsr_ros.models.untrained import new_clip
+from ovsr_ros.models.untrained import new_registered_clip, new_registered_sam
 
 _BATCH = 2
 
@@ -24,15 +25,19 @@ _BATCH = 2
 def write_calibrated(name: str, kind: Kind, images: Tensor, folder: Path, seed: int = 0) -> str:
     """Draw weights for a listed model, calibrate them on images, write them, and say what a model option calls them.
 
-    name: as listed by timm or open_clip, its tag included. images: (B, 3, H, W) uint8 RGB. Returns NAME@FILE.
+    name: as listed by timm or open_clip, its tag included, or a SAM's. images: (B, 3, H, W) uint8 RGB. Returns
+    NAME@FILE; of a SAM, whose weights tell its architecture, the file.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = _new_timm(name, images) if kind == "timm" else new_clip(registry_config(name)["model_cfg"])
+        if kind == "sam":
+            network = new_registered_sam(name)
+        else:
+            network = _new_timm(name, images) if kind == "timm" else new_registered_clip(name)
     file = folder / f"{kind}-{name.replace('/', '-')}.safetensors"
     folder.mkdir(parents=True, exist_ok=True)
     save_tensors(network.state_dict(), file)
-    return f"{name}@{file}"
+    return str(file) if kind == "sam" else f"{name}@{file}"
 
 
 def denormal_share(tensor: Tensor) -> float:

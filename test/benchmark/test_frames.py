@@ -13,6 +13,8 @@ from ovsr_ros.benchmark.images import calibration_images, parse_size, render_sce
 from ovsr_ros.benchmark.report import configuration, shown_model
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.models.calibrated import denormal_share, write_calibrated
+from ovsr_ros.models.proxy_vit import ProxyViT
+from ovsr_ros.models.sam import SamModel
 from ovsr_ros.models.timm_features import FeatureExtractor
 from ovsr_ros.ops.image import normalize
 from ovsr_ros.pipeline import load_settings
@@ -68,6 +70,34 @@ def test_listed_models_get_random_weights_and_local_ones_stay(options):
         assert changed.features.levels == listed.features.levels
         assert FeatureExtractor(changed.features.model).channels
     assert not Path(file).exists()
+
+
+def test_tridents_models_get_random_weights_too(trident_models, tmp_path):
+    names = {f"trident.{name}": value for name, value in trident_models.options().items()}
+    listed = load_settings(
+        None, {**names, "backend": "trident", "trident.proxy.model": "vit_tiny_patch16_224"}
+    ).pipeline
+    with random_weights(listed) as changed:
+        architecture, _, file = changed.trident.proxy.model.partition("@")
+        assert architecture == "vit_tiny_patch16_224"
+        assert ProxyViT(changed.trident.proxy.model).width == 192
+        assert (changed.trident.clip, changed.trident.sam) == (listed.trident.clip, listed.trident.sam)
+        assert (changed.features, changed.clip) == (listed.features, listed.clip), "the other backend's stay"
+        shown = configuration(changed)
+    assert not Path(file).exists()
+    assert set(shown["weights"]) == {"trident.clip", "trident.proxy", "trident.sam"}
+    assert shown["options"]["trident.proxy.model"] == f"vit_tiny_patch16_224@{Path(file).name}"
+    assert str(tmp_path.parent) not in str(shown["options"]), "no path of a file"
+    sections = {name.partition(".")[0] for name in shown["options"]}
+    assert "trident" in sections
+    assert not sections & {"features", "clusters", "clip", "tracking"}, "the other backend's options"
+
+
+@pytest.mark.slow
+def test_a_sam_gets_random_weights(tmp_path):
+    file = write_calibrated("sam_vit_b", "sam", calibration_images()[:1], tmp_path)
+    assert SamModel(file).grid_size == 64
+    Path(file).unlink()
 
 
 def test_calibrated_weights_do_not_fade(tmp_path):

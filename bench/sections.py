@@ -200,6 +200,24 @@ def trident(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def trident_node(result: dict[str, Any]) -> str:
+    """The node with Trident: start, memory, seconds a frame."""
+    rows = [
+        [
+            row["precision"],
+            row["method"],
+            f"{row['start_s']:.1f}",
+            f"{row['started_mb']:.0f}",
+            f"{row['peak_mb']:.0f}",
+            spread(row["frame_s"], 1),
+            f"{row['frame_cpu_s']:.1f}",
+        ]
+        for row in result["trident"]
+    ]
+    names = ["precision", "masks", "start to active, s", "resident then, MB", "at most, MB"]
+    return with_origin(markdown([*names, "seconds a frame", "processor seconds a frame"], rows), result)
+
+
 def origin(result: dict[str, Any]) -> str:
     """What a figure must carry: command, commit, machine, versions."""
     machine = result["machine"]

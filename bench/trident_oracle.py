@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -46,18 +47,23 @@ READINGS = ("windows", "joined", "outlined", "with feed-forward")
 ALONE = ("alone, patches", "alone, with feed-forward", "alone, class token")
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
+    """Measure, and print the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--split", default="val")
     parser.add_argument("--count", type=int, default=20, help="scenes")
     parser.add_argument("--settings", type=int, default=len(SETTINGS), help="the first so many of the settings")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the figures as JSON")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     clip, dataset = ClipModel("demo", CPU, "fp32"), ScenesDataset(arguments.split, arguments.count)
     samples = [dataset.load(index) for index in range(len(dataset))]
     settings = SETTINGS[: arguments.settings]
     report = {
-        **origin(" ".join(["python", *sys.argv]), "cpu", ("numpy", "torch", "open-clip-torch")),
+        **origin(
+            f"python bench/trident_oracle.py --split {arguments.split} --count {arguments.count}",
+            "cpu",
+            ("numpy", "torch", "open-clip-torch"),
+        ),
         "split": arguments.split,
         "scenes": arguments.count,
         "miou_by_window_stride_short_side": {

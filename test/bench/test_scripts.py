@@ -141,6 +141,32 @@ def test_the_node_is_measured_over_dds(load_script, page, tmp_path):
     assert rows(page(ros=result), "| 20 new names in 20 categories")
 
 
+def test_the_oracle_bounds_what_patches_can_say(load_script, tmp_path):
+    out = tmp_path / "oracle.json"
+    load_script("trident_oracle").main(["--count", "2", "--settings", "2", "--out", str(out)])
+    result = json.loads(out.read_text(encoding="utf-8"))
+    alone = result["miou_of_instances_alone"]
+    for found in result["miou_by_window_stride_short_side"].values():
+        assert 0 < found["windows"] < alone["alone, class token"]
+        assert 0 < found["outlined"] < alone["alone, class token"]
+
+
+def test_the_node_with_trident_has_its_table(page):
+    spread = {"median": 12.0, "low": 11.0, "high": 13.0}
+    row = {"precision": "auto", "method": "sam", "start_s": 8.0, "started_mb": 2000.0, "peak_mb": 2500.0}
+    row |= {"frame_s": spread, "frame_cpu_s": 20.0, "frames": 3}
+    report = {
+        "command": "python",
+        "commit": "0",
+        "machine": {"processor": "p", "cores": 2},
+        "versions": {},
+        "gpu": None,
+    }
+    assert rows(
+        page(trident_node={**report, "trident": [row]}), "| auto | sam | 8.0 | 2000 | 2500 | 12.0 (11.0-13.0) |"
+    )
+
+
 def test_a_part_that_fails_is_told_and_the_others_go_on(load_script, tmp_path, monkeypatch, capsys):
     script = load_script("run")
     (tmp_path / "good.py").write_text("print('fine')\n", encoding="utf-8")

@@ -61,13 +61,13 @@ def test_words_change_while_masks_are_drawn(start_node, ovsr, trident):
     begin = time.monotonic()
     first = ovsr.result("/ovsr/segments", ovsr.send(image), SLOW_S)
     whole_s = time.monotonic() - begin
-    assert whole_s > 3 * ANSWER_S, f"a frame of {whole_s:.1f} s is too quick to show anything"
+    assert whole_s > 1.0, f"a frame of {whole_s:.1f} s is too quick to show anything"
     assert first.vocabulary_version == 1
     image.header = ovsr.new_header()
     header = ovsr.send(image)
     time.sleep(whole_s / 2)  # among the masks: what comes before them takes a tenth of the time
     begin = time.monotonic()
     assert ovsr.set_vocabulary(REPLACE, "table", "chair").success
-    assert time.monotonic() - begin < ANSWER_S
+    assert time.monotonic() - begin < min(ANSWER_S, whole_s / 3)
     assert len(ovsr.segments) == 1, "the frame was in work all the time"
     assert ovsr.result("/ovsr/segments", header, SLOW_S).vocabulary_version == 2

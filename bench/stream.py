@@ -72,7 +72,7 @@ def follow(options: PipelineOptions, motion: float, warm_up: int, num_frames: in
     scene = Scene(SEED, split="test", motion=motion)
     runs = {"reused": Run(options, True), "uncached": Run(options, False)}
     seconds: dict[str, list[float]] = {name: [] for name in runs}
-    differ, found, embedded = [], 0, 0
+    differ, found, embedded, looks = [], 0, 0, 0
     for number in range(warm_up + num_frames):
         image = scene.render(number * PERIOD_S, SIZE_WH).image
         taken = {}
@@ -90,6 +90,7 @@ def follow(options: PipelineOptions, motion: float, warm_up: int, num_frames: in
             differ.append(float((runs["reused"].labels != runs["uncached"].labels).mean()))
             found += runs["reused"].num_found
             embedded += runs["reused"].num_embedded
+            looks += runs["reused"].num_embedded > 0
     for run in runs.values():
         run.pipeline.close()
     reused, uncached = (np.array(seconds[name]) for name in ("reused", "uncached"))
@@ -98,6 +99,8 @@ def follow(options: PipelineOptions, motion: float, warm_up: int, num_frames: in
         "labels_differ": round(float(np.mean(differ)), 5),
         "milliseconds": {name: Spread.of(1e3 * np.array(values)).to_dict() for name, values in seconds.items()},
         "ratio": Spread.of(uncached / reused).to_dict(),
+        "total_ratio": round(float(uncached.sum() / reused.sum()), 3),
+        "frames_with_clip": round(looks / num_frames, 4),
         "slower": round(float(np.median(reused / uncached)) - 1.0, 4),
     }
 

@@ -20,7 +20,7 @@ SIZE_HW = (120, 160)
 PERIOD_S = 0.1
 NUM_SEGMENTS = 12
 DEMO_SEED = 35
-FIRST_LOOKS = 3
+FIRST_LOOKS = 6
 
 rng = np.random.default_rng(0)
 TEXTURE = cv2.GaussianBlur(rng.integers(0, 255, (*SIZE_HW, 3), np.uint8), (0, 0), 2.0)
@@ -121,13 +121,53 @@ def test_a_segment_that_changes_is_embedded_at_once_until_the_average_has_follow
     assert [stream.show(image, kind=1).num_embedded for _ in range(3)] == [0, 0, 0]
 
 
-def test_a_camera_that_moves_has_every_segment_embedded_as_without_reuse():
-    still, stream = Stream(), Stream()
-    still.stand_still()
+def pan(step, image=None, tiles=TILES):
+    """What a camera sees that pans by 3 pixels per step over a wide texture; what leaves on one side comes back."""
+    return np.roll(TEXTURE if image is None else image, 3 * step, 1), np.roll(tiles, 3 * step, 1)
+
+
+def test_of_a_camera_that_moves_what_was_seen_keeps_its_embedding():
+    stream = Stream(refresh_s=60.0)
     stream.stand_still()
-    for step in range(1, 8):
-        frame = stream.show(np.roll(TEXTURE, 3 * step, 1), np.roll(TILES, 3 * step, 1))
-        assert frame.num_embedded == NUM_SEGMENTS
+    counts = []
+    for step in range(1, 12):
+        frame = stream.show(*pan(step))
+        counts.append(frame.num_embedded)
+        assert len(frame) == NUM_SEGMENTS
+    assert sum(counts) <= 0.1 * NUM_SEGMENTS * len(counts)
+
+
+@pytest.mark.parametrize("change", ["another thing", "light"])
+def test_what_changes_while_the_camera_moves_is_embedded_at_once(change):
+    stream = Stream(refresh_s=60.0)
+    stream.stand_still()
+    for step in range(1, 6):
+        stream.show(*pan(step))
+    image = TEXTURE.copy()
+    where = TILES == 5
+    image[where] = (200, 40, 40) if change == "another thing" else np.minimum(image[where], 235) + 20
+    frame = stream.show(*pan(6, image), kind=1)
+    assert 5 in stream.asked
+    assert frame.num_embedded <= 3
+    for step in range(7, 12):
+        frame = stream.show(*pan(step, image), kind=1)
+        if change == "light":
+            assert 5 in stream.asked, "until the average has followed"
+        else:
+            row = int(frame.segment_map[60, 60 + 3 * step]) - 1
+            assert torch.allclose(frame.embeddings[row], EMBEDDINGS[1, 5], atol=1e-5)
+
+
+def test_a_change_of_colours_that_is_none_to_clip_is_looked_at_once():
+    stream = Stream(refresh_s=60.0)
+    stream.stand_still()
+    image = TEXTURE.copy()
+    image[TILES == 5] = np.clip(image[TILES == 5].astype(int) + 12, 0, 255)
+    asked = []
+    for _ in range(10):
+        stream.show(image)
+        asked += stream.asked
+    assert asked == [5]
 
 
 def test_options_that_make_other_embeddings_leave_none_of_the_old():
@@ -173,6 +213,81 @@ def test_a_new_segment_has_an_embedding_as_soon_as_it_shows():
     assert torch.allclose(frame.embeddings.norm(dim=1), torch.ones(len(frame)), atol=1e-5)
 
 
+# --- Looks at the whole image: all segments cost no more than one ---
+
+
+def with_a_square(number=17, left=45):
+    """The texture and its tiles with a new thing on them."""
+    image, tiles = TEXTURE.copy(), TILES.copy()
+    image[45:75, left : left + 30], tiles[45:75, left : left + 30] = (250, 10, 10), number
+    return image, tiles
+
+
+def test_a_new_segment_waits_for_the_next_look_and_shows_as_nothing_known_until_then():
+    stream = Stream(all_at_once=True, max_wait_s=0.5, refresh_s=60.0)
+    assert stream.show().num_embedded == NUM_SEGMENTS
+    image, tiles = with_a_square()
+    for _ in range(4):
+        frame = stream.show(image, tiles, kind=1)
+        assert frame.num_embedded == 0
+        assert len(frame) == NUM_SEGMENTS
+        assert frame.segment_map[60, 60] == 0, "neither a segment without an embedding nor part of the tile behind it"
+        assert frame.segment_map[20, 20] > 0
+    frame = stream.show(image, tiles, kind=1)
+    assert frame.num_embedded == NUM_SEGMENTS + 1
+    assert len(frame) == NUM_SEGMENTS + 1
+    row = int(frame.segment_map[60, 60]) - 1
+    assert torch.allclose(frame.embeddings[row], EMBEDDINGS[1, 5], atol=1e-5)
+    assert frame.track_ids[row] == NUM_SEGMENTS + 1
+
+
+def test_after_a_quiet_while_a_new_segment_does_not_wait():
+    stream = Stream(all_at_once=True, refresh_s=60.0, max_wait_s=0.5)
+    stream.stand_still(40)
+    while stream.show().num_embedded == 0:
+        pass
+    stream.stand_still(6)
+    frame = stream.show(*with_a_square())
+    assert frame.num_embedded == len(frame) == NUM_SEGMENTS + 1
+
+
+def test_whatever_comes_and_goes_looks_keep_their_distance():
+    stream = Stream(all_at_once=True, max_wait_s=0.5)
+    stream.show()
+    counts = [stream.show(*with_a_square(17 + step, 5 + 4 * step)).num_embedded for step in range(25)]
+    looks = np.flatnonzero(counts)
+    assert len(looks) >= 4
+    assert np.diff(looks).min() >= 5
+
+
+def test_a_view_that_is_mostly_new_does_not_wait():
+    stream = Stream(all_at_once=True, max_wait_s=10.0)
+    stream.show()
+    cut = np.random.default_rng(9).integers(0, 255, (6, 8, 3), np.uint8).repeat(20, 0).repeat(20, 1)
+    assert stream.show(cut, kind=1).num_embedded == NUM_SEGMENTS
+    stream.show(cut, kind=1)
+    image = cut.copy()
+    image[:, :80] = 255 - cut[:, :80]  # a door opens: half of the view
+    tiles = np.where(np.arange(160) < 80, TILES % 4 // 2 + 20, TILES)
+    stream.options = dataclasses.replace(stream.options, border_memory_s=0.0)
+    assert stream.show(image, tiles, kind=1).num_embedded > 0
+
+
+def test_a_segment_that_had_to_wait_is_found_again_by_what_it_looks_like():
+    stream = Stream(all_at_once=True, max_wait_s=0.5, refresh_s=60.0)
+    image, tiles = with_a_square()
+    stream.stand_still(6)
+    for _ in range(6):
+        frame = stream.show(image, tiles)
+    (id,) = {int(frame.track_ids[int(frame.segment_map[60, 60]) - 1])}
+    for _ in range(8):
+        stream.show()
+    for _ in range(6):
+        frame = stream.show(image, tiles)
+    row = int(frame.segment_map[60, 60]) - 1
+    assert frame.track_ids[row] == id
+
+
 # --- The demo's models on the demo's camera ---
 
 
@@ -183,8 +298,10 @@ def pipeline():
     return pipeline
 
 
-def test_of_a_still_camera_clip_sees_a_fifth_and_labels_are_the_same(pipeline):
-    scene, trackers = Scene(DEMO_SEED, split="test", motion=0.0), (Tracker(), Tracker())
+@pytest.mark.parametrize(("motion", "most_seen", "most_differing"), [(0.0, 0.2, 0.005), (1.0, 1 / 3, 0.01)])
+def test_clip_sees_a_share_of_the_segments_and_labels_are_the_same(pipeline, motion, most_seen, most_differing):
+    """After the first second, in which everything is new, of a camera that stands still and of one that moves."""
+    scene, trackers = Scene(DEMO_SEED, split="test", motion=motion), (Tracker(), Tracker())
     options = TrackingOptions()
     found = embedded = 0
     differing = []
@@ -202,31 +319,29 @@ def test_of_a_still_camera_clip_sees_a_fifth_and_labels_are_the_same(pipeline):
             for tracker, each in zip(trackers, (unknown, frame), strict=True)
         )
         assert anew.num_embedded == anew.num_found == reused.num_found
-        found, embedded = found + reused.num_found, embedded + reused.num_embedded
+        if number >= 10:
+            found, embedded = found + reused.num_found, embedded + reused.num_embedded
         labels = [pipeline.label(each).label_map for each in (reused, anew)]
         differing.append(float((labels[0] != labels[1]).mean()))
-    assert 0 < embedded <= 0.2 * found
-    assert np.mean(differing) <= 0.005
+    assert 0 < embedded <= most_seen * found
+    assert np.mean(differing) <= most_differing
 
 
-def test_of_a_moving_camera_frames_are_the_same(pipeline):
-    scene, trackers = Scene(DEMO_SEED, split="test"), {True: Tracker(), False: Tracker()}
-    for number in range(5):
+def test_one_switch_turns_reuse_off(pipeline):
+    scene, tracker, other = Scene(DEMO_SEED, split="test", motion=0.0), Tracker(), Tracker()
+    pipeline.update_options({"tracking.reuse_embeddings": False})
+    for number in range(8):
         image = scene.render(number * PERIOD_S).image
-        frames = {}
-        for reuse, tracker in trackers.items():
-            pipeline.update_options({"tracking.reuse_embeddings": reuse})
-            frames[reuse] = pipeline.follow(image, tracker, number * PERIOD_S)
-        assert frames[True].num_embedded == frames[True].num_found == frames[False].num_embedded
-        assert list(frames[True].stage_seconds) == list(frames[False].stage_seconds)
-        assert torch.equal(frames[True].segment_map, frames[False].segment_map)
-        assert torch.equal(frames[True].embeddings, frames[False].embeddings)
+        frame = pipeline.follow(image, tracker, number * PERIOD_S)
+        assert frame.num_embedded == frame.num_found > 0
+    whole = other.follow(image, pipeline.embed(image), 0.0, TrackingOptions(reuse_embeddings=False))
+    assert list(frame.stage_seconds) == list(whole.stage_seconds)
 
 
 def test_another_vocabulary_labels_the_next_frame_of_a_still_camera(pipeline):
     pipeline.update_options({"tracking.reuse_embeddings": True})
     image, tracker = Scene(DEMO_SEED, split="test", motion=0.0).render(0.0).image, Tracker()
-    for number in range(5):
+    for number in range(FIRST_LOOKS + 1):
         frame = pipeline.follow(image, tracker, number * PERIOD_S)
     assert frame.num_embedded == 0
     before = set(np.unique(pipeline.label(frame).label_map))

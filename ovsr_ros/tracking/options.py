@@ -37,7 +37,8 @@ class TrackingOptions:
     )
     max_change: float = option(
         2.0,
-        help="mean difference of colours in a segment's box, at 60 rows, over which its embedding is not reused",
+        help="difference of a segment's colours, at 60 rows and moved with the image, over which it is embedded anew "
+        "at once",
         min=0.0,
         max=255.0,
         unit="levels",
@@ -48,6 +49,14 @@ class TrackingOptions:
         "at most",
         min=0.0,
         max=60.0,
+        unit="s",
+    )
+    max_wait_s: float = option(
+        1.0,
+        help="with dense recognition: shortest time between two looks of CLIP, so how long a new segment may wait "
+        "until it shows; 0: it never waits",
+        min=0.0,
+        max=10.0,
         unit="s",
     )
     min_overlap: float = option(

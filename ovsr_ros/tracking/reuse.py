@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -11,12 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ovsr_ros.backends.contract import FoundSegments, FrameEmbeddings
-from ovsr_ros.ops.motion import shrink
 from ovsr_ros.tracking.options import TrackingOptions
 from ovsr_ros.tracking.tracks import Tracks
+from ovsr_ros.tracking.views import View, draw_sketch, shrink_origins
 
-MIN_LOOKS = 3
-"""How often a new track is embedded before it is due by its age only."""
+MIN_LOOKS = 6
+"""How often a new track is embedded before it is due by its age only: three views' mean is off now and then."""
 
 MAX_RENEWED = 0.1
 """At most this share of the segments is renewed per frame for its age alone."""
@@ -24,61 +25,36 @@ MAX_RENEWED = 0.1
 MOST_DUE = 0.5
 """When more than this share of the segments will have to be embedded, all of the next frame is, in one batch."""
 
-_MIN_BOX_OVERLAP = 0.75
-_MAX_AREA_RATIO = 1.3
+MOST_UNKNOWN = 0.25
+"""Where more than this share of the image is new, nothing waits for CLIP."""
+
 _SETTLING = 2.0
 """A track is embedded in every frame until this many time constants of its average after it last changed."""
 
-_SKETCH_ROWS = 60
-_CELLS_PER_ROW = 4
-"""At least so many rows are averaged to one of a sketch."""
+_SAME_LOOK = 0.9
+"""Cosine of a new embedding with the track's from which a change of colours was none to CLIP."""
+
+_MIN_OVERLAP = 0.75
+"""Intersection over union with what was embedded, moved with the image, under which a segment is cut out otherwise."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """What was to be seen of a track when it was last embedded.
+    """When a track was last embedded, and what was to be seen of it.
 
-    sketch: (h, w, 3) uint8, the image at 60 rows or a quarter of its own, where the noise of single pixels is gone.
-    box_xyxy, area: its box and its area, as fractions of the image's sides and of its area. time_s: when that was.
-    count: how often it has been embedded. changed_s: when it was last found changed; -inf never.
+    view, part: the plan's view of that image, and the track's segment there. time_s: when that was. count: how often it
+    has been embedded. changed_s: when it was last found changed; -inf never.
     """
 
-    sketch: NDArray[np.uint8]
-    box_xyxy: NDArray[np.float64]
-    area: float
+    view: int
+    part: int
     time_s: float
     count: int
     changed_s: float
 
-    def has_changed(self, sketch: NDArray[np.uint8], box_xyxy: NDArray[np.float64], most: float) -> bool:
-        """Whether the colours in a box differ by more than `most` levels in mean from what was there then."""
-        if self.sketch.shape != sketch.shape:
-            return True
-        height, width = sketch.shape[:2]
-        left, top = int(box_xyxy[0] * width), int(box_xyxy[1] * height)
-        right, bottom = math.ceil(box_xyxy[2] * width), math.ceil(box_xyxy[3] * height)
-        now, then = (each[top:bottom, left:right].astype(np.int16) for each in (sketch, self.sketch))
-        return float(np.abs(now - then).mean()) > most
-
-    def is_reshaped(self, box_xyxy: NDArray[np.float64], area: float) -> bool:
-        """Whether it now has another outline; where the colours are the same, it was only cut out differently."""
-        inner = np.maximum(self.box_xyxy[:2], box_xyxy[:2]), np.minimum(self.box_xyxy[2:], box_xyxy[2:])
-        shared = _box_area(np.concatenate(inner))
-        alike = shared >= _MIN_BOX_OVERLAP * (_box_area(self.box_xyxy) + _box_area(box_xyxy) - shared)
-        return not (alike and 1 / _MAX_AREA_RATIO <= area / self.area <= _MAX_AREA_RATIO)
-
     def is_settling(self, time_s: float, memory_s: float) -> bool:
         """Whether the track's average, of that time constant, still holds much of what was there before a change."""
         return time_s - self.changed_s < _SETTLING * memory_s
-
-
-def _box_area(box_xyxy: NDArray[np.float64]) -> float:
-    return float(np.prod(np.maximum(box_xyxy[2:] - box_xyxy[:2], 0)))
-
-
-def draw_sketch(small: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The image as `Look` keeps it, from a larger one (h, w, 3)."""
-    return shrink(small, min(_SKETCH_ROWS, max(min(small.shape[:2]) // _CELLS_PER_ROW, 1)))
 
 
 class SegmentEmbeddings:
@@ -126,10 +102,24 @@ class EmbeddingPlan:
     """What is to be embedded of the next frame.
 
     whole: every segment, in one batch, before any is matched. credit: how many segments may be renewed for their age.
+    looked_s: when anything was last embedded. views: images in which tracks were embedded, by number.
     """
 
     whole: bool = True
     credit: float = 0.0
+    looked_s: float = -math.inf
+    views: Mapping[int, View] = field(default_factory=dict)
+
+    def moved(self, small: NDArray[np.uint8], origins: NDArray[np.float32]) -> EmbeddingPlan:
+        """The plan once the image has moved; small: the image as the tracks see it, origins: see `MotionEstimator`."""
+        if not self.views:
+            return self
+        shrunk = shrink_origins(origins, small)
+        return replace(self, views={number: view.moved(shrunk) for number, view in self.views.items()})
+
+    def must_wait(self, embeddings: SegmentEmbeddings, time_s: float, options: TrackingOptions) -> bool:
+        """Whether it is too early for another look at the whole image."""
+        return embeddings.all_at_once and not self.whole and time_s - self.looked_s < options.max_wait_s - 1e-6
 
     def follow(
         self,
@@ -142,52 +132,62 @@ class EmbeddingPlan:
         time_s: float,
         passed_s: float,
         options: TrackingOptions,
+        waits: bool,
     ) -> EmbeddingPlan:
         """Have a frame's segments embedded where their tracks need it, note it in tracks.looks, and plan the next.
 
         row_of_segment: (N,), each segment's track. followed, rows: (M,) the segments that show, and each one's track.
-        small: the image as the tracks see it.
+        small: the image as the tracks see it. waits: whether nothing more may be embedded.
         """
         if not embeddings.on_demand or not len(rows):
             return EmbeddingPlan()
         segment_of_row = np.full(len(tracks), -1)
         segment_of_row[row_of_segment] = np.arange(len(row_of_segment))
         shown = np.flatnonzero(segment_of_row[rows] >= 0)
-        sketch, (height, width) = draw_sketch(small), followed.segment_map.shape
-        boxes = followed.boxes_xyxy / np.array((width, height, width, height), np.float64)
-        areas = followed.areas_px / (height * width)
+        sketch = draw_sketch(small, followed.segment_map.cpu().numpy(), len(rows))
+        differences = {number: view.compare(sketch) for number, view in self.views.items()}
 
         due: list[int] = []
-        changed: set[int] = set()
+        changed: list[int] = []
         waiting: list[tuple[int, float, int]] = []
         for index in shown.tolist():
             look: Look | None = tracks.looks[rows[index]]
-            if look is None or not tracks.weights[rows[index]]:
+            if look is None or not tracks.weights[rows[index]] or look.view not in differences:
                 due.append(index)
-            elif look.has_changed(sketch, boxes[index], options.max_change):
+            elif differences[look.view].levels[1 + index] > options.max_change:
                 due.append(index)
-                changed.add(index)
+                changed.append(index)
             elif look.is_settling(time_s, options.score_memory_s):
                 due.append(index)
             elif (
                 look.count < MIN_LOOKS
                 or time_s - look.time_s >= options.refresh_s
-                or look.is_reshaped(boxes[index], float(areas[index]))
+                or differences[look.view].overlap[1 + index, look.part] < _MIN_OVERLAP
             ):
                 waiting.append((look.count, look.time_s, index))
         renewed, credit = self._renew(waiting, len(rows), embeddings.all_at_once, passed_s, options.refresh_s)
-        embeddings.want(segment_of_row[rows[due + renewed]])
+        if not waits:
+            embeddings.want(segment_of_row[rows[due + renewed]])
+        changed = _confirmed(changed, embeddings, tracks, segment_of_row, rows)
 
         num_due = 0
+        number = max(self.views, default=0) + 1
         for index in shown.tolist():
             if embeddings.known[segment_of_row[rows[index]]]:
                 before: Look | None = tracks.looks[rows[index]]
                 count, changed_s = (0, -math.inf) if before is None else (before.count, before.changed_s)
                 changed_s = time_s if index in changed else changed_s
-                look = Look(sketch, boxes[index], float(areas[index]), time_s, count + 1, changed_s)
+                look = Look(number, 1 + index, time_s, count + 1, changed_s)
                 tracks.looks[rows[index]] = look
                 num_due += look.count < MIN_LOOKS or look.is_settling(time_s, options.score_memory_s)
-        return EmbeddingPlan(num_due > MOST_DUE * len(rows), credit)
+        used = {look.view for look in tracks.looks if look is not None}
+        views = {number: view for number, view in self.views.items() if number in used}
+        if number in used:
+            views[number] = View.of(sketch)
+        looked = bool(embeddings.known.any())
+        if embeddings.all_at_once:
+            return EmbeddingPlan(False, 0.0 if looked else credit, time_s if looked else self.looked_s, views)
+        return EmbeddingPlan(num_due > MOST_DUE * len(rows), credit, self.looked_s, views)
 
     def _renew(
         self,
@@ -201,8 +201,41 @@ class EmbeddingPlan:
         gained = num_shown * min(MAX_RENEWED, passed_s / refresh_s if refresh_s > 0 else 1.0)
         if all_at_once:
             credit = min(self.credit + gained, float(num_shown))
-            pays = bool(waiting) and credit > num_shown - 1e-6
-            return ([index for *_, index in waiting], 0.0) if pays else ([], credit)
+            pays = credit > num_shown - 1e-6
+            return [index for *_, index in waiting] if pays else [], credit
         credit = min(self.credit + gained, max(gained, 1.0))  # little is saved up, so that renewals spread over frames
         renewed = [index for *_, index in sorted(waiting)[: int(credit + 1e-6)]]
         return renewed, credit - len(renewed)
+
+
+def _confirmed(
+    changed: list[int],
+    embeddings: SegmentEmbeddings,
+    tracks: Tracks,
+    segment_of_row: NDArray[np.int64],
+    rows: NDArray[np.int64],
+) -> list[int]:
+    """Those of the segments whose colours have changed, of those that show, that are something else to CLIP, too."""
+    seen = np.array([index for index in changed if embeddings.known[segment_of_row[rows[index]]]], np.int64)
+    if not len(seen):
+        return []
+    newest = embeddings.of(segment_of_row[rows[seen]])
+    average = tracks.embeddings[torch.from_numpy(rows[seen]).to(newest.device)]
+    likeness = (newest * average).sum(1).cpu().numpy()
+    return [int(index) for index in seen[likeness < _SAME_LOOK]]
+
+
+def seconds_since_look(
+    embeddings: SegmentEmbeddings, tracks: Tracks, rows: NDArray[np.int64], time_s: float, passed_s: float
+) -> NDArray[np.float64]:
+    """What a new embedding of each of the tracks `rows` stands for, by which it is averaged: (M,) seconds.
+
+    Of looks at the whole image, the time since the track's last one; else the frame's own, so that the average is over
+    as many views as without reuse.
+    """
+    looks = tracks.looks[rows] if embeddings.all_at_once else ()
+    since = np.full(len(rows), passed_s)
+    for index, look in enumerate(looks):
+        if look is not None:
+            since[index] = max(time_s - look.time_s, passed_s)
+    return since

@@ -19,7 +19,7 @@ from ovsr_ros.ops import masks
 from ovsr_ros.ops.motion import MotionEstimator, believe, shrink
 from ovsr_ros.tracking.matching import can_be, match_by_look, match_by_place, overlap_ratios
 from ovsr_ros.tracking.options import TrackingOptions
-from ovsr_ros.tracking.reuse import EmbeddingPlan, SegmentEmbeddings
+from ovsr_ros.tracking.reuse import MOST_UNKNOWN, EmbeddingPlan, SegmentEmbeddings, seconds_since_look
 from ovsr_ros.tracking.tracks import Tracks
 
 _MIN_AREA = 0.0005
@@ -35,6 +35,9 @@ _MAX_OUT_OF_SIGHT = 256
 
 _MIN_BELIEF = 0.65
 """Mean belief under which it is another view: 0.6 s of the demo's way have 0.95, pairs of its rooms 0.56 at most."""
+
+_LEAST_LEFT = 0.1
+"""A place of a track that waits shows another's, of which at least this share of its evidence is left there."""
 
 _STRIDE = 2
 """Overlaps are summed over every second cell of every second row."""
@@ -154,7 +157,9 @@ class Tracker:
         carried = votes.carry(scene.evidence, torch.from_numpy(origins).to(scene.evidence.device)).mul_(belief)
         rows, columns = (np.arange(0, length, 4, dtype=np.float32) for length in small.shape[:2])
         shift_xy = np.median(np.stack(np.meshgrid(columns, rows), 2) - origins[::4, ::4], (0, 1)).astype(np.float32)
-        return replace(scene, evidence=carried, tracks=scene.tracks.moved(shift_xy))
+        return replace(
+            scene, evidence=carried, tracks=scene.tracks.moved(shift_xy), plan=scene.plan.moved(small, origins)
+        )
 
     def _update(
         self,
@@ -170,7 +175,8 @@ class Tracker:
         if scene.plan.whole:
             embeddings.want(np.arange(len(frame)))
         cells = votes.sample_cells(frame.segment_map, (small.shape[0], small.shape[1]))
-        match = _match(scene, frame, embeddings, cells, time_s, options)
+        waits = scene.plan.must_wait(embeddings, time_s, options)
+        match = _match(scene, frame, embeddings, cells, time_s, options, waits)
         tracks = match.tracks
         tracks.seen_s[match.row_of_segment] = time_s
         memory = math.exp(-passed_s / options.border_memory_s) if options.border_memory_s > 0 else 0.0
@@ -180,17 +186,22 @@ class Tracker:
         num_shown = torch.bincount(winners.flatten(), minlength=len(evidence))
         numbers = torch.stack((num_shown.float(), evidence.flatten(1).amax(1))).cpu().numpy()
         can_show = tracks.weights[: match.num_in_sight] > 0
-        can_show[match.row_of_segment] = True  # a track can be embedded only while it has a segment
-        followed, rows = _paint(frame, can_show, evidence, winners, numbers[0])
+        unknown = np.flatnonzero(~can_show)
+        waits = waits and numbers[0, 1 + unknown].sum() <= MOST_UNKNOWN * winners.numel()
+        if not waits:
+            can_show[match.row_of_segment] = True  # a track can be embedded only while it has a segment
+        shown = _without(evidence, unknown) if waits and len(unknown) else evidence
+        followed, rows = _paint(frame, can_show, shown, winners, numbers[0])
+        since_s = seconds_since_look(embeddings, tracks, match.row_of_segment, time_s, passed_s)
         plan = scene.plan.follow(
-            embeddings, tracks, match.row_of_segment, followed, rows, small, time_s, passed_s, options
+            embeddings, tracks, match.row_of_segment, followed, rows, small, time_s, passed_s, options, waits
         )
         known = np.flatnonzero(embeddings.known)
         tracks = tracks.averaged(
             match.row_of_segment[known],
             embeddings.of(known),
             match.quality[known],
-            passed_s,
+            since_s[known],
             options.score_memory_s,
         )
         unnamed = rows[tracks.ids[rows] == 0]
@@ -222,6 +233,7 @@ def _match(
     cells: Tensor,
     time_s: float,
     options: TrackingOptions,
+    waits: bool,
 ) -> _Match:
     tracks, num_in_sight, num_segments = scene.tracks, len(scene.evidence) - 1, len(frame)
     coarse = cells[::_STRIDE, ::_STRIDE]
@@ -241,7 +253,9 @@ def _match(
     free = np.flatnonzero(row_of_segment < 0)
     lost = np.setdiff1d(np.flatnonzero(tracks.ids > 0), row_of_segment)
     lost = lost[tracks.weights[lost] > 0]
-    if len(free) and len(lost):
+    if embeddings.all_at_once and len(tracks):  # those that had to wait have a place, and nobody knows what they are
+        free = np.flatnonzero((row_of_segment < 0) | ((tracks.ids == 0) & (tracks.weights == 0))[row_of_segment])
+    if len(free) and len(lost) and not waits:
         distances = np.linalg.norm(tracks.positions_xy[lost, None] - positions[free], axis=2)
         ratios = tracks.areas[lost, None] / np.maximum(areas_in_cells[free], 1)
         reach = _REACH * math.hypot(*cells.shape)
@@ -250,8 +264,14 @@ def _match(
         embeddings.want(free[possible.any(0)])
         likeness = (tracks.take(lost).embeddings @ embeddings.table[torch.from_numpy(free).to(cells.device)].T).cpu()
         found = match_by_look(likeness.numpy(), distances, possible, options.min_likeness, reach)
-        found_again = lost[found[found >= 0]]
-        row_of_segment[free[found >= 0]] = found_again
+        segments, found_again = free[found >= 0], lost[found[found >= 0]]
+        had = row_of_segment[segments]
+        keeps = (had >= 0) & (found_again >= num_in_sight)  # evidence stays, and is that track's from now on
+        order = np.arange(len(tracks))
+        order[had[keeps]], order[found_again[keeps]] = found_again[keeps], had[keeps]
+        tracks = tracks.take(order)
+        found_again = np.where(keeps, had, found_again)
+        row_of_segment[segments] = found_again
         weights = tracks.weights.copy()
         weights[found_again] = 0  # what it looks like now counts, not what it looked like then
         looks = tracks.looks.copy()
@@ -280,6 +300,14 @@ def _gather(evidence: Tensor, cells: Tensor, match: _Match, memory: float) -> Te
     gain = 1 - gathered.sum(0).clamp_max(1)
     channel_of_segment = torch.from_numpy(np.concatenate(([0], 1 + match.row_of_segment))).to(device)
     return gathered.scatter_add_(0, channel_of_segment[cells][None], gain[None])
+
+
+def _without(evidence: Tensor, unknown: NDArray[np.int64]) -> Tensor:
+    """Evidence as it shows while tracks wait for their embedding: where there is little for any other, none shows."""
+    waiting = torch.from_numpy(1 + unknown).to(evidence.device)
+    seen = evidence.clone()
+    seen[0] += _LEAST_LEFT * evidence[waiting].sum(0)
+    return seen
 
 
 def _paint(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -88,16 +87,17 @@ class Tracks:
         rows: NDArray[np.int64],
         embeddings: Tensor,
         quality: NDArray[np.float32],
-        passed_s: float,
+        passed_s: NDArray[np.float64],
         memory_s: float,
     ) -> Tracks:
         """The tracks `rows` with one more frame in their embeddings: those given, (M, D), of a quality in [0, 1].
 
-        A plain mean over the first frames, from then on one that forgets with the time constant memory_s.
+        A plain mean over the first frames, from then on one that forgets with the time constant memory_s; passed_s:
+        (M,), the time that each one stands for.
         """
         if not len(rows):
             return self
-        newest = 1 - math.exp(-passed_s / memory_s) if memory_s > 0 else 1.0
+        newest = 1 - np.exp(-passed_s / memory_s) if memory_s > 0 else np.ones(len(rows))
         weights = self.weights[rows]
         share = np.maximum(newest, 1 / (weights + 1)) * (quality if memory_s > 0 else 1.0)
         share = np.where(weights > 0, share, 1.0).astype(np.float32)

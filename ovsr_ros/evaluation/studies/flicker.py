@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ovsr_ros.backends import FrameEmbeddings
+from ovsr_ros.backends import FoundSegments, FrameEmbeddings
 from ovsr_ros.demo.camera import View
 from ovsr_ros.demo.scenes import CATEGORIES, DISTRACTORS, Frame, Scene
 from ovsr_ros.evaluation.flicker import (
@@ -28,7 +29,7 @@ from ovsr_ros.evaluation.studies.embedding import embed_segments
 from ovsr_ros.evaluation.studies.report import Study, StudyRequest, rows_table
 from ovsr_ros.pipeline import Pipeline
 from ovsr_ros.results import UNLABELED_ID
-from ovsr_ros.tracking import Tracker
+from ovsr_ros.tracking import Tracker, TrackingOptions
 from ovsr_ros.vocabulary import CategoryRequest, Operation
 
 TARGET_RATIO = 0.2
@@ -52,6 +53,7 @@ class Changes:
     objects: Share = field(default_factory=Share)
     right: Share = field(default_factory=Share)
     classes: ClassCounts = field(default_factory=lambda: ClassCounts.zeros(len(CATEGORIES)))
+    seen_by_clip: Share = field(default_factory=Share)
 
     def __add__(self, other: Changes) -> Changes:
         return Changes(
@@ -60,6 +62,7 @@ class Changes:
             self.objects + other.objects,
             self.right + other.right,
             self.classes + other.classes,
+            self.seen_by_clip + other.seen_by_clip,
         )
 
     @property
@@ -104,22 +107,49 @@ def film(pipeline: Pipeline, seed: int, split: str, num_frames: int, size_wh: tu
     return Clip(seed, frames, points, [embed_segments(pipeline, frame.image) for frame in frames])
 
 
+def as_found(embedded: FrameEmbeddings) -> FoundSegments:
+    """A frame's segments as the pipeline hands them to a tracker that asks for the embeddings it needs."""
+    return FoundSegments(
+        segment_map=embedded.segment_map,
+        cluster_ids=embedded.cluster_ids,
+        boxes_xyxy=embedded.boxes_xyxy,
+        areas_px=embedded.areas_px,
+        centroids_xy=embedded.centroids_xy,
+        stage_seconds=embedded.stage_seconds,
+        embed_rows=lambda rows: embedded.embeddings[torch.from_numpy(rows).to(embedded.embeddings.device)],
+        width=embedded.embeddings.shape[1],
+        all_at_once="crops" not in embedded.stage_seconds,  # a look at the whole image cuts none
+    )
+
+
+def follow(
+    tracker: Tracker, image_rgb: NDArray[np.uint8], embedded: FrameEmbeddings, time_s: float, options: TrackingOptions
+) -> FrameEmbeddings:
+    """`Pipeline.follow` of an image whose segments are all embedded already."""
+    return tracker.follow(image_rgb, as_found(embedded) if options.reuse_embeddings else embedded, time_s, options)
+
+
 def label_clip(
     pipeline: Pipeline, clip: Clip, class_of_id: NDArray[np.uint8], tracker: Tracker | None
-) -> list[NDArray[np.uint8]]:
-    """Each frame's labels as classes, (H, W) uint8; with a tracker, as one stream."""
+) -> tuple[list[NDArray[np.uint8]], Share]:
+    """Each frame's labels as classes, (H, W) uint8; with a tracker, as one stream.
+
+    Returns with them how many of the segments CLIP saw; the first second, when everything is new, does not count.
+    """
     options = pipeline.options.tracking
-    labels = []
+    labels, seen = [], Share()
     for number, (frame, embedded) in enumerate(zip(clip.frames, clip.embedded, strict=True)):
         if tracker is not None:
-            embedded = tracker.follow(frame.image, embedded, number / RATE_HZ, options)
+            embedded = follow(tracker, frame.image, embedded, number / RATE_HZ, options)
+        if number >= RATE_HZ:
+            seen += Share(embedded.num_embedded, embedded.num_found)
         labels.append(class_of_id[pipeline.label(embedded).label_map])
-    return labels
+    return labels, seen
 
 
-def measure(clip: Clip, labels: Sequence[NDArray[np.uint8]]) -> Changes:
-    """What changes over the clip while its truth does not."""
-    changes = Changes()
+def measure(clip: Clip, labels: Sequence[NDArray[np.uint8]], seen_by_clip: Share | None = None) -> Changes:
+    """What changes over the clip while its truth does not; seen_by_clip: how many of the segments it saw, if known."""
+    changes = Changes(seen_by_clip=seen_by_clip or Share())
     objects = [
         object_labels(label_map, frame.instance_map) for label_map, frame in zip(labels, clip.frames, strict=True)
     ]
@@ -151,9 +181,9 @@ def lag_after_cut(pipeline: Pipeline, clips: Sequence[Clip], class_of_id: NDArra
     options = pipeline.options.tracking
     half = len(first.frames) // 2
     for number in range(half):
-        tracker.follow(first.frames[number].image, first.embedded[number], number / RATE_HZ, options)
+        follow(tracker, first.frames[number].image, first.embedded[number], number / RATE_HZ, options)
     for number, (frame, embedded) in enumerate(zip(second.frames, second.embedded, strict=True)):
-        followed = tracker.follow(frame.image, embedded, (half + number) / RATE_HZ, options)
+        followed = follow(tracker, frame.image, embedded, (half + number) / RATE_HZ, options)
         tracked, alone = (
             float((class_of_id[pipeline.label(each).label_map] == frame.category_map).mean())
             for each in (followed, embedded)
@@ -174,10 +204,10 @@ def run(request: StudyRequest) -> Study:
     previous: Clip | None = None
     for seed in tqdm(seeds, unit="clip", disable=not request.progress):
         clip = film(pipeline, seed, request.split, num_frames)
-        alone = label_clip(pipeline, clip, class_of_id, None)
+        alone, _ = label_clip(pipeline, clip, class_of_id, None)
         changes = {
             WITHOUT: measure(clip, alone),
-            WITH: measure(clip, label_clip(pipeline, clip, class_of_id, Tracker())),
+            WITH: measure(clip, *label_clip(pipeline, clip, class_of_id, Tracker())),
             CARRIED: measure(clip, carry_through(clip, alone)),
         }
         for name, changed in changes.items():
@@ -206,6 +236,7 @@ def _row(room: str, changes: dict[str, Changes]) -> dict[str, Any]:
         "accuracy_tracked": after.right.value,
         "miou": before.miou,
         "miou_tracked": after.miou,
+        "seen_by_clip_%": 100 * after.seen_by_clip.value,
     }
 
 
@@ -223,7 +254,9 @@ def _to_study(
         "truth in two frames, those whose label differs. There the camera's motion counts, too: a border that lies a "
         "pixel beside the true one changes a label at every place that it moves over. Carried: the labels without "
         "tracking, moved exactly with the scene, which change at no point of it. Objects: how often the label that "
-        "most of an object's pixels have changed.\n\n"
+        "most of an object's pixels have changed. "
+        "Seen by CLIP: of the segments found after the first second of a tracked clip, "
+        "those whose embedding was not reused.\n\n"
         f"On the demo's path {demo['tracked_%']:.3f} % of the points change their label from one frame to the next "
         f"with tracking, {demo['points_%']:.3f} % without: {demo['ratio']:.2f} of it (target {TARGET_RATIO:g}, "
         f"{'met' if met else 'not met'}); over all clips {overall['ratio']:.2f}. Lag: {lag}.\n\n" + rows_table(rows)

@@ -25,8 +25,8 @@ def demo_clip(demo_options):
 
 def test_tracking_leaves_a_fifth_of_the_flicker_at_most_and_no_less_right(demo_clip):
     pipeline, class_of_id, clip = demo_clip
-    alone = flicker.measure(clip, flicker.label_clip(pipeline, clip, class_of_id, None))
-    tracked = flicker.measure(clip, flicker.label_clip(pipeline, clip, class_of_id, Tracker()))
+    alone = flicker.measure(clip, *flicker.label_clip(pipeline, clip, class_of_id, None))
+    tracked = flicker.measure(clip, *flicker.label_clip(pipeline, clip, class_of_id, Tracker()))
     assert alone.points.value > 0.001
     assert tracked.points.value <= flicker.TARGET_RATIO * alone.points.value
     assert tracked.pixels.value < alone.pixels.value

@@ -11,7 +11,9 @@ from ovsr_ros.ops.image import scaled_size_hw
 MIN_FLOW_SIDE = 32
 """Shortest side of an image for which motion is estimated, pixels; a smaller one is taken to stand still."""
 
-_MAX_ASPECT = 4.0
+MAX_ASPECT = 4.0
+"""Sides of a grid, the longer over the shorter one, at most."""
+
 _RESIDUAL_CELLS = 5
 _BELIEVED, _DISBELIEVED = 15.0, 35.0
 """Levels by which a moved neighbourhood may differ: up to the first it is the same, from the second another."""
@@ -22,7 +24,7 @@ def shrink(image_rgb: NDArray[np.uint8], short_side: int) -> NDArray[np.uint8]:
 
     A very long image has a grid with a shorter one, see `scaled_size_hw`.
     """
-    size_hw = scaled_size_hw((image_rgb.shape[0], image_rgb.shape[1]), short_side, _MAX_ASPECT)
+    size_hw = scaled_size_hw((image_rgb.shape[0], image_rgb.shape[1]), short_side, MAX_ASPECT)
     if image_rgb.shape[:2] == size_hw:
         return np.array(image_rgb)
     return np.asarray(cv2.resize(image_rgb, size_hw[::-1], interpolation=cv2.INTER_AREA), np.uint8)

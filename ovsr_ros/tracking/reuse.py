@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ovsr_ros.backends.contract import FoundSegments, FrameEmbeddings
+from ovsr_ros.ops.evidence import sample_cells
 from ovsr_ros.tracking.options import TrackingOptions
 from ovsr_ros.tracking.tracks import Tracks
-from ovsr_ros.tracking.views import View, draw_sketch, shrink_origins
+from ovsr_ros.tracking.views import Sketch, View, draw_sketch, shrink_origins, sketch_size_hw
 
 MIN_LOOKS = 6
 """How often a new track is embedded before it is due by its age only: three views' mean is off now and then."""
@@ -114,7 +115,7 @@ class EmbeddingPlan:
         """The plan once the image has moved; small: the image as the tracks see it, origins: see `MotionEstimator`."""
         if not self.views:
             return self
-        shrunk = shrink_origins(origins, small)
+        shrunk = shrink_origins(origins, sketch_size_hw(small))
         return replace(self, views={number: view.moved(shrunk) for number, view in self.views.items()})
 
     def must_wait(self, embeddings: SegmentEmbeddings, time_s: float, options: TrackingOptions) -> bool:
@@ -144,26 +145,23 @@ class EmbeddingPlan:
         segment_of_row = np.full(len(tracks), -1)
         segment_of_row[row_of_segment] = np.arange(len(row_of_segment))
         shown = np.flatnonzero(segment_of_row[rows] >= 0)
-        sketch = draw_sketch(small, followed.segment_map.cpu().numpy(), len(rows))
-        differences = {number: view.compare(sketch) for number, view in self.views.items()}
+        parts = sample_cells(followed.segment_map, sketch_size_hw(small)).cpu().numpy()
+        sketch = draw_sketch(small, parts, len(rows))
+        levels, overlap = self._compare(sketch, shown, tracks.looks[rows])
 
         due: list[int] = []
         changed: list[int] = []
         waiting: list[tuple[int, float, int]] = []
         for index in shown.tolist():
             look: Look | None = tracks.looks[rows[index]]
-            if look is None or not tracks.weights[rows[index]] or look.view not in differences:
+            if look is None or not tracks.weights[rows[index]] or look.view not in self.views:
                 due.append(index)
-            elif differences[look.view].levels[1 + index] > options.max_change:
+            elif levels[index] > options.max_change:
                 due.append(index)
                 changed.append(index)
             elif look.is_settling(time_s, options.score_memory_s):
                 due.append(index)
-            elif (
-                look.count < MIN_LOOKS
-                or time_s - look.time_s >= options.refresh_s
-                or differences[look.view].overlap[1 + index, look.part] < _MIN_OVERLAP
-            ):
+            elif look.count < MIN_LOOKS or time_s - look.time_s >= options.refresh_s or overlap[index] < _MIN_OVERLAP:
                 waiting.append((look.count, look.time_s, index))
         renewed, credit = self._renew(waiting, len(rows), embeddings.all_at_once, passed_s, options.refresh_s)
         if not waits:
@@ -188,6 +186,22 @@ class EmbeddingPlan:
         if embeddings.all_at_once:
             return EmbeddingPlan(False, 0.0 if looked else credit, time_s if looked else self.looked_s, views)
         return EmbeddingPlan(num_due > MOST_DUE * len(rows), credit, self.looked_s, views)
+
+    def _compare(
+        self, sketch: Sketch, shown: NDArray[np.int64], looks: NDArray[np.object_]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """How far those that show differ from when they were last embedded: `Difference.levels`, `overlap`, (M,)."""
+        levels, overlap = np.zeros(len(looks)), np.ones(len(looks))
+        of_view: dict[int, list[int]] = {}
+        for index in shown.tolist():
+            if looks[index] is not None:
+                of_view.setdefault(looks[index].view, []).append(index)
+        for number in of_view.keys() & self.views.keys():
+            parts = np.array(of_view[number])
+            then = np.array([looks[index].part for index in of_view[number]])
+            difference = self.views[number].compare(sketch, 1 + parts, then)
+            levels[parts], overlap[parts] = difference.levels, difference.overlap
+        return levels, overlap
 
     def _renew(
         self,

@@ -1,8 +1,7 @@
 """The node as its users meet it: processes over DDS, the demo camera before it, a subscriber behind it.
 
     python bench/ros.py                    in `make shell`; writes bench/results/ros.json
-    python bench/ros.py --parts trident --output bench/results/trident_node.json     Trident's, which takes minutes
-    python bench/tables.py                 writes their tables into docs/performance.md
+    python bench/tables.py                 writes its tables into docs/performance.md
 
 Times within a frame are the node's own, from ~/statistics: what a frame took from its arrival in the node to the return
 of the last `publish`, less the stages of the pipeline. Processor time is the kernel's, of the node's process.
@@ -35,11 +34,6 @@ CAMERA_HZ = 1.0
 NODE_STAGES = ("wait", "turn", "convert", "depth", "confidence", "segment_map", "publish")
 """Stages that are the node's, not the pipeline's."""
 PARTS = ("overhead", "idle", "vocabulary", "rate")
-LONG_PARTS = ("trident",)
-TRIDENT_S = 900.0
-TRIDENT_FRAMES = 3
-TRIDENT_ROWS = (("auto", "sam"), ("auto", "none"), ("fp32", "sam"))
-"""Precision, and trident.masks.method."""
 NUM_NAMES, NUM_CATEGORIES = 1000, 250
 
 
@@ -47,11 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, and write the result."""
     parser = common.parser(__doc__ or "", "ros")
     parser.add_argument("--seconds", type=float, default=8.0, help="of every measurement (8)")
-    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS + LONG_PARTS)
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
     parser.add_argument("--models", nargs="+", default=["demo", "real"], choices=("demo", "real"), help="of `rate`")
     parser.add_argument("--sizes", nargs="+", default=["640x480", "1920x1080"], help="of `overhead`")
     parser.add_argument("--names", type=int, default=NUM_NAMES, help="new names of `vocabulary` (1000)")
-    parser.add_argument("--rows", type=int, default=len(TRIDENT_ROWS), help="of `trident`: the first so many (all)")
     given = parser.parse_args(arguments)
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     body: dict[str, Any] = {"seconds": given.seconds}
@@ -183,43 +176,6 @@ def measure_rate(given: argparse.Namespace) -> list[dict[str, Any]]:
     return rows
 
 
-def measure_trident(given: argparse.Namespace) -> list[dict[str, Any]]:
-    """Start to active, memory, and seconds a frame of the node with Trident's real architectures, at 640x480."""
-    rows = []
-    with random_weights(common.preset("trident", given.device)) as options:
-        # With weights that know nothing: regions enough to prompt SAM with.
-        node = {**model_parameters(options), "trident.masks.coarse_threshold": 0.0, "trident.masks.iou_threshold": 0.0}
-        for precision, method in TRIDENT_ROWS[: given.rows]:
-            common.say(f"ros: trident, precision {precision}, masks {method}")
-            chosen = {**node, "precision": precision, "trident.masks.method": method, "rate_hz": 30.0}
-            begin = time.monotonic()
-            with running(given.device, "trident", chosen, camera={"size": "640x480", "rate_hz": 5.0}) as scene:
-                label_maps = scene.observe("label_map")
-                scene.wait(scene.is_active, "the node to be active", TRIDENT_S)
-                start_s = time.monotonic() - begin
-                started_mb = scene.memory_mb("VmRSS")
-                scene.wait(lambda seen=label_maps: len(seen) > 1, "two label maps", TRIDENT_S)
-                cpu, first = scene.cpu_s(), len(label_maps)
-                scene.wait(
-                    lambda seen=label_maps, first=first: len(seen) >= first + TRIDENT_FRAMES, "label maps", TRIDENT_S
-                )
-                cpu_s = (scene.cpu_s() - cpu) / (len(label_maps) - first)
-                seconds = np.diff(label_maps[first - 1 :])
-                rows.append(
-                    {
-                        "precision": precision,
-                        "method": method,
-                        "start_s": round(start_s, 1),
-                        "started_mb": started_mb,
-                        "peak_mb": scene.memory_mb("VmHWM"),
-                        "frame_s": Spread.of(seconds.tolist()).to_dict(),
-                        "frame_cpu_s": round(cpu_s, 2),
-                        "frames": len(seconds),
-                    }
-                )
-    return rows
-
-
 def reuse(window: dict[str, dict[str, float]]) -> dict[str, float]:
     """How many of the segments CLIP saw."""
     stream = window["stream"]
@@ -232,7 +188,6 @@ MEASURED = {
     "idle": measure_idle,
     "vocabulary": measure_vocabulary,
     "rate": measure_rate,
-    "trident": measure_trident,
 }
 
 

@@ -27,7 +27,7 @@ PARTS: dict[str, list[str]] = {
     "memory": [],
     "ros": [],
 }
-"""Scripts of this folder and their arguments; soak.py and trident.py take long and are run by themselves."""
+"""Scripts of this folder and their arguments; soak.py, trident.py and trident_node.py take long: run by themselves."""
 TIMEOUT_S = 1800.0
 SHOWN_LINES = 15
 

@@ -34,7 +34,7 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
 TRIDENT_COMMANDS = {
     "trident_none": "python bench/trident.py --method none --out bench/results/trident_none.json",
     "trident_sam": "python bench/trident.py --method sam --out bench/results/trident_sam.json",
-    "trident_node": "python bench/ros.py --parts trident --output bench/results/trident_node.json",
+    "trident_node": "python bench/trident_node.py",
 }
 
 

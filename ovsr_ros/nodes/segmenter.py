@@ -74,8 +74,8 @@ class Segmenter:
     """Embeds and labels frames outside of any lock; publishes and changes the vocabulary under one lock.
 
     What another vocabulary labelled than the one in force by then is labelled again instead of published. So a frame is
-    labelled by exactly one vocabulary, and once `change_vocabulary` has returned, whatever is published
-    is labelled by the new one.
+    labelled by exactly one vocabulary, and once `change_vocabulary` has returned, whatever is published is labelled by
+    the new one.
 
     track_ids: where the ids of tracks come from. frames_in_flight: how many images may be in work at once; 0: two on a
     CPU, whose cores one image alone does not fill, if it has two and the backend is not Trident, else one.
@@ -173,8 +173,8 @@ class Segmenter:
         # Before the lock: who changes the vocabulary is not to wait for a depth image.
         depth = None if depth_source is None else depth_source.take(message.header, image.shape[:2])
         depth_taken = time.monotonic()
-        with self._labelled(frame, image.shape[:2], None) as labelled:
-            if not self._publishing:
+        with self._labelled(frame, image.shape[:2], lambda: self._publishing) as labelled:
+            if labelled is None:
                 return
             segmentation = labelled.segmentation
             painting = self._outputs.paint(segmentation)
@@ -234,7 +234,10 @@ class Segmenter:
         """
         one_off = self.pipeline.classifier_for(requests) if requests else None
         frame = self._use_models(image, functools.partial(self.pipeline.embed, image))
-        with self._labelled(frame, image.shape[:2], one_off) as labelled:
+        if one_off is not None:
+            return LabelledImage(self._label(frame, image.shape[:2], one_off).segmentation, one_off.vocabulary)
+        with self._labelled(frame, image.shape[:2], lambda: True) as labelled:
+            assert labelled is not None
             return labelled
 
     def close(self) -> None:
@@ -278,26 +281,31 @@ class Segmenter:
 
     @contextlib.contextmanager
     def _labelled(
-        self, frame: Frame, size_hw: tuple[int, int], one_off: PreparedVocabulary | None
-    ) -> Iterator[LabelledImage]:
-        """A frame's labels by a vocabulary that stays in force until the context ends, or by a one-off.
+        self, frame: Frame, size_hw: tuple[int, int], is_wanted: Callable[[], bool]
+    ) -> Iterator[LabelledImage | None]:
+        """A frame's labels by a vocabulary that stays in force until the context ends; None once they are not wanted.
 
         Trident's masks take seconds, and who changes the vocabulary is not to wait for them: labelling comes before the
         lock, and once more where the vocabulary, or the threshold, changed meanwhile. What is quick is then done within
         the lock, so that it ends however often they change.
         """
         while True:
-            labels = self._label(frame, size_hw, one_off)
+            with self._label_lock:  # as `close` does, which ends what is wanted
+                labels = self._label(frame, size_hw, None) if is_wanted() else None
             with self._frame_lock:
-                if one_off is not None:
-                    yield LabelledImage(labels.segmentation, one_off.vocabulary)
+                if labels is None or not is_wanted():
+                    yield None
                     return
                 if self._is_in_force(labels):
                     yield LabelledImage(labels.segmentation, self._vocabulary)
                     return
             if labels.seconds <= _QUICK_S:
                 with self._label_lock, self._frame_lock:
-                    yield LabelledImage(self._label(frame, size_hw, None).segmentation, self._vocabulary)
+                    if is_wanted():
+                        labels = self._label(frame, size_hw, None)
+                        yield LabelledImage(labels.segmentation, self._vocabulary)
+                    else:
+                        yield None
                 return
 
     def _is_in_force(self, labels: _Labels) -> bool:

@@ -189,7 +189,7 @@ def test_a_part_that_fails_is_told_and_the_others_go_on(load_script, tmp_path, m
         script.main(["goood"])
 
 
-@pytest.mark.parametrize("name", ["frame", "growth", "memory", "ros", "run", "stream"])
+@pytest.mark.parametrize("name", ["frame", "growth", "memory", "ros", "run", "stream", "trident_node"])
 def test_every_script_explains_itself(load_script, name, capsys):
     with pytest.raises(SystemExit) as caught:
         load_script(name).main(["--help"])

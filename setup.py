@@ -20,7 +20,9 @@ FLAGS = ["-O3", "-fopenmp-simd", "-fno-math-errno"]
 # As in CMakeLists.txt. A plain library without Python's interface, found by ovsr_ros/ops/native.py.
 CLUSTERING = Extension(
     "ovsr_ros.libovsr_clustering",
-    sources=[f"native/{name}.cpp" for name in ("average", "clusters", "distances", "neighbors", "search", "ward")],
+    sources=[
+        f"native/{name}.cpp" for name in ("average", "clusters", "distances", "groups", "neighbors", "search", "ward")
+    ],
     depends=sorted(f"native/{path.name}" for path in (ROOT / "native").glob("*.h")),
     language="c++",
     extra_compile_args=[*FLAGS, "-std=c++17", "-g0", "-fvisibility=hidden", "-pthread"],

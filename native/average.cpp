@@ -1,14 +1,15 @@
 // Group average linkage: the distance of two clusters is the mean over all pairs of their points.
 //
-// It is reducible as Ward's is, so that all pairs of mutual nearest neighbours can merge in one round. The first round
-// needs no matrix, since clusters are points then; it leaves about two thirds of them, and a matrix of less than half
-// the size. That matrix is updated in place, row by row, and moved together when a fifth of its clusters are gone.
+// It is reducible as Ward's is, so that all pairs of mutual nearest neighbours can merge in one round. While clusters
+// are small no matrix is needed, see groups.h: as a rule a tenth of the points' number is left for one. That matrix is
+// updated in place, row by row, and moved together when a fifth of its clusters are gone.
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
 #include <memory>
 #include <new>
+#include <utility>
 #include <vector>
 
 #ifdef __linux__
@@ -19,6 +20,7 @@
 #include "clusters.h"
 #include "dendrogram.h"
 #include "distances.h"
+#include "groups.h"
 #include "neighbors.h"
 #include "team.h"
 
@@ -26,7 +28,7 @@ namespace ovsr {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr int64_t kRows = 16;
+constexpr int64_t kRows = 16;  // that a thread takes at once
 constexpr double kWorthThreads = 1e6;  // entries of the matrix to be read
 
 struct Free {
@@ -57,12 +59,9 @@ class Average {
     scale_ = standardize(points, num_points, num_dims, standardized, num_kept);
     Clusters clusters = merge_equal(standardized, num_points, num_kept, tree_);
     if (clusters.count() < 2) return;
-    weights_ = clusters.sizes;  // the distance of equal points to others is that of one
-    std::fill(clusters.sizes.begin(), clusters.sizes.end(), 1.0);
-    reorder_with_weights(clusters);
-    NeighborFinder(team_, num_kept, vector_level).find(clusters);
-    merge_points(clusters);
-    fill_matrix();
+    Groups groups(std::move(clusters));
+    merge_groups(groups, tree_, team_, vector_level);
+    fill_matrix(groups);
   }
 
   const Dendrogram& run() {
@@ -83,88 +82,44 @@ class Average {
 
   double* row(int64_t cluster) { return &matrix_[cluster * size_]; }
 
-  void reorder_with_weights(Clusters& clusters) {
-    clusters.formed = weights_;  // travels along; not needed for anything else here
-    reorder(clusters);
-    weights_ = clusters.formed;
-  }
-
-  // The first round. Pairs become clusters 0 to num_pairs, the other points those after them.
-  void merge_points(const Clusters& clusters) {
-    std::vector<int32_t> pairs, points;
-    ovsr::find_pairs(clusters, pairs);
-    std::vector<uint8_t> is_paired(clusters.count(), 0);
-    for (const int32_t first : pairs) {
-      const int32_t second = clusters.nearest[first];
-      is_paired[first] = is_paired[second] = 1;
-      points.push_back(first);
-      ids_.push_back(tree_.add(clusters.ids[first], clusters.ids[second], std::sqrt(clusters.distances[first])));
-      formed_.push_back(std::sqrt(clusters.distances[first]));
-      sizes_.push_back(weights_[first] + weights_[second]);
-    }
-    num_pairs_ = static_cast<int64_t>(pairs.size());
-    for (int64_t i = 0; i < clusters.count(); ++i) {
-      if (is_paired[i]) continue;
-      points.push_back(static_cast<int32_t>(i));
-      ids_.push_back(clusters.ids[i]);
-      formed_.push_back(0.0);
-      sizes_.push_back(weights_[i]);
-    }
-    size_ = num_left_ = static_cast<int64_t>(points.size());
-    for (const int32_t first : pairs) points.push_back(clusters.nearest[first]);
-    num_dims_ = clusters.num_dims;
-    const int64_t num_points = static_cast<int64_t>(points.size());
-    std::vector<double> weights(num_points);
-    columns_.resize(num_dims_ * num_points);
-    for (int64_t i = 0; i < num_points; ++i) {
-      weights[i] = weights_[points[i]] / sizes_[i < size_ ? i : i - size_];
-      for (int64_t dim = 0; dim < num_dims_; ++dim) columns_[dim * num_points + i] = clusters.center(points[i])[dim];
-    }
-    weights_ = std::move(weights);
-  }
-
-  // Mean distances, above the diagonal, then copied below it.
-  void fill_matrix() {
-    const int64_t num_points = size_ + num_pairs_;
-    matrix_ = allocate(size_ * size_);
-    std::vector<std::vector<double>> own_of(team_.size(), std::vector<double>(num_dims_));
-    team_.for_chunks(size_, kRows, [&](int64_t begin, int64_t end, int member) {
-      std::vector<double>& own = own_of[member];
-      for (int64_t cluster = begin; cluster < end; ++cluster) {
-        for (int64_t point = cluster; point < num_points; point += size_) {
-          for (int64_t dim = 0; dim < num_dims_; ++dim) own[dim] = columns_[dim * num_points + point];
-          add_distances(cluster, point, own.data());
-          if (cluster >= num_pairs_) break;
-        }
-        row(cluster)[cluster] = kInfinity;
-      }
-    });
-    constexpr int64_t kTile = 32;
-    team_.for_chunks((size_ + kTile - 1) / kTile, 1, [&](int64_t begin, int64_t, int) {
-      const int64_t first = begin * kTile, last = std::min(first + kTile, size_);
-      for (int64_t left = 0; left < last; left += kTile) {
-        for (int64_t i = first; i < last; ++i) {
-          for (int64_t j = left; j < std::min(left + kTile, i); ++j) row(i)[j] = row(j)[i];
-        }
-      }
-    });
+  void fill_matrix(const Groups& groups) {
+    const Clusters& clusters = groups.clusters;
+    const int64_t num_points = groups.num_points(), num_dims = clusters.num_dims;
+    size_ = num_left_ = clusters.count();
+    ids_ = clusters.ids;
+    formed_ = clusters.formed;
+    sizes_ = clusters.sizes;
     penalties_.assign(size_, 0.0);
     nearest_.assign(size_, 0);
     distances_.assign(size_, 0.0);
     states_.assign(size_, State::kStale);
-  }
-
-  // To the clusters from this one on: to their first points, then to the second points of the pairs among them.
-  void add_distances(int64_t cluster, int64_t point, const double* own) {
-    const int64_t stride = size_ + num_pairs_;
-    const double factor = weights_[point];
-    double* out = row(cluster) + cluster;
-    kernels_.measure(own, &columns_[cluster], num_dims_, stride, size_ - cluster, factor, &weights_[cluster],
-                     point != cluster, out);
-    if (cluster >= num_pairs_) return;
-    const int64_t second = size_ + cluster;
-    kernels_.measure(own, &columns_[second], num_dims_, stride, num_pairs_ - cluster, factor, &weights_[second], true,
-                     out);
+    // Columns that are a power of two apart would fall into the same lines of a cache.
+    const int64_t stride = (num_points + 15) / 16 * 16 + 8;
+    std::vector<double> columns(stride * num_dims), shares(num_points);
+    for (int64_t cluster = 0; cluster < size_; ++cluster) {
+      for (int64_t point = groups.begins[cluster]; point < groups.begins[cluster + 1]; ++point) {
+        shares[point] = groups.weights[point] / sizes_[cluster];
+        for (int64_t dim = 0; dim < num_dims; ++dim) {
+          columns[dim * stride + point] = groups.points[point * num_dims + dim];
+        }
+      }
+    }
+    matrix_ = allocate(size_ * size_);
+    std::vector<std::vector<double>> sums_of(team_.size(), std::vector<double>(num_points));
+    team_.for_chunks(size_, kRows, [&](int64_t begin, int64_t end, int member) {
+      double* sums = sums_of[member].data();  // of distances to each point from one cluster's points
+      for (int64_t cluster = begin; cluster < end; ++cluster) {
+        const int64_t first = groups.begins[cluster], last = groups.begins[cluster + 1];
+        kernels_.measure(&groups.points[first * num_dims], &shares[first], last - first, &columns[last], stride,
+                         num_points - last, &shares[last], num_dims, sums + last);
+        row(cluster)[cluster] = kInfinity;
+        for (int64_t other = cluster + 1; other < size_; ++other) {
+          double sum = 0.0;
+          for (int64_t point = groups.begins[other]; point < groups.begins[other + 1]; ++point) sum += sums[point];
+          row(cluster)[other] = row(other)[cluster] = sum;
+        }
+      }
+    });
   }
 
   void find_nearest() {
@@ -280,10 +235,6 @@ class Average {
   Team team_;
   const RowKernels& kernels_;
   double scale_ = 1.0;
-  int64_t num_dims_ = 0;
-  int64_t num_pairs_ = 0;
-  std::vector<double> columns_;  // (num_dims, points): the first points of all clusters, then the pairs' second ones
-  std::vector<double> weights_;  // (points): each one's share of its cluster
 
   int64_t size_ = 0, num_left_ = 1;
   Buffer matrix_;                     // (size, size) mean distances, infinite on the diagonal

@@ -18,8 +18,7 @@ OVSR_EXPORT int32_t ovsr_clustering_abi_version();
 OVSR_EXPORT int32_t ovsr_ward(const double* points, int64_t num_points, int64_t num_dims, int32_t num_threads,
                               int32_t vector_level, int64_t* merges, double* heights);
 
-// The same for group average linkage; takes memory for num_points^2 distances at most, as a rule for
-// less than half of them.
+// The same for group average linkage; takes memory for num_points^2 distances at most, as a rule for 256^2.
 OVSR_EXPORT int32_t ovsr_average(const double* points, int64_t num_points, int64_t num_dims, int32_t num_threads,
                                  int32_t vector_level, int64_t* merges, double* heights);
 

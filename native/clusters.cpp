@@ -125,6 +125,44 @@ Clusters merge_equal(const std::vector<double>& points, int64_t num_points, int6
   return clusters;
 }
 
+void merge_pairs(Clusters& clusters, const std::vector<int32_t>& pairs, Dendrogram& tree,
+                 std::vector<int32_t>& place) {
+  const int64_t count = clusters.count(), num_dims = clusters.num_dims;
+  for (const int32_t first : pairs) {
+    const int32_t second = clusters.nearest[first];
+    // Rounding must not put a merge below those that made its parts.
+    const double height = std::max({clusters.distances[first], clusters.formed[first], clusters.formed[second]});
+    const double size = clusters.sizes[first] + clusters.sizes[second];
+    const double share = clusters.sizes[second] / size;
+    double *center = &clusters.centers[first * num_dims], *other = &clusters.centers[second * num_dims];
+    for (int64_t dim = 0; dim < num_dims; ++dim) center[dim] += share * (other[dim] - center[dim]);
+    clusters.ids[first] = tree.add(clusters.ids[first], clusters.ids[second], height);
+    clusters.formed[first] = height;
+    clusters.sizes[first] = size;
+    clusters.states[first] = State::kMerged;
+    clusters.states[second] = State::kGone;
+  }
+  // Distances never fall when others merge, so whoever's nearest did not merge keeps it.
+  for (int64_t i = 0; i < count; ++i) {
+    if (clusters.states[i] == State::kKnown && clusters.states[clusters.nearest[i]] >= State::kMerged) {
+      clusters.states[i] = State::kStale;
+    }
+  }
+  place.resize(count);
+  int32_t left = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    if (clusters.states[i] != State::kGone) place[i] = left++;
+  }
+  for (const int32_t first : pairs) place[clusters.nearest[first]] = place[first];
+  for (const int32_t first : pairs) clusters.nearest[first] = first;  // not known yet
+  for (int64_t i = 0; i < count; ++i) {
+    if (clusters.states[i] == State::kGone) continue;
+    clusters.nearest[i] = place[clusters.nearest[i]];
+    clusters.move(i, place[i]);
+  }
+  clusters.resize(left);
+}
+
 void reorder(Clusters& clusters) {
   const int64_t count = clusters.count();
   std::vector<int32_t> order(count), place(count);

@@ -21,7 +21,7 @@ struct Clusters {
   int64_t num_dims = 0;
   std::vector<double> centers;  // (count, num_dims)
   std::vector<double> sizes;
-  std::vector<double> formed;  // squared height at which each was made
+  std::vector<double> formed;  // height at which each was made; squared, as distances, where the distance is Ward's
   std::vector<int64_t> ids;
   std::vector<int32_t> nearest;
   std::vector<double> distances;  // to the nearest
@@ -70,6 +70,10 @@ double standardize(const double* points, int64_t num_points, int64_t num_dims, s
 
 // Every group of equal points becomes one cluster, at height 0: else a thousand equal points are a thousand ties.
 Clusters merge_equal(const std::vector<double>& points, int64_t num_points, int64_t num_dims, Dendrogram& tree);
+
+// Makes a round's merges; the first of each pair becomes the union. Clusters keep their order.
+// place: where each cluster, or the union with it, is afterwards.
+void merge_pairs(Clusters& clusters, const std::vector<int32_t>& pairs, Dendrogram& tree, std::vector<int32_t>& place);
 
 // Puts neighbours side by side.
 void reorder(Clusters& clusters);

@@ -1,4 +1,4 @@
-// Nearest neighbours of clusters whose distance is Ward's; of single points that is the squared Euclidean one.
+// Nearest neighbours of clusters by Ward's distance, or by the mean distance of their points.
 #pragma once
 
 #include <cstdint>
@@ -13,20 +13,40 @@ namespace ovsr {
 // num_threads, or 1 where all distances together are not worth waking any.
 int useful_threads(int num_threads, int64_t num_points, int64_t num_dims);
 
+// What a NeighborFinder has to know of a distance; see `Packed`.
+struct WardDistance {
+  static constexpr bool kSpreads = false;
+  const Clusters& clusters;
+
+  double half_inverse(int64_t cluster) const { return 0.5 / clusters.sizes[cluster]; }
+  double spread(int64_t) const { return 0.0; }
+  double measure(int64_t a, int64_t b) const { return clusters.distance(a, b); }
+  double bound(int64_t a, int64_t b) const { return clusters.distance(a, b); }  // squared, not less than it is
+  double num_pairs(int64_t, int64_t) const { return 1.0; }  // distances of points that `measure` looks at
+  static double square(double distance) { return distance; }
+};
+
 class NeighborFinder {
  public:
-  // num_dims: of the clusters' centers.
-  NeighborFinder(Team& team, int64_t num_dims, int vector_level);
+  // num_dims: of the clusters' centers. search: of the distance's kind.
+  NeighborFinder(Team& team, int64_t num_dims, Search search);
 
   // Finds the nearest of every cluster whose state is not kKnown, which it then is.
-  void find(Clusters& clusters);
+  template <class Distance>
+  void find(Clusters& clusters, const Distance& distance);
+
+  // How many distances of two points the last call measured.
+  double num_measured() const;
 
  private:
-  void pack(const Clusters& clusters);
-  void pack_leaf(const Clusters& clusters, int64_t leaf);
-  void answer(Clusters& clusters, int64_t begin, int64_t end, Batch& batch) const;
-  void start(const Clusters& clusters, Query& query, int64_t self) const;
-  void finish(Clusters& clusters, const Query& query) const;
+  template <class Distance>
+  void pack(const Clusters& clusters, const Distance& distance);
+  template <class Distance>
+  void pack_leaf(const Clusters& clusters, const Distance& distance, int64_t leaf);
+  template <class Distance>
+  void start(const Clusters& clusters, const Distance& distance, Query& query, int64_t self) const;
+  template <class Distance>
+  void finish(Clusters& clusters, const Distance& distance, Query& query, double& num_measured) const;
 
   Team& team_;
   Search search_;

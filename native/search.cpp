@@ -64,6 +64,7 @@ OVSR_INLINE void measure_gaps(const Packed& packed, const float* own, float* gap
   }
 }
 
+template <bool kSpreads>
 OVSR_INLINE void scan_leaf(const Packed& packed, int64_t leaf, const float* own, float own_half, const Slack& slack,
                            Query& query) {
   const int64_t num_dims = packed.num_dims;
@@ -101,11 +102,13 @@ OVSR_INLINE void scan_leaf(const Packed& packed, int64_t leaf, const float* own,
     const int64_t cluster = leaf * kLeaf + lane;
     if (distances[lane] <= query.limit && cluster != query.self) {
       query.candidates.push_back({static_cast<int32_t>(cluster), distances[lane]});
-      query.limit = std::min(query.limit, slack.widen(distances[lane], own_half));
+      const float spread = kSpreads ? packed.spreads[cluster] + packed.spreads[query.self] : 0.0f;
+      query.limit = std::min(query.limit, slack.widen(distances[lane] + spread, own_half));
     }
   }
 }
 
+template <bool kSpreads>
 OVSR_INLINE void search(const Packed& packed, const Slack& slack, Batch& batch) {
   const int64_t num_leaves = packed.num_leaves, stride = (num_leaves + kBoxes - 1) / kBoxes * kBoxes;
   const float* own[kQueries];
@@ -115,7 +118,7 @@ OVSR_INLINE void search(const Packed& packed, const Slack& slack, Batch& batch) 
     const int64_t leaf = query.self / kLeaf;
     own[q] = &packed.coordinates[leaf * packed.num_dims * kLeaf + query.self % kLeaf];
     own_half[q] = packed.half_inverses[query.self];
-    scan_leaf(packed, leaf, own[q], own_half[q], slack, query);
+    scan_leaf<kSpreads>(packed, leaf, own[q], own_half[q], slack, query);
     float* gaps = &batch.gaps[q * stride];
     measure_gaps(packed, own[q], gaps);
     gaps[leaf] = kDone;
@@ -128,22 +131,23 @@ OVSR_INLINE void search(const Packed& packed, const Slack& slack, Batch& batch) 
     for (int q = 0; q < batch.num_queries; ++q) {
       Query& query = batch.queries[q];
       if (batch.gaps[q * stride + leaf] > query.limit * (packed.largest_half_inverse[leaf] + own_half[q])) continue;
-      scan_leaf(packed, leaf, own[q], own_half[q], slack, query);
+      scan_leaf<kSpreads>(packed, leaf, own[q], own_half[q], slack, query);
     }
   }
 }
 
-void search_default(const Packed& packed, const Slack& slack, Batch& batch) { search(packed, slack, batch); }
+#define OVSR_VARIANT(NAME, TARGET)                                                              \
+  TARGET void ward_##NAME(const Packed& packed, const Slack& slack, Batch& batch) {             \
+    search<false>(packed, slack, batch);                                                        \
+  }                                                                                             \
+  TARGET void mean_##NAME(const Packed& packed, const Slack& slack, Batch& batch) {             \
+    search<true>(packed, slack, batch);                                                         \
+  }
 
+OVSR_VARIANT(portable, )
 #ifdef OVSR_X86
-__attribute__((target("avx2,fma"))) void search_avx2(const Packed& packed, const Slack& slack, Batch& batch) {
-  search(packed, slack, batch);
-}
-
-__attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma,prefer-vector-width=512"))) void search_avx512(
-    const Packed& packed, const Slack& slack, Batch& batch) {
-  search(packed, slack, batch);
-}
+OVSR_VARIANT(avx2, __attribute__((target("avx2,fma"))))
+OVSR_VARIANT(avx512, __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma,prefer-vector-width=512"))))
 #endif
 
 }  // namespace
@@ -161,14 +165,14 @@ int supported_level(int vector_level) {
   return 0;
 }
 
-Search choose_search(int vector_level) {
+Search choose_search(int vector_level, bool has_spreads) {
 #ifdef OVSR_X86
   const int level = supported_level(vector_level);
-  if (level == 2) return search_avx512;
-  if (level == 1) return search_avx2;
+  if (level == 2) return has_spreads ? mean_avx512 : ward_avx512;
+  if (level == 1) return has_spreads ? mean_avx2 : ward_avx2;
 #endif
   (void)vector_level;
-  return search_default;
+  return has_spreads ? mean_portable : ward_portable;
 }
 
 }  // namespace ovsr

@@ -14,6 +14,9 @@ constexpr int kLeaf = 64;  // clusters whose coordinates lie side by side, and l
 
 // Ward's squared distance of clusters a and b is ||c_a - c_b||^2 / (h_a + h_b) with h = 0.5 / number of points.
 //
+// The mean distance over all pairs of their points is at least ||c_a - c_b||, and its square at most that square plus
+// both clusters' spreads: with h = 0.5 the search finds all that the first bound leaves under the second one.
+//
 // Clusters are stored in groups of kLeaf ("leaves"), in an order that puts neighbours into one leaf; each leaf has a
 // bounding box, so that most leaves need no look at their members. The last leaf is filled up with far away points.
 struct Packed {
@@ -22,6 +25,7 @@ struct Packed {
   int64_t num_leaves = 0;
   std::vector<float> coordinates;    // (num_leaves, num_dims, kLeaf)
   std::vector<float> half_inverses;  // (num_leaves, kLeaf): h
+  std::vector<float> spreads;        // (num_leaves, kLeaf), not less than they are; empty where the distance is Ward's
   // Boxes, kBoxes side by side; those past the last leaf are far away.
   std::vector<float> lowest;               // (ceil(num_leaves / kBoxes), num_dims, kBoxes)
   std::vector<float> highest;              // the same
@@ -48,6 +52,7 @@ struct Query {
 struct Batch {
   Query queries[kQueries];
   int num_queries = 0;
+  double num_measured = 0.0;  // distances of points that were measured for exact comparison
   std::vector<float> gaps;  // (kQueries, num_leaves, rounded up to kBoxes): squared distance to each leaf's box
 };
 
@@ -66,6 +71,6 @@ using Search = void (*)(const Packed&, const Slack&, Batch&);
 int supported_level(int vector_level);
 
 // The variant for the widest vectors that this machine has and vector_level (see clustering.h) allows.
-Search choose_search(int vector_level);
+Search choose_search(int vector_level, bool has_spreads);
 
 }  // namespace ovsr

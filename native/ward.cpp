@@ -27,7 +27,7 @@ class Ward {
     int64_t num_kept = 0;
     scale_ = standardize(points, num_points, num_dims, standardized, num_kept);
     clusters_ = merge_equal(standardized, num_points, num_kept, tree_);
-    finder_.emplace(team_, num_kept, vector_level);
+    finder_.emplace(team_, num_kept, choose_search(vector_level, false));
   }
 
   const Dendrogram& run() {
@@ -37,59 +37,21 @@ class Ward {
         reorder(clusters_);
         count_when_ordered = clusters_.count();
       }
-      finder_->find(clusters_);
+      finder_->find(clusters_, WardDistance{clusters_});
       find_pairs(clusters_, pairs_);
-      merge_pairs();
+      merge_pairs(clusters_, pairs_, tree_, place_);
     }
     for (double& height : tree_.heights) height = std::sqrt(height) * scale_;
     return tree_;
   }
 
  private:
-  void merge_pairs() {
-    const int64_t count = clusters_.count(), num_dims = clusters_.num_dims;
-    for (const int32_t first : pairs_) {
-      const int32_t second = clusters_.nearest[first];
-      // Rounding must not put a merge below those that made its parts.
-      const double height =
-          std::max({clusters_.distances[first], clusters_.formed[first], clusters_.formed[second]});
-      const double size = clusters_.sizes[first] + clusters_.sizes[second];
-      const double share = clusters_.sizes[second] / size;
-      double *center = &clusters_.centers[first * num_dims], *other = &clusters_.centers[second * num_dims];
-      for (int64_t dim = 0; dim < num_dims; ++dim) center[dim] += share * (other[dim] - center[dim]);
-      clusters_.ids[first] = tree_.add(clusters_.ids[first], clusters_.ids[second], height);
-      clusters_.formed[first] = height;
-      clusters_.sizes[first] = size;
-      clusters_.states[first] = State::kMerged;
-      clusters_.states[second] = State::kGone;
-    }
-    // Distances never fall when others merge, so whoever's nearest did not merge keeps it.
-    for (int64_t i = 0; i < count; ++i) {
-      if (clusters_.states[i] == State::kKnown && clusters_.states[clusters_.nearest[i]] >= State::kMerged) {
-        clusters_.states[i] = State::kStale;
-      }
-    }
-    place_.resize(count);
-    int32_t left = 0;
-    for (int64_t i = 0; i < count; ++i) {
-      if (clusters_.states[i] != State::kGone) place_[i] = left++;
-    }
-    for (const int32_t first : pairs_) place_[clusters_.nearest[first]] = place_[first];
-    for (const int32_t first : pairs_) clusters_.nearest[first] = first;  // not known yet
-    for (int64_t i = 0; i < count; ++i) {
-      if (clusters_.states[i] == State::kGone) continue;
-      clusters_.nearest[i] = place_[clusters_.nearest[i]];
-      clusters_.move(i, place_[i]);
-    }
-    clusters_.resize(left);
-  }
-
   Dendrogram tree_;
   Team team_;
   std::optional<NeighborFinder> finder_;
   double scale_ = 1.0;
   Clusters clusters_;
-  std::vector<int32_t> pairs_, place_;  // place_: where a cluster, or the union with it, is after a round
+  std::vector<int32_t> pairs_, place_;
 };
 
 }  // namespace

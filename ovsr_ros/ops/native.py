@@ -48,14 +48,6 @@ def find_library(folders: list[Path]) -> ctypes.CDLL | None:
         except (OSError, AttributeError) as error:
             _log.warning("%s cannot be loaded (%s); %s", path, error, _REMEDY)
             continue
-        try:
-            library = ctypes.CDLL(str(path))
-            version = library.ovsr_clustering_abi_version()
-        except (OSError, AttributeError) as error:
-            _log.warning(
-                "%s cannot be loaded (%s): build the package again; clustering is slower until then", path, error
-            )
-            continue
         if version == ABI_VERSION:
             return library
         _log.warning("%s is of version %d, expected %d; %s", path, version, ABI_VERSION, _REMEDY)

@@ -68,6 +68,47 @@ def _is_same(network: nn.Module, other: nn.Module, example: Tensor) -> bool:
     return bool((after - before).norm() <= _TOLERANCE * before.norm())
 
 
+class SqueezeExcite(nn.Module):
+    """timm's block of the same name, as matrix products, which scales its input in place.
+
+    reduce, expand: its 1x1 convolutions.
+    """
+
+    def __init__(self, reduce: Any, activation: Any, expand: Any, gate: Any) -> None:
+        super().__init__()
+        self.reduce, self.activation, self.expand, self.gate = reduce, activation, expand, gate
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Maps (B, C, H, W), each channel times its own factor."""
+        means = maps.mean((2, 3))
+        hidden = self.activation(functional.linear(means, self.reduce.weight.flatten(1), self.reduce.bias))
+        factors = self.gate(functional.linear(hidden, self.expand.weight.flatten(1), self.expand.bias))
+        return maps.mul_(factors[:, :, None, None])
+
+
+def _is_product(module: object) -> bool:
+    return isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1) and module.groups == 1
+
+
+def scale_in_place(network: Any, example: Tensor) -> Any:
+    """The network with timm's squeeze-and-excite blocks as `SqueezeExcite`; not changed itself.
+
+    It comes back as is where it has none, or where outputs change, since something else looks at a block's input.
+    example: an input (1, 3, H, W), run through both to compare.
+    """
+    changed = copy.deepcopy(network)
+    found = [(name, module) for name, module in changed.named_modules() if type(module).__name__ == "SqueezeExcite"]
+    for name, module in found:
+        reduce, activation, expand, gate = (
+            getattr(module, part, None) for part in ("conv_reduce", "act1", "conv_expand", "gate")
+        )
+        if not (_is_product(reduce) and _is_product(expand)):
+            return network
+        parent, _, child = name.rpartition(".")
+        setattr(changed.get_submodule(parent), child, SqueezeExcite(reduce, activation, expand, gate))
+    return changed if found and _is_same(network, changed, example) else network
+
+
 class SelfAttention(nn.MultiheadAttention):
     """PyTorch's module, faster where queries, keys and values are one tensor and no attention weights are wanted.
 

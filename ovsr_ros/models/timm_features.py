@@ -11,7 +11,7 @@ from torch import Tensor
 from ovsr_ros.errors import ConfigError, ModelFormatError
 from ovsr_ros.models.checkpoint import load_weights, read_state_dict
 from ovsr_ros.models.device import inference, resolve_precision
-from ovsr_ros.models.lean import fold_batch_norms, store_products
+from ovsr_ros.models.lean import fold_batch_norms, scale_in_place, store_products
 from ovsr_ros.models.timm_network import create_network
 from ovsr_ros.models.weights import ResolvedModel, resolve
 
@@ -60,6 +60,7 @@ class FeatureExtractor:
         network.eval().requires_grad_(False)
         example = torch.linspace(-2, 2, 3 * 64 * 64).sin().view(1, 3, 64, 64)
         network = fold_batch_norms(network.to(memory_format=torch.channels_last), example)
+        network = scale_in_place(network, example)
         if self._dtype != torch.float32:
             store_products(network, self._dtype)
         self._network = network.to(self._device)

@@ -7,7 +7,14 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from ovsr_ros.models.lean import SelfAttention, fold_batch_norms, speed_up_attention, store_products
+from ovsr_ros.models.lean import (
+    SelfAttention,
+    SqueezeExcite,
+    fold_batch_norms,
+    scale_in_place,
+    speed_up_attention,
+    store_products,
+)
 
 EXAMPLE = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(3))
 
@@ -37,6 +44,37 @@ def test_other_architectures_compute_what_they_did(architecture: str) -> None:
     assert (folded is network) == (num_norms(network) == 0)
     with torch.inference_mode():
         torch.testing.assert_close(folded(EXAMPLE), network(EXAMPLE), rtol=1e-3, atol=1e-4)
+
+
+def test_scaling_in_place_changes_no_bit_of_the_maps(efficientnet: nn.Module) -> None:
+    folded = fold_batch_norms(efficientnet, EXAMPLE)
+    scaled = scale_in_place(folded, EXAMPLE)
+    assert sum(isinstance(module, SqueezeExcite) for module in scaled.modules()) == 16
+    assert not any(isinstance(module, SqueezeExcite) for module in folded.modules())
+    with torch.inference_mode():
+        expected = folded.forward_intermediates(EXAMPLE, intermediates_only=True)
+        maps = scaled.forward_intermediates(EXAMPLE, intermediates_only=True)
+    for feature_map, reference in zip(maps, expected, strict=True):
+        torch.testing.assert_close(feature_map, reference, rtol=1e-5, atol=1e-6)
+
+
+class _Residual(nn.Module):
+    """A block that adds its scaled input to that input, which may therefore not be scaled in place."""
+
+    def __init__(self, block: nn.Module) -> None:
+        super().__init__()
+        self.stem, self.block = nn.Conv2d(3, 32, 1), block
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = self.stem(images)
+        return self.block(maps) + maps
+
+
+def test_what_something_else_looks_at_is_not_scaled_in_place(efficientnet: nn.Module) -> None:
+    network = _Residual(efficientnet.blocks[0][0].se)
+    assert scale_in_place(network, EXAMPLE) is network
+    plain = nn.Conv2d(3, 3, 1)
+    assert scale_in_place(plain, EXAMPLE) is plain
 
 
 class _Shared(nn.Module):

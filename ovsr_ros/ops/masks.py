@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,6 +27,8 @@ def connected_components(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     bridged[1::2, ::2] = labels[1:] == labels[:-1]
     count, found = cv2.connectedComponents(bridged, connectivity=4)
     components = found[::2, ::2].ravel() - 1
+    if _is_in_order(components):  # as a rule
+        return components.astype(np.int64).reshape(height, width)
     first = np.empty(count - 1, np.int64)
     first[components[::-1]] = np.arange(labels.size)[::-1]  # the last assignment stays: the first pixel of each
     rank = np.empty(count - 1, np.int64)
@@ -34,11 +37,17 @@ def connected_components(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     return numbered
 
 
-def absorb_small_components(labels: NDArray[np.int64], min_pixels: int) -> NDArray[np.int64]:
+def _is_in_order(components: NDArray[Any]) -> bool:
+    """Whether components (N,) from 0 appear in the order of their numbers."""
+    highest = np.maximum.accumulate(components)
+    return bool(components[0] == 0 and (highest[1:] - highest[:-1] <= 1).all())
+
+
+def absorb_small_components(labels: NDArray[np.int64], min_pixels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Give each 4-connected component under min_pixels the label of the neighbour along its longest border.
 
     labels: (H, W). Small neighbours of each other join first; no pixel is left without a label, and where every
-    component is small, the largest ends up with the whole image.
+    component is small, the largest ends up with the whole image. Returns the labels and their `connected_components`.
     """
     labels = labels.copy()
     while True:
@@ -46,7 +55,7 @@ def absorb_small_components(labels: NDArray[np.int64], min_pixels: int) -> NDArr
         areas = np.bincount(components.ravel())
         small = areas < min_pixels
         if len(areas) == 1 or not small.any():
-            return labels
+            return labels, components
         chosen = _longest_border(components, len(areas))
         # A small component points at one neighbour, a large one at none: each tree of pointers holds at most one
         # large component, whose label it takes; among small ones only, the largest one's.
@@ -62,12 +71,11 @@ def absorb_small_components(labels: NDArray[np.int64], min_pixels: int) -> NDArr
 
 
 def _longest_border(components: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    left, right = components[:, :-1].ravel(), components[:, 1:].ravel()
-    above, below = components[:-1].ravel(), components[1:].ravel()
-    starts = np.concatenate((left, right, above, below))
-    ends = np.concatenate((right, left, below, above))
-    differ = starts != ends
-    pairs, lengths = np.unique(starts[differ] * count + ends[differ], return_counts=True)
+    across, down = components[:, 1:] != components[:, :-1], components[1:] != components[:-1]
+    starts = np.concatenate((components[:, :-1][across], components[:-1][down]))
+    ends = np.concatenate((components[:, 1:][across], components[1:][down]))
+    keys = np.concatenate((starts * count + ends, ends * count + starts))
+    pairs, lengths = np.unique(keys, return_counts=True)
     order = np.lexsort((-(pairs % count), lengths))  # ties: the neighbour of lowest number
     chosen = np.zeros(count, np.int64)
     chosen[pairs[order] // count] = pairs[order] % count
@@ -89,8 +97,8 @@ def upsample_labels(labels: Tensor, size_hw: tuple[int, int]) -> Tensor:
     differs[:, :-1] |= labels[:, :-1] != labels[:, 1:]
     differs[:-1, :-1] |= labels[:-1, :-1] != labels[1:, 1:]
     # Where the four cells agree, any of them is right. Only the pixels near borders vote.
-    upsampled = labels.index_select(1, left).index_select(0, top)  # (H, W); whole rows are cheaper to repeat
-    votes = differs.index_select(1, left).index_select(0, top).view(-1).nonzero()[:, 0]
+    upsampled = repeat_cells(labels, top, left)
+    votes = flat_nonzero(repeat_cells(differs, top, left))
     cells = labels.reshape(-1)
     for pixels in torch.split(votes, _BORDER_PIXELS_AT_ONCE):
         y = torch.div(pixels, size_hw[1], rounding_mode="floor")
@@ -110,6 +118,21 @@ def bilinear_taps(size_in: int, size_out: int, device: torch.device) -> tuple[Te
     position = position.clamp(0, size_in - 1)
     low = position.floor().long()
     return low, (low + 1).clamp_max(size_in - 1), position - low
+
+
+def repeat_cells(values: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Values (h, w) at these rows (H,) and columns (W,): (H, W)."""
+    if values.device.type == "cpu":
+        narrow = values.numpy().take(columns.numpy(), axis=1)  # first: whole rows are cheaper to repeat
+        return torch.from_numpy(narrow.take(rows.numpy(), axis=0))
+    return values.index_select(1, columns).index_select(0, rows)
+
+
+def flat_nonzero(mask: Tensor) -> Tensor:
+    """Where a mask is set, (P,) int64, as places in its flat order."""
+    if mask.device.type == "cpu":
+        return torch.from_numpy(np.flatnonzero(mask.numpy()))
+    return mask.reshape(-1).nonzero()[:, 0]
 
 
 def _vote_of_four(a: Tensor, b: Tensor, c: Tensor, d: Tensor, wy: Tensor, wx: Tensor) -> Tensor:

@@ -59,11 +59,12 @@ def believe(
     whole image's brightness: what was hidden before, what has come in, a cut.
     """
     height, width = current.shape[:2]
-    x, y = origins[..., 0], origins[..., 1]
-    moved = cv2.remap(previous, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    moved = cv2.remap(previous, origins, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
     difference = cv2.subtract(current, moved, dtype=cv2.CV_32F)
-    difference = np.abs(difference - np.median(difference[::4, ::4], (0, 1)))
-    residual = cv2.blur(difference, (_RESIDUAL_CELLS, _RESIDUAL_CELLS)).max(2)
-    belief = np.clip((_DISBELIEVED - residual) / (_DISBELIEVED - _BELIEVED), 0, 1)
-    inside = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
-    return np.asarray(belief * inside, np.float32)
+    usual = (*np.median(difference[::4, ::4], (0, 1)).tolist(), 0.0)
+    residual = cv2.blur(cv2.absdiff(difference, usual), (_RESIDUAL_CELLS, _RESIDUAL_CELLS))  # type: ignore[call-overload]
+    red, green, blue = cv2.split(residual)
+    largest = cv2.max(cv2.max(red, green), blue)
+    belief = np.clip((_DISBELIEVED - largest) / (_DISBELIEVED - _BELIEVED), 0, 1)
+    inside = cv2.inRange(origins, (-0.5, -0.5), (width - 0.5, height - 0.5))  # 255 there
+    return np.asarray(np.where(inside, belief, 0), np.float32)

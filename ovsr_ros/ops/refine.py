@@ -23,8 +23,10 @@ def upsample(scores: Tensor, size_hw: tuple[int, int]) -> Tensor:
         return scores
     if scores.device.type == "cpu" and scores.numel():
         # The same weights, in a quarter of PyTorch's time.
-        planes = [cv2.resize(plane, size_hw[::-1], interpolation=cv2.INTER_LINEAR) for plane in scores.numpy()]
-        return torch.from_numpy(np.stack(planes))
+        planes = np.empty((len(scores), *size_hw), np.float32)
+        for plane, enlarged in zip(scores.numpy(), planes, strict=True):
+            cv2.resize(plane, size_hw[::-1], enlarged, interpolation=cv2.INTER_LINEAR)
+        return torch.from_numpy(planes)
     return functional.interpolate(scores[None], size_hw, mode="bilinear", align_corners=False)[0]
 
 
@@ -81,9 +83,12 @@ def box_mean(maps: Tensor, radius: int) -> Tensor:
     """Mean of (..., H, W) over the square window of that radius, cut off at the border."""
     height, width = maps.shape[-2:]
     if maps.device.type == "cpu" and maps.numel():
-        planes = [_box_sum(plane, radius) for plane in maps.reshape(-1, height, width).numpy()]
-        sums = torch.from_numpy(np.stack(planes)).view(maps.shape)
-        return sums.div_(torch.from_numpy(_box_sum(np.ones((height, width), np.float32), radius)))
+        planes = maps.reshape(-1, height, width).numpy()
+        means = np.empty(planes.shape, np.float32)
+        counts = _box_sum(np.ones((height, width), np.float32), radius)
+        for plane, mean in zip(planes, means, strict=True):
+            np.divide(_box_sum(plane, radius), counts, out=mean)
+        return torch.from_numpy(means).view(maps.shape)
     rows, columns = _window(height, radius, maps), _window(width, radius, maps)
     # As two products with banded matrices, which cost less than any pooling at grids of about a hundred rows.
     return rows @ maps @ columns.T
@@ -118,7 +123,21 @@ def guided_filter(scores: Tensor, guide: Tensor, target: Tensor, radius: int, ep
     slopes = torch.stack([(joint * inverse[i]).sum(1) for i in range(3)], 1)  # (K, 3, h, w)
     offsets = mean_scores - (slopes * mean_guide).sum(1)
     coefficients = box_mean(torch.cat((slopes, offsets[:, None]), 1), radius)  # (K, 4, h, w)
+    return _apply(coefficients, target)
+
+
+def _apply(coefficients: Tensor, target: Tensor) -> Tensor:
+    """Three slopes and an offset (K, 4, h, w), upsampled, of the colours (3, H, W) of a target: (K, H, W)."""
     size_hw = (target.shape[1], target.shape[2])
+    if target.device.type == "cpu":  # one plane after another, so that all that is upsampled stays in a cache
+        applied = np.empty((len(coefficients), *size_hw), np.float32)
+        slope = np.empty(size_hw, np.float32)
+        for planes, result in zip(coefficients.numpy(), applied, strict=True):
+            cv2.resize(planes[3], size_hw[::-1], result, interpolation=cv2.INTER_LINEAR)
+            for channel, color in enumerate(target.numpy()):
+                cv2.resize(planes[channel], size_hw[::-1], slope, interpolation=cv2.INTER_LINEAR)
+                cv2.accumulateProduct(slope, color, result)
+        return torch.from_numpy(applied)
     coefficients = upsample(coefficients.flatten(0, 1), size_hw).view(-1, 4, *size_hw)
     filtered = coefficients[:, 3]
     for channel in range(3):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -83,6 +84,7 @@ def smooth(
     return directions
 
 
+@lru_cache(maxsize=4)
 def _cells_around(grid_hw: tuple[int, int], device: torch.device) -> Tensor:
     """For each cell, row by row, the indices of itself and of what `neighbours` looks at: (N, 25) int64."""
     rows, columns = (torch.arange(length, device=device) for length in grid_hw)

@@ -65,10 +65,8 @@ def split_into_parts(
     """Segments on the grid, numbered from 0, and the cluster of each: at most max_segments, none left out."""
     min_cells = math.ceil(options.min_area * clusters.size)
     while True:
-        kept = masks.absorb_small_components(clusters, min_cells)
-        if options.split_components:
-            parts = masks.connected_components(kept)
-        else:
+        kept, parts = masks.absorb_small_components(clusters, min_cells)
+        if not options.split_components:
             parts = np.unique(kept, return_inverse=True)[1].reshape(kept.shape)
         num_parts = int(parts.max()) + 1
         if num_parts <= options.max_segments:

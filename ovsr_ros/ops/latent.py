@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ovsr_ros.ops.threads import one_thread
+
 
 def truncated_svd(matrix: Tensor, energy: float, max_rank: int) -> tuple[Tensor, Tensor]:
     """Coordinates of a matrix's rows in its top right-singular basis, and all its singular values.
@@ -29,7 +31,8 @@ def truncated_svd(matrix: Tensor, energy: float, max_rank: int) -> tuple[Tensor,
 
 def _eigh_descending(gram: Tensor) -> tuple[Tensor, Tensor]:
     # Eigenvectors of float32 lose orthogonality between close eigenvalues; float64 costs little at this size.
-    eigenvalues, vectors = torch.linalg.eigh(gram.double())
+    with one_thread():  # of a matrix this small, two threads take twice as long
+        eigenvalues, vectors = torch.linalg.eigh(gram.double())
     vectors = vectors.flip(1)
     largest = vectors.abs().argmax(0, keepdim=True)  # (1, R)
     vectors = vectors * torch.where(vectors.gather(0, largest) < 0, -1.0, 1.0)

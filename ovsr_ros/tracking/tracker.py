@@ -17,6 +17,7 @@ from ovsr_ros.backends.contract import FoundSegments, FrameEmbeddings, StageCloc
 from ovsr_ros.ops import evidence as votes
 from ovsr_ros.ops import masks
 from ovsr_ros.ops.motion import MotionEstimator, believe, shrink
+from ovsr_ros.ops.threads import one_thread
 from ovsr_ros.tracking.matching import can_be, match_by_look, match_by_place, overlap_ratios
 from ovsr_ros.tracking.options import TrackingOptions
 from ovsr_ros.tracking.reuse import MOST_UNKNOWN, EmbeddingPlan, SegmentEmbeddings, seconds_since_look
@@ -144,6 +145,7 @@ class Tracker:
         evidence = torch.zeros(1, *small.shape[:2], device=device)
         return _Scene(time_s, small, evidence, Tracks.none(width, device), source, EmbeddingPlan())
 
+    @one_thread()
     def _move(self, scene: _Scene, small: NDArray[np.uint8]) -> _Scene:
         """The scene with evidence and positions where they are now; evidence as far as the motion is believed."""
         if not len(scene.tracks):
@@ -292,6 +294,7 @@ def _match(
     )
 
 
+@one_thread()
 def _gather(evidence: Tensor, cells: Tensor, match: _Match, memory: float) -> Tensor:
     """Evidence with the frame's own: what is not remembered of a cell goes to the track of its segment."""
     device = evidence.device
@@ -310,6 +313,7 @@ def _without(evidence: Tensor, unknown: NDArray[np.int64]) -> Tensor:
     return seen
 
 
+@one_thread()
 def _paint(
     frame: FrameEmbeddings | FoundSegments,
     can_show: NDArray[np.bool_],
@@ -354,6 +358,7 @@ def _paint(
     return painted, rows
 
 
+@one_thread()
 def _remember(
     tracks: Tracks, in_sight: NDArray[np.bool_], evidence: Tensor, time_s: float, options: TrackingOptions
 ) -> tuple[Tracks, Tensor]:

@@ -17,8 +17,13 @@ def num_threads(request):
 
 
 def test_work_within_has_one_thread_and_then_as_many_as_before(num_threads):
-    with pytest.raises(ZeroDivisionError), one_thread():
+    with one_thread():
         assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == num_threads
+
+
+def test_an_error_within_leaves_the_number_as_it_was(num_threads):
+    with pytest.raises(ZeroDivisionError), one_thread():
         raise ZeroDivisionError
     assert torch.get_num_threads() == num_threads
 

@@ -26,6 +26,7 @@ from ovsr_ros.models.clip import ClipModel
 from ovsr_ros.models.shared import load_shared
 from ovsr_ros.models.timm_features import FeatureExtractor
 from ovsr_ros.ops.image import to_tensor
+from ovsr_ros.ops.threads import one_thread
 from ovsr_ros.results import UNLABELED_ID, Segmentation
 from ovsr_ros.text_embeddings import TextClassifier
 
@@ -118,7 +119,7 @@ class OvsrBackend:
             with clock.stage("clip"):
                 embeddings = embed_dense(image, regions.segment_map, len(regions.areas_px), self.clip, options.clip)
                 return embeddings[torch.from_numpy(rows).to(self.device)]
-        with clock.stage("crops"):
+        with clock.stage("crops"), one_thread():
             fill = (self.clip.mean * 255).round().to(torch.uint8)  # what the encoder sees as 0
             crops = cut_crops(image, regions, self.clip.image_size, fill, options.crops, rows)
         with clock.stage("clip"):
@@ -151,7 +152,7 @@ def describe_image(
         grid = compute_features(image, extractor, options.features)
     with clock.stage("latent"):
         latents, singular_values = compute_latents(grid.features, options.latent)
-    with clock.stage("smoothing"):
+    with clock.stage("smoothing"), one_thread():
         latents, singular_values = smooth_latents(latents, singular_values, grid.image, grid.grid_hw, options.smoothing)
     return grid, latents, singular_values
 
@@ -169,7 +170,7 @@ def find_segments(image: Tensor, extractor: FeatureExtractor, options: OvsrOptio
             clusters = np.zeros(grid.grid_hw, np.int64)
     with clock.stage("refinement"):
         clusters = refine_clusters(clusters, image, grid, options.features.normalization, options.refinement)
-    with clock.stage("regions"):
+    with clock.stage("regions"), one_thread():
         return find_regions(clusters, (image.shape[2], image.shape[3]), image.device, options.regions)
 
 

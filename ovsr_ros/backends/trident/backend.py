@@ -22,6 +22,7 @@ from ovsr_ros.backends.trident.windows import WindowOptions, cut_windows
 from ovsr_ros.config import option
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.models.clip import ClipModel
+from ovsr_ros.models.device import free_unused_memory
 from ovsr_ros.models.proxy_vit import ProxyViT
 from ovsr_ros.models.sam import SamFrame, SamModel
 from ovsr_ros.results import Segmentation
@@ -195,4 +196,5 @@ def load(
         proxy.pack()
         if sam is not None:
             sam.pack()
+        free_unused_memory()  # 600 MB of weights in their former layout
     return backend

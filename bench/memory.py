@@ -18,8 +18,8 @@ import torch
 
 from ovsr_ros.benchmark.frames import CATEGORIES, random_weights
 from ovsr_ros.benchmark.images import parse_size, render_scenes
-from ovsr_ros.benchmark.memory import PeakMemory
 from ovsr_ros.models.device import resolve_device
+from ovsr_ros.models.memory import PeakMemory
 
 REFERENCE = "reference"
 PRESETS = ("demo", "ovsr", "faithful", "fast_cpu", REFERENCE)

@@ -47,6 +47,15 @@ class NodeOptions:
         5.0, help="how long no image may come before the node says so", min=0.1, max=3600.0, unit="s"
     )
     always_process: bool = option(False, help="whether frames are labelled while nobody subscribes to the results")
+    memory_budget_mib: int = option(
+        0,
+        help="memory that a frame may take: on a GPU of all tensors, models included, on a CPU what the process grows "
+        "by; after a frame that took more, batches are halved (clip.batch, trident.windows.memory_mb), then the "
+        "resolution; 0: no limit",
+        min=0,
+        max=1048576,
+        unit="MiB",
+    )
     overlay_jpeg_quality: int = option(
         85, help="quality of ~/overlay/compressed; more is larger and sharper", min=1, max=100
     )

@@ -24,6 +24,7 @@ from ovsr_ros.backends import (
     load_backend,
 )
 from ovsr_ros.backends.ovsr.backend import OvsrOptions
+from ovsr_ros.backends.reduction import FULL, Reduction, reduce
 from ovsr_ros.backends.trident.aggregation import NO_MODEL
 from ovsr_ros.backends.trident.backend import TridentOptions
 from ovsr_ros.config import (
@@ -138,12 +139,13 @@ class PreparedVocabulary:
 class FoundImage:
     """What is known of an image, (H, W, 3) uint8 RGB, by itself, before it joins a stream; made by `Pipeline.find`.
 
-    options: those in force when that began.
+    options: those in force when that began. reduction: of the backend then.
     """
 
     image_rgb: NDArray[np.uint8]
     frame: Frame | FoundSegments
     options: PipelineOptions
+    reduction: Reduction
 
 
 @dataclass(frozen=True)
@@ -196,10 +198,14 @@ class Pipeline:
         frame: Frame = self._snapshot().backend.embed(image_rgb)
         return frame
 
-    def embed_coarsely(self, image_rgb: NDArray[np.uint8]) -> Frame:
-        """As `embed`, at half the resolution of every stage: in about a quarter of the memory."""
+    def reduce_further(self, reduction: Reduction) -> Reduction | None:
+        """What takes less memory than this, or None; see `Reduction.more`."""
+        return reduction.more(self._snapshot().backend)
+
+    def embed_reduced(self, image_rgb: NDArray[np.uint8], reduction: Reduction = FULL) -> Frame:
+        """As `embed`, in less memory: smaller batches, lower resolution of every stage; the image's is the caller's."""
         check_image(image_rgb)
-        frame: Frame = self._snapshot().backend.smaller().embed(image_rgb)
+        frame: Frame = reduce(self._snapshot().backend, reduction).embed(image_rgb)
         return frame
 
     def follow(self, image_rgb: NDArray[np.uint8], tracker: Tracker, time_s: float) -> Frame:
@@ -212,17 +218,17 @@ class Pipeline:
         """
         return self.join(self.find(image_rgb), tracker, time_s)
 
-    def find(self, image_rgb: NDArray[np.uint8]) -> FoundImage:
+    def find(self, image_rgb: NDArray[np.uint8], reduction: Reduction = FULL) -> FoundImage:
         """The first half of `follow`: what needs no other image of the stream. Several may be in work at once.
 
-        Raises ImageError as `embed`.
+        reduction: as in `embed_reduced`. Raises ImageError as `embed`.
         """
         check_image(image_rgb)
         state = self._snapshot()
-        tracking = state.options.tracking
-        if tracking.enabled and tracking.reuse_embeddings and isinstance(state.backend, SegmentFinder):
-            return FoundImage(image_rgb, state.backend.find(image_rgb), state.options)
-        return FoundImage(image_rgb, state.backend.embed(image_rgb), state.options)
+        options, backend = state.options, reduce(state.backend, reduction)
+        if options.tracking.enabled and options.tracking.reuse_embeddings and isinstance(backend, SegmentFinder):
+            return FoundImage(image_rgb, backend.find(image_rgb), options, reduction)
+        return FoundImage(image_rgb, backend.embed(image_rgb), options, reduction)
 
     def join(self, found: FoundImage, tracker: Tracker, time_s: float) -> Frame:
         """The second half of `follow`: the image becomes the stream's next. In the order of the images, one by one."""
@@ -231,7 +237,7 @@ class Pipeline:
             assert not isinstance(frame, FoundSegments)
             tracker.restart()
             return frame
-        source = (_backend_options(options), options.precision)
+        source = (_backend_options(options), options.precision, found.reduction)
         return tracker.follow(found.image_rgb, frame, time_s, options.tracking, source)
 
     def label(self, frame: Frame, categories: PreparedVocabulary | None = None) -> Segmentation:

@@ -3,6 +3,7 @@ import threading
 import numpy as np
 import pytest
 
+from ovsr_ros.backends.reduction import Reduction
 from ovsr_ros.config import replace_flat, to_flat_dict
 from ovsr_ros.errors import ConfigError, ImageError, ModelNotFoundError, VocabularyError
 from ovsr_ros.node_options import NodeOptions
@@ -66,7 +67,7 @@ def test_a_vocabulary_change_relabels_the_very_next_label(pipeline):
 def test_a_coarse_embedding_is_of_the_same_image_and_changes_no_option(pipeline):
     pipeline.set_vocabulary(Operation.REPLACE, [MUG])
     before = pipeline.options
-    segmentation = pipeline.label(pipeline.embed_coarsely(image()))
+    segmentation = pipeline.label(pipeline.embed_reduced(image(), Reduction(size=1)))
     assert segmentation.label_map.shape == (120, 160)
     assert (segmentation.label_map == 0).all()
     assert pipeline.options == before

@@ -120,6 +120,10 @@ class Backend(Protocol[FrameT]):
         """The same models at half the resolution and in smaller batches: coarser, in about a quarter of the memory."""
         ...
 
+    def halve_batch(self: Self) -> Self | None:
+        """The same models in batches half as large: the same result in less memory; None where that saves nothing."""
+        ...
+
     def embed(self, image_rgb: NDArray[np.uint8]) -> FrameT:
         """Everything about an image, (H, W, 3) uint8 RGB, that needs no vocabulary: the slow half."""
         ...

@@ -28,6 +28,8 @@ class NodeHealth:
     vocabulary_file_problem: what is wrong with that file and what to do, or empty.
     memory_bytes: what the models and buffers occupy on the device; 0 when nothing is loaded.
     depth: None while the node is not active.
+    reduction: what is reduced to keep the memory budget and what to do, or empty.
+    frame_memory_mib: what the last frame took; NaN without a budget.
     """
 
     state: str
@@ -45,6 +47,8 @@ class NodeHealth:
     vocabulary_file: str = ""
     vocabulary_file_problem: str = ""
     depth: DepthHealth | None = None
+    reduction: str = ""
+    frame_memory_mib: float = math.nan
 
 
 def to_diagnostics(node_name: str, health: NodeHealth, now: Time) -> DiagnosticArray:
@@ -124,6 +128,8 @@ def _segmentation_status(health: NodeHealth) -> DiagnosticStatus:
         level, message = DiagnosticStatus.OK, health.state
     elif health.resting:
         level, message = DiagnosticStatus.OK, "no subscribers: resting"
+    elif health.reduction:
+        level, message = DiagnosticStatus.WARN, f"reduced: {health.reduction}"
     else:
         rate, latency = _number(statistics.output_rate_hz), _milliseconds(statistics.latency.mean_s)
         level, message = DiagnosticStatus.OK, f"{rate} Hz, {latency} ms"
@@ -140,6 +146,7 @@ def _segmentation_status(health: NodeHealth) -> DiagnosticStatus:
         ("last error", statistics.last_error),
         ("device", health.device),
         ("memory [MiB]", _number(health.memory_bytes / 2**20)),
+        ("memory of a frame [MiB]", _number(health.frame_memory_mib)),
     ]
     return _status("segmentation", level, message, values)
 

@@ -55,12 +55,6 @@ def remedy(device: torch.device, backend: str) -> str:
     return f"{lower}, {elsewhere} (nvidia-smi lists it), or restart the node with device:=cpu"
 
 
-def halve(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(H, W, 3) -> (H / 2, W / 2, 3), both sides at least 16."""
-    height, width = (max(16, side // 2) for side in image.shape[:2])
-    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-
-
 def enlarge(segmentation: Segmentation, size_hw: tuple[int, int]) -> Segmentation:
     """The segmentation of a smaller image, in the pixels of the image it was made from."""
     segment_map = _resize(segmentation.segment_map, size_hw)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 import traceback
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from ovsr_ros.nodes.depth_source import DepthSource
 from ovsr_ros.nodes.diagnostics import NodeHealth, to_diagnostics
 from ovsr_ros.nodes.image_source import ImageMessage, ImageSource
 from ovsr_ros.nodes.log_forwarding import forward_logs, stop_forwarding
+from ovsr_ros.nodes.model_access import ModelAccess
 from ovsr_ros.nodes.monitor import StreamMonitor
 from ovsr_ros.nodes.option_node import OptionNode
 from ovsr_ros.nodes.out_of_memory import describe_shortage, is_out_of_memory, remedy
@@ -120,7 +122,7 @@ class OvsrNode(OptionNode):
     def _start(self) -> None:
         assert self.segmenter is not None
         self._monitor.reset()
-        self._worker.start(self.segmenter.frames_in_flight, self.segmenter.prepare_thread)
+        self._worker.start(self.segmenter.models.frames_in_flight, self.segmenter.models.prepare_thread)
         self._depth = DepthSource(
             self, self.resolve_topic_name("image"), lambda: self.node_options.depth, self.segmenter.wants_points
         )
@@ -179,8 +181,8 @@ class OvsrNode(OptionNode):
         self.get_logger().info("loading models ...")
         pipeline = Pipeline(self.pipeline_options, self.registry)
         outputs = Outputs(self, jpeg_quality=lambda: self.node_options.overlay_jpeg_quality)
-        in_flight = self.node_options.frames_in_flight
-        self.segmenter = Segmenter(self, pipeline, outputs, self._monitor, self._track_ids, in_flight)
+        models = ModelAccess(self, pipeline, self.node_options.frames_in_flight, self._budget_mib)
+        self.segmenter = Segmenter(self, pipeline, models, outputs, self._monitor, self._track_ids)
         try:
             pipeline.warm_up(WARM_UP_HW)
             requests = [parse_category(text) for text in self.node_options.categories]
@@ -192,6 +194,9 @@ class OvsrNode(OptionNode):
             f"models loaded on {pipeline.device} in {time.monotonic() - begin:.1f} s, "
             f"{len(self.segmenter.vocabulary.categories)} categories"
         )
+
+    def _budget_mib(self) -> int:
+        return self.node_options.memory_budget_mib
 
     def _fail_to_configure(self, reason: str) -> TransitionCallbackReturn:
         self._state, self._failure = "unconfigured", reason
@@ -333,6 +338,8 @@ class OvsrNode(OptionNode):
             worker_alive=self._worker.is_alive,
             device=self.pipeline_options.device if segmenter is None else str(segmenter.pipeline.device),
             memory_bytes=0 if segmenter is None else segmenter.pipeline.memory_bytes(),
+            reduction="" if segmenter is None else segmenter.models.describe_reduction(),
+            frame_memory_mib=math.nan if segmenter is None else segmenter.models.memory.peak_mib,
             vocabulary=self.vocabulary,
             vocabulary_file=self.keeper.path,
             vocabulary_file_problem=self.keeper.problem,

@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import os
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage
 
 from ovsr_ros.backends import Frame, FrameEmbeddings
-from ovsr_ros.errors import OvsrError
-from ovsr_ros.models.device import free_unused_memory
+from ovsr_ros.backends.reduction import Reduction
 from ovsr_ros.nodes.conversions import decode_compressed, to_rgb_array
 from ovsr_ros.nodes.depth_source import DepthSource
 from ovsr_ros.nodes.image_source import ImageMessage
+from ovsr_ros.nodes.model_access import ModelAccess
 from ovsr_ros.nodes.monitor import StreamMonitor
 from ovsr_ros.nodes.out_of_memory import (
-    describe_shortage,
     enlarge,
-    halve,
-    is_out_of_memory,
-    remedy,
 )
 from ovsr_ros.nodes.outputs import Outputs
 from ovsr_ros.nodes.stamps import image_age_s, to_ns
@@ -42,12 +34,6 @@ from ovsr_ros.vocabulary import CategoryRequest, Operation, Vocabulary
 if TYPE_CHECKING:
     from rclpy.node import Node
 
-
-T = TypeVar("T")
-
-_GPU_SLOTS: dict[str, threading.Semaphore] = defaultdict(threading.Semaphore)
-_NUM_THREADS = torch.get_num_threads()
-"""Of an operation, as the process was started: what a node's frames share."""
 
 _QUICK_S = 0.5
 """Who changes the vocabulary waits for labelling that took no longer."""
@@ -77,20 +63,20 @@ class Segmenter:
     labelled by exactly one vocabulary, and once `change_vocabulary` has returned, whatever is published is labelled by
     the new one.
 
-    track_ids: where the ids of tracks come from. frames_in_flight: how many images may be in work at once; 0: two on a
-    CPU, whose cores one image alone does not fill, if it has two and the backend is not Trident, else one.
+    models: the pipeline's. track_ids: where the ids of tracks come from.
     """
 
     def __init__(
         self,
         node: Node,
         pipeline: Pipeline,
+        models: ModelAccess,
         outputs: Outputs,
         monitor: StreamMonitor,
         track_ids: Iterator[int],
-        frames_in_flight: int = 0,
     ) -> None:
         self.pipeline = pipeline
+        self.models = models
         self._node = node
         self._outputs = outputs
         self._monitor = monitor
@@ -99,15 +85,6 @@ class Segmenter:
         self._publishing = False
         self._depth: DepthSource | None = None
         self._frame_lock = threading.Lock()
-        on_gpu = pipeline.device.type == "cuda"
-        if not frames_in_flight:
-            several = not on_gpu and pipeline.options.backend != "trident" and len(os.sched_getaffinity(0)) > 1
-            frames_in_flight = 2 if several else 1
-        self.frames_in_flight = frames_in_flight
-        # The models of a GPU serve one image at a time, whatever the camera: two at once would need twice the memory
-        # and be no faster. What else there is to a frame, decoding and publishing, goes on beside it.
-        self._num_slots = 1 if on_gpu else frames_in_flight
-        self._slots = _GPU_SLOTS[str(pipeline.device)] if on_gpu else threading.Semaphore(frames_in_flight)
         # One frame is labelled at a time, for memory's sake. Taken before the frame lock where both are.
         self._label_lock = threading.RLock()
 
@@ -139,10 +116,6 @@ class Segmenter:
         with self._frame_lock:
             self._publishing = False
 
-    def prepare_thread(self) -> None:
-        """Share the processor's cores among the threads that will call `process`; called on each of them."""
-        torch.set_num_threads(max(1, _NUM_THREADS // self.frames_in_flight))
-
     def process(self, message: ImageMessage, arrival: float, wait_for_turn: WaitForTurn) -> None:
         """Segment one image message and publish the outputs under its header.
 
@@ -156,19 +129,16 @@ class Segmenter:
             depth_source.want(message.header)
         image = decode_compressed(message) if isinstance(message, CompressedImage) else to_rgb_array(message)
         converted = time.monotonic()
-        found = self._use_models(image, functools.partial(self.pipeline.find, image))
+        # A stamp of 0 is none; the tracks need to know how much time has passed all the same.
+        time_s = to_ns(message.header.stamp) / 1e9 or arrival
+        alone = self.models.has_budget  # then nothing runs beside it
+        found = None if alone else self.models.use(image, self.pipeline.find)
         is_found = time.monotonic()
         wait_for_turn()
         begin_turn = time.monotonic()
         if self._is_stopped():  # nobody is to wait for the other half
             return
-        if isinstance(found, FoundImage):
-            # A stamp of 0 is none; the tracks need to know how much time has passed all the same.
-            time_s = to_ns(message.header.stamp) / 1e9 or arrival
-            join = functools.partial(self.pipeline.join, found, self._tracker, time_s)
-            frame: Frame = self._use_models(image, join)
-        else:
-            frame = found
+        frame = self._follow(image, found, time_s)
         embedded = time.monotonic()
         # Before the lock: who changes the vocabulary is not to wait for a depth image.
         depth = None if depth_source is None else depth_source.take(message.header, image.shape[:2])
@@ -233,7 +203,7 @@ class Segmenter:
         Raises ImageError, and VocabularyError when the categories cannot be used.
         """
         one_off = self.pipeline.classifier_for(requests) if requests else None
-        frame = self._use_models(image, functools.partial(self.pipeline.embed, image))
+        frame = self.models.use(image, self.pipeline.embed_reduced)
         if one_off is not None:
             return LabelledImage(self._label(frame, image.shape[:2], one_off).segmentation, one_off.vocabulary)
         with self._labelled(frame, image.shape[:2], lambda: True) as labelled:
@@ -242,42 +212,26 @@ class Segmenter:
 
     def close(self) -> None:
         """Free the models and take the topics back."""
-        with contextlib.ExitStack() as held:
-            for _ in range(self._num_slots):
-                held.enter_context(self._slots)
-            held.enter_context(self._label_lock)
-            held.enter_context(self._frame_lock)
+        with self.models.closed(), self._label_lock, self._frame_lock:
             self._publishing = False
             self._outputs.close()
             self.pipeline.close()
 
+    def _follow(self, image: NDArray[np.uint8], found: FoundImage | Frame | None, time_s: float) -> Frame:
+        """The image as the stream's next. found: what `find` made of it, or already a frame; None: not begun."""
+        if found is not None and not isinstance(found, FoundImage):
+            return found
+        tracker = self._tracker
+
+        def follow(image: NDArray[np.uint8], reduction: Reduction) -> Frame:
+            begun = self.pipeline.find(image, reduction) if found is None else found
+            return self.pipeline.join(begun, tracker, time_s)
+
+        return self.models.use(image, follow)
+
     def _is_stopped(self) -> bool:
         with self._frame_lock:
             return not self._publishing
-
-    def _use_models(self, image: NDArray[np.uint8], work: Callable[[], T]) -> T | Frame:
-        """What `work` returns; where memory is short, the image embedded at half the resolution instead."""
-        todo = remedy(self.pipeline.device, self.pipeline.options.backend)
-        with self._slots:
-            try:
-                return work()
-            except Exception as error:
-                if not is_out_of_memory(error):
-                    raise
-                reason = describe_shortage(error)
-            # Outside the except clause: until it ends, the exception keeps the failed call's tensors alive.
-            free_unused_memory()
-            self._node.get_logger().warning(
-                f"{reason}; this image is labelled at half the resolution; {todo}", throttle_duration_sec=10.0
-            )
-            try:
-                return self.pipeline.embed_coarsely(halve(image))
-            except Exception as error:
-                if not is_out_of_memory(error):
-                    raise
-                reason = describe_shortage(error)
-            free_unused_memory()
-        raise OvsrError(f"{reason}; at half the resolution as well; {todo}")
 
     @contextlib.contextmanager
     def _labelled(

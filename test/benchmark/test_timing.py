@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from ovsr_ros.benchmark.memory import PeakMemory
 from ovsr_ros.benchmark.timing import Spread, interleave
+from ovsr_ros.models.memory import PeakMemory
 
 CPU = torch.device("cpu")
 

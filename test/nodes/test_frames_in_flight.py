@@ -24,7 +24,7 @@ class Meeting:
         self._find = pipeline.find
         pipeline.find = self
 
-    def __call__(self, image):
+    def __call__(self, image, reduction):
         with self._condition:
             self.threads.add(threading.get_ident())
             self._at_once += 1
@@ -32,7 +32,7 @@ class Meeting:
             self._condition.notify_all()
             self._condition.wait_for(lambda: self.most_at_once >= self._expected, TIMEOUT_S)
         try:
-            return self._find(image)
+            return self._find(image, reduction)
         finally:
             with self._condition:
                 self._at_once -= 1
@@ -52,7 +52,7 @@ def send_stream(ovsr, count=IMAGES):
 def test_as_many_images_as_asked_for_are_in_work_and_results_come_in_their_order(start_node, ovsr, in_flight):
     node = start_node(frames_in_flight=in_flight, rate_hz=100.0)
     ovsr.wait_until_active()
-    assert node.segmenter.frames_in_flight == in_flight
+    assert node.segmenter.models.frames_in_flight == in_flight
     ovsr.label()
     meeting = Meeting(node.segmenter.pipeline, in_flight)
     headers = send_stream(ovsr)
@@ -84,4 +84,4 @@ def test_an_image_that_cannot_be_used_holds_up_none_after_it(start_node, ovsr, c
 def test_left_alone_it_is_two_where_there_are_cores_for_two(active_node):
     segmenter = active_node.segmenter
     assert segmenter.pipeline.device.type == "cpu"
-    assert segmenter.frames_in_flight == (2 if len(os.sched_getaffinity(0)) > 1 else 1)
+    assert segmenter.models.frames_in_flight == (2 if len(os.sched_getaffinity(0)) > 1 else 1)

@@ -79,6 +79,12 @@ class OvsrBackend:
         }
         return self.with_options(replace_flat(o, halves))
 
+    def halve_batch(self) -> OvsrBackend | None:
+        batch = self.options.clip.batch
+        if batch == 1 or is_dense(self.options.clip, self.clip, self.device):
+            return None
+        return self.with_options(replace_flat(self.options, {"clip.batch": batch // 2}))
+
     @torch.inference_mode()
     def embed(self, image_rgb: NDArray[np.uint8]) -> FrameEmbeddings:
         found = self.find(image_rgb)

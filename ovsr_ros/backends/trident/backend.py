@@ -28,6 +28,8 @@ from ovsr_ros.models.sam import SamFrame, SamModel
 from ovsr_ros.results import Segmentation
 from ovsr_ros.text_embeddings import TextClassifier
 
+_LEAST_MEMORY_MB = 16
+
 
 @dataclass(frozen=True)
 class TridentClipOptions:
@@ -110,8 +112,15 @@ class TridentBackend:
         windows = self.options.windows
         short_side, long_side = max(64, windows.short_side // 2), max(64, windows.long_side // 2)
         halved = dataclasses.replace(
-            windows, short_side=short_side, long_side=long_side, memory_mb=max(16, windows.memory_mb // 4)
+            windows, short_side=short_side, long_side=long_side, memory_mb=max(_LEAST_MEMORY_MB, windows.memory_mb // 4)
         )
+        return self.with_options(dataclasses.replace(self.options, windows=halved))
+
+    def halve_batch(self) -> TridentBackend | None:
+        windows = self.options.windows
+        if windows.memory_mb <= _LEAST_MEMORY_MB:
+            return None
+        halved = dataclasses.replace(windows, memory_mb=max(_LEAST_MEMORY_MB, windows.memory_mb // 2))
         return self.with_options(dataclasses.replace(self.options, windows=halved))
 
     @torch.inference_mode()

@@ -10,6 +10,7 @@ from types import TracebackType
 import torch
 
 MEBIBYTE = 2.0**20
+_PAGE_BYTES = resource.getpagesize()
 
 
 class PeakMemory:
@@ -45,3 +46,10 @@ def _peak_mib() -> float:
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 1024.0
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+
+
+def resident_mib() -> float:
+    """What this process holds in memory now, MiB; 0 where the kernel does not say (not Linux)."""
+    with contextlib.suppress(OSError):
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * _PAGE_BYTES / MEBIBYTE
+    return 0.0

@@ -91,8 +91,11 @@ def test_larger_frames_are_tried_again_when_they_must_fit():
 def test_they_are_not_where_they_would_not():
     stream = Stream(patience_s=0.0)
     image = scene(UHD_HW)
-    stream.label(image, 10_000)
-    budget_mib = max(8, int(stream.budget.peak_mib * 0.9))
+    peaks = []
+    for _ in range(3):  # the first one pays for what stays
+        stream.label(image, 10_000)
+        peaks.append(stream.budget.peak_mib)
+    budget_mib = max(8, int(min(peaks) * 0.6))
     for _ in range(6):
         stream.label(image, budget_mib)
     assert stream.budget.reduction.size == 1

@@ -12,6 +12,12 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+_NEWEST = 0.2
+"""Weight of the newest item in the mean of how long they take."""
+
+_EVENNESS = 0.9
+"""Least distance between the beginnings of two items, of what it is when all threads are busy all the time."""
+
 WaitForTurn = Callable[[], None]
 """Returns when every item taken before this one has been dealt with."""
 
@@ -38,7 +44,8 @@ class NewestItemWorker(Generic[T]):
     """Keeps the newest item offered; each `wake` lets a thread process it, once, and `rest` takes the wake back.
 
     With several threads, several items are in work, none twice. Each comes with a function that waits until those taken
-    before it are done: what `process` does before it calls that runs beside them, what it does after, in order.
+    before it are done: what `process` does before it calls that runs beside them, what it does after, in order. They
+    are begun at even distances, not in bunches.
 
     process: called on a worker's thread with (item, monotonic time of its arrival, wait for its turn).
     on_error: called on a worker's thread with what `process` raised; the thread goes on with the next item.
@@ -59,6 +66,8 @@ class NewestItemWorker(Generic[T]):
         self._threads: list[threading.Thread] = []
         self._in_work: set[int] = set()
         self._num_taken = 0
+        self._taken_at = 0.0
+        self._work_s = 0.0  # mean of the last few
         self._counts = WorkerCounts()
 
     @property
@@ -140,12 +149,14 @@ class NewestItemWorker(Generic[T]):
             prepare()
         while True:
             with self._condition:
-                self._condition.wait_for(lambda: self._stopping or (self._awake and self._waiting is not None))
+                while not self._stopping and (delay_s := self._delay_s()) != 0:
+                    self._condition.wait(delay_s)
                 if self._stopping:
                     self._forget_waiting()
                     return
                 assert self._waiting is not None
                 item, arrival = self._waiting
+                self._taken_at = begin = time.monotonic()
                 self._waiting = None
                 self._awake = False
                 number = self._num_taken
@@ -161,7 +172,17 @@ class NewestItemWorker(Generic[T]):
             finally:
                 with self._condition:
                     self._in_work.discard(number)
+                    work_s = time.monotonic() - begin
+                    self._work_s += (work_s - self._work_s) * (_NEWEST if self._work_s else 1.0)
                     self._condition.notify_all()
+
+    def _delay_s(self) -> float | None:
+        """How long until the next item may be taken; None: until something happens."""
+        if not self._awake or self._waiting is None:
+            return None
+        if not self._in_work:
+            return 0.0
+        return max(0.0, self._taken_at + _EVENNESS * self._work_s / len(self._threads) - time.monotonic())
 
     def _wait_for_turn(self, number: int) -> None:
         with self._condition:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
+import time
 
 import pytest
 
@@ -285,3 +287,28 @@ def test_stopping_waits_for_all_in_work_and_it_can_be_started_again(pair):
     pair.finish("c")
     assert pair.worker.stop(TIMEOUT_S)
     assert pair.done == ["a", "b", "c"]
+
+
+def test_items_are_begun_at_even_distances():
+    begun, done = [], threading.Semaphore(0)
+
+    def process(item, arrival, wait_for_turn):
+        begun.append(time.monotonic())
+        time.sleep(0.1)  # never less, however busy the machine is
+        wait_for_turn()
+        done.release()
+        worker.offer("next", key=None)
+        worker.wake()
+
+    worker = NewestItemWorker("test", process, pytest.fail)
+    worker.start(2)
+    for _ in range(2):
+        worker.offer("first", key=None)
+        worker.wake()
+    for _ in range(12):
+        worker.offer("more", key=None)
+        worker.wake()
+        assert done.acquire(timeout=TIMEOUT_S)
+    assert worker.stop(TIMEOUT_S)
+    gaps = [after - before for before, after in itertools.pairwise(begun)][3:]
+    assert min(gaps) > 0.04, gaps

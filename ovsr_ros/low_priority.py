@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -14,6 +14,36 @@ T = TypeVar("T")
 
 _NICENESS = 10
 """Added to the thread's: it gets about a tenth of a core that another thread wants, and all of one that none does."""
+
+
+_changed = threading.Condition()
+_in_work = 0
+_num_ended = 0
+
+
+@contextlib.contextmanager
+def urgent_work() -> Iterator[None]:
+    """Around work that others are to leave the processor to: a frame."""
+    global _in_work, _num_ended
+    with _changed:
+        _in_work += 1
+    try:
+        yield
+    finally:
+        with _changed:
+            _in_work -= 1
+            _num_ended += 1
+            _changed.notify_all()
+
+
+def wait_for_a_gap(timeout_s: float = 1.0) -> None:
+    """Return when no urgent work is in progress, or some of it has just ended; at the latest after `timeout_s`.
+
+    To be called before each piece of work that is not urgent: one piece of urgent work is delayed by one of it at most.
+    """
+    with _changed:
+        before = _num_ended
+        _changed.wait_for(lambda: not _in_work or _num_ended != before, timeout_s)
 
 
 def run_at_low_priority(function: Callable[[], T]) -> T:

@@ -8,6 +8,7 @@ import logging
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ovsr_ros.config import option
-from ovsr_ros.low_priority import run_at_low_priority
+from ovsr_ros.low_priority import run_at_low_priority, wait_for_a_gap
 from ovsr_ros.prompts import TEMPLATES, fill
 from ovsr_ros.results import UNLABELED_ID
 from ovsr_ros.vocabulary import SOMETHING_ELSE, Vocabulary, name_key
@@ -27,6 +28,10 @@ from ovsr_ros.vocabulary import SOMETHING_ELSE, Vocabulary, name_key
 _logger = logging.getLogger(__name__)
 
 NO_DIRECTORY = "none"
+
+_PIECE_S = 0.1
+"""Processor time, roughly, of sentences that are encoded at once."""
+_FIRST_PIECE, _MAX_PIECE = 4, 32
 
 
 @dataclass(frozen=True)
@@ -117,9 +122,24 @@ class TextEmbeddingCache:
     def _encode(self, names: list[str]) -> Tensor:
         sentences = [sentence for name in names for sentence in fill(self._templates, name)]
         # Frames go first: many new words take longer than any frame may.
-        embeddings = run_at_low_priority(lambda: self._encoder.encode_texts(sentences).detach().float().cpu())
+        embeddings = run_at_low_priority(lambda: self._encode_piecewise(sentences))
         per_name = normalize(embeddings, dim=-1).view(len(names), -1, embeddings.shape[-1])  # (N, sentences, D)
         return normalize(per_name.mean(dim=1), dim=-1)
+
+    def _encode_piecewise(self, sentences: list[str]) -> Tensor:
+        """(N, D) float32 on the CPU: in pieces so short that each delays a frame by little, and each in a gap."""
+        parts, size, start = [], _FIRST_PIECE, 0
+        while start < len(sentences):
+            wait_for_a_gap()
+            begin = time.thread_time()  # not the wall's: a busy machine is no reason for smaller pieces
+            parts.append(self._encoder.encode_texts(sentences[start : start + size]).detach().float().cpu())
+            seconds = time.thread_time() - begin
+            start += size
+            if seconds < _PIECE_S / 2:
+                size = min(_MAX_PIECE, 2 * size)
+            elif seconds > _PIECE_S:
+                size = max(1, size // 2)
+        return torch.cat(parts)
 
     def _path(self, name: str) -> Path | None:
         if self._directory is None:

@@ -16,6 +16,7 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.timer import Timer
 
 from ovsr_ros.errors import OvsrError
+from ovsr_ros.low_priority import urgent_work
 from ovsr_ros.nodes.depth_source import DepthSource
 from ovsr_ros.nodes.diagnostics import NodeHealth, to_diagnostics
 from ovsr_ros.nodes.image_source import ImageMessage, ImageSource
@@ -284,7 +285,8 @@ class OvsrNode(OptionNode):
     def _process(self, message: ImageMessage, arrival: float, wait_for_turn: WaitForTurn) -> None:
         segmenter = self.segmenter
         if segmenter is not None:
-            segmenter.process(message, arrival, wait_for_turn)
+            with urgent_work():
+                segmenter.process(message, arrival, wait_for_turn)
 
     def _on_frame_error(self, error: Exception) -> None:
         segmenter, details = self.segmenter, ""

@@ -130,7 +130,8 @@ class TextEmbeddingCache:
         """(N, D) float32 on the CPU: in pieces so short that each delays a frame by little, and each in a gap."""
         parts, size, start = [], _FIRST_PIECE, 0
         while start < len(sentences):
-            wait_for_a_gap()
+            if start:  # few words delay no frame by much, and who asked waits for them
+                wait_for_a_gap()
             begin = time.thread_time()  # not the wall's: a busy machine is no reason for smaller pieces
             parts.append(self._encoder.encode_texts(sentences[start : start + size]).detach().float().cpu())
             seconds = time.thread_time() - begin

@@ -29,7 +29,7 @@ _logger = logging.getLogger(__name__)
 
 NO_DIRECTORY = "none"
 
-_PIECE_S = 0.1
+_PIECE_S = 0.05
 """Processor time, roughly, of sentences that are encoded at once."""
 _FIRST_PIECE, _MAX_PIECE = 4, 32
 

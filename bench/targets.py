@@ -197,6 +197,23 @@ def rate(models: str, wanted_hz: float) -> Callable[[Results], Measured]:
     return measure
 
 
+def trident_speed(name: str, wanted: float) -> Callable[[Results], Measured]:
+    def measure(results: Results) -> Measured:
+        found = get(results, name)
+        processor = found["speedup_of_processor_time"]
+        return Measured(f"{found['speedup']:.2f}x, in processor time {processor:.2f}x", found["speedup"] >= wanted)
+
+    return measure
+
+
+def trident_memory(name: str, most: float) -> Callable[[Results], Measured]:
+    def measure(results: Results) -> Measured:
+        share = get(results, name)["peak_memory_ratio"]
+        return Measured(f"{100 * share:.0f} %", share <= most)
+
+    return measure
+
+
 TARGETS: tuple[tuple[str, str, Callable[[Results], Measured]], ...] = (
     ("Ward, 5504 points, 16 dimensions, 2 threads, times SciPy's speed", "8x or more", ward_ratio(16, 8)),
     ("Ward, 5504 points, 64 dimensions, 2 threads, times SciPy's speed", "3x or more", ward_ratio(64, 3)),
@@ -227,4 +244,9 @@ TARGETS: tuple[tuple[str, str, Callable[[Results], Measured]], ...] = (
     ("idle node, no camera", "under 3 %", idle(camera=False)),
     ("node's rate at 640x480, demo models", "10 Hz or more", rate(DEMO, 10)),
     (f"node's rate at 640x480, {REAL}", "5 Hz or more", rate(REAL, 5)),
+    ("Trident against its transcription, CPU, no masks", "1.5x or more", trident_speed("trident_none", 1.5)),
+    ("Trident against its transcription, CPU, SAM's masks", "1.5x or more", trident_speed("trident_sam", 1.5)),
+    ("Trident against its transcription, GPU", "2x or more", trident_speed("trident_sam_gpu", 2.0)),
+    ("Trident's peak memory, no masks, of the transcription's", "60 % or less", trident_memory("trident_none", 0.6)),
+    ("Trident's peak memory, SAM's masks, of the transcription's", "60 % or less", trident_memory("trident_sam", 0.6)),
 )

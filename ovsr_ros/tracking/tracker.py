@@ -18,7 +18,7 @@ from ovsr_ros.ops import evidence as votes
 from ovsr_ros.ops import masks
 from ovsr_ros.ops.motion import MotionEstimator, believe, shrink
 from ovsr_ros.ops.threads import one_thread
-from ovsr_ros.tracking.matching import can_be, match_by_look, match_by_place, overlap_ratios
+from ovsr_ros.tracking.association import Association, associate
 from ovsr_ros.tracking.options import TrackingOptions
 from ovsr_ros.tracking.reuse import MOST_UNKNOWN, EmbeddingPlan, SegmentEmbeddings, seconds_since_look
 from ovsr_ros.tracking.tracks import Tracks
@@ -29,9 +29,6 @@ _MIN_AREA = 0.0005
 _MIN_EVIDENCE = 0.1
 """A track is out of sight when no segment is it and nowhere is there more evidence for it than this."""
 
-_REACH = 0.2
-"""How far from where it was a segment out of sight is looked for, as a fraction of the image's diagonal."""
-
 _MAX_OUT_OF_SIGHT = 256
 
 _MIN_BELIEF = 0.65
@@ -39,9 +36,6 @@ _MIN_BELIEF = 0.65
 
 _LEAST_LEFT = 0.1
 """A place of a track that waits shows another's, of which at least this share of its evidence is left there."""
-
-_STRIDE = 2
-"""Overlaps are summed over every second cell of every second row."""
 
 
 @dataclass(frozen=True)
@@ -59,20 +53,6 @@ class _Scene:
     tracks: Tracks
     source: object
     plan: EmbeddingPlan
-
-
-@dataclass(frozen=True)
-class _Match:
-    """Tracks once a frame's segments are among them.
-
-    tracks: those in sight before, found again and new (C of them), then those out of sight. row_of_segment: (N,).
-    quality: (N,) float32 in [0, 1], how well each segment is its track.
-    """
-
-    tracks: Tracks
-    num_in_sight: int
-    row_of_segment: NDArray[np.int64]
-    quality: NDArray[np.float32]
 
 
 class Tracker:
@@ -178,7 +158,7 @@ class Tracker:
             embeddings.want(np.arange(len(frame)))
         cells = votes.sample_cells(frame.segment_map, (small.shape[0], small.shape[1]))
         waits = scene.plan.must_wait(embeddings, time_s, options)
-        match = _match(scene, frame, embeddings, cells, time_s, options, waits)
+        match = associate(scene.tracks, scene.evidence, frame, embeddings, cells, time_s, options, waits)
         tracks = match.tracks
         tracks.seen_s[match.row_of_segment] = time_s
         memory = math.exp(-passed_s / options.border_memory_s) if options.border_memory_s > 0 else 0.0
@@ -228,74 +208,8 @@ class Tracker:
         )
 
 
-def _match(
-    scene: _Scene,
-    frame: FrameEmbeddings | FoundSegments,
-    embeddings: SegmentEmbeddings,
-    cells: Tensor,
-    time_s: float,
-    options: TrackingOptions,
-    waits: bool,
-) -> _Match:
-    tracks, num_in_sight, num_segments = scene.tracks, len(scene.evidence) - 1, len(frame)
-    coarse = cells[::_STRIDE, ::_STRIDE]
-    overlap = votes.overlaps(scene.evidence[:, ::_STRIDE, ::_STRIDE], coarse, num_segments + 1)  # (1 + K, 1 + N)
-    peaks = scene.evidence.flatten(1).amax(1)
-    areas = torch.bincount(coarse.flatten(), minlength=num_segments + 1).float()
-    table = torch.cat((torch.cat((overlap, peaks[:, None]), 1), torch.cat((areas, areas[:1]))[None])).cpu().numpy()
-    place_ratios = overlap_ratios(table[1:-1, 1:-1], table[1:-1, -1], table[-1, 1:-1])
-    row_of_segment = match_by_place(place_ratios, table[1:-1, -1], options.min_overlap)
-    placed = np.flatnonzero(row_of_segment >= 0)
-    quality = np.ones(num_segments, np.float32)
-    quality[placed] = place_ratios[row_of_segment[placed], placed]
-
-    areas_in_cells = table[-1, 1:-1] * _STRIDE**2
-    scale = np.float32(cells.shape[0] / frame.segment_map.shape[0])
-    positions = (frame.centroids_xy + 0.5) * scale - 0.5
-    free = np.flatnonzero(row_of_segment < 0)
-    lost = np.setdiff1d(np.flatnonzero(tracks.ids > 0), row_of_segment)
-    lost = lost[tracks.weights[lost] > 0]
-    if embeddings.all_at_once and len(tracks):  # those that had to wait have a place, and nobody knows what they are
-        free = np.flatnonzero((row_of_segment < 0) | ((tracks.ids == 0) & (tracks.weights == 0))[row_of_segment])
-    if len(free) and len(lost) and not waits:
-        distances = np.linalg.norm(tracks.positions_xy[lost, None] - positions[free], axis=2)
-        ratios = tracks.areas[lost, None] / np.maximum(areas_in_cells[free], 1)
-        reach = _REACH * math.hypot(*cells.shape)
-        ratios = np.maximum(ratios, 1 / np.maximum(ratios, 1e-6))
-        possible = can_be(distances, ratios, reach)
-        embeddings.want(free[possible.any(0)])
-        likeness = (tracks.take(lost).embeddings @ embeddings.table[torch.from_numpy(free).to(cells.device)].T).cpu()
-        found = match_by_look(likeness.numpy(), distances, possible, options.min_likeness, reach)
-        segments, found_again = free[found >= 0], lost[found[found >= 0]]
-        had = row_of_segment[segments]
-        keeps = (had >= 0) & (found_again >= num_in_sight)  # evidence stays, and is that track's from now on
-        order = np.arange(len(tracks))
-        order[had[keeps]], order[found_again[keeps]] = found_again[keeps], had[keeps]
-        tracks = tracks.take(order)
-        found_again = np.where(keeps, had, found_again)
-        row_of_segment[segments] = found_again
-        weights = tracks.weights.copy()
-        weights[found_again] = 0  # what it looks like now counts, not what it looked like then
-        looks = tracks.looks.copy()
-        looks[found_again] = None
-        tracks = replace(tracks, weights=weights, looks=looks)
-
-    # Tracks in sight stay where they are, then come those found again, new ones, and the rest.
-    again = np.setdiff1d(row_of_segment[row_of_segment >= num_in_sight], [])
-    rest = np.setdiff1d(np.arange(num_in_sight, len(tracks)), again)
-    fresh = np.flatnonzero(row_of_segment < 0)
-    new = Tracks.new(tracks.embeddings.shape[1], cells.device, time_s, positions[fresh], areas_in_cells[fresh])
-    row_of_segment[fresh] = len(tracks) + np.arange(len(fresh))
-    order = np.concatenate((np.arange(num_in_sight), again, len(tracks) + np.arange(len(fresh)), rest)).astype(np.int64)
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order))
-    return _Match(
-        tracks.joined(new).take(order), num_in_sight + len(again) + len(fresh), place[row_of_segment], quality
-    )
-
-
 @one_thread()
-def _gather(evidence: Tensor, cells: Tensor, match: _Match, memory: float) -> Tensor:
+def _gather(evidence: Tensor, cells: Tensor, match: Association, memory: float) -> Tensor:
     """Evidence with the frame's own: what is not remembered of a cell goes to the track of its segment."""
     device = evidence.device
     gathered = evidence.new_zeros(1 + match.num_in_sight, *cells.shape)

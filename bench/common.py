@@ -18,7 +18,8 @@ import torch
 from ovsr_ros.backends.ovsr.backend import OvsrBackend, OvsrOptions, load
 from ovsr_ros.benchmark.frames import CATEGORIES
 from ovsr_ros.benchmark.report import origin, shown_model
-from ovsr_ros.pipeline import Pipeline, PipelineOptions, load_settings
+from ovsr_ros.pipeline import Pipeline
+from ovsr_ros.settings import PipelineOptions, load_settings
 from ovsr_ros.vocabulary import Operation, parse_category
 
 RESULTS = Path(__file__).parent / "results"

@@ -29,7 +29,8 @@ from ovsr_ros.benchmark.timing import Spread, interleave
 from ovsr_ros.evaluation.metrics import overlap
 from ovsr_ros.models.calibrated import denormal_share
 from ovsr_ros.ops.image import normalize
-from ovsr_ros.pipeline import Pipeline, PipelineOptions
+from ovsr_ros.pipeline import Pipeline
+from ovsr_ros.settings import PipelineOptions
 
 SIZE_WH = (640, 480)
 PRECISIONS = ("fp32", "bf16", "auto")

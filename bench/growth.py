@@ -26,7 +26,8 @@ from ovsr_ros.benchmark.frames import FrameTimes, random_weights
 from ovsr_ros.benchmark.images import render_scenes
 from ovsr_ros.benchmark.timing import Spread, interleave
 from ovsr_ros.models.weights import DEMO
-from ovsr_ros.pipeline import Pipeline, PipelineOptions
+from ovsr_ros.pipeline import Pipeline
+from ovsr_ros.settings import PipelineOptions
 from ovsr_ros.text_embeddings import TextClassifier
 from ovsr_ros.vocabulary import MAX_CATEGORIES, CategoryRequest
 

@@ -24,7 +24,7 @@ import numpy as np
 from ovsr_ros.benchmark.frames import random_weights
 from ovsr_ros.benchmark.timing import Spread
 from ovsr_ros.nodes.child_process import ChildProcess, start_node, stop_all
-from ovsr_ros.pipeline import PipelineOptions, models_of
+from ovsr_ros.settings import PipelineOptions, models_of
 
 START_S = 240.0
 ENCODE_S = 240.0

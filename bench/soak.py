@@ -257,7 +257,7 @@ def _summarise(
 def _provenance(options: argparse.Namespace) -> dict[str, Any]:
     from ovsr_ros.benchmark.report import PACKAGES, package_versions
     from ovsr_ros.evaluation.provenance import everything
-    from ovsr_ros.pipeline import load_settings
+    from ovsr_ros.settings import load_settings
 
     pipeline = load_settings(options.config, {"device": options.device}).pipeline
     command = " ".join(["python bench/soak.py", *sys.argv[1:]])

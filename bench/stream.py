@@ -20,7 +20,8 @@ import numpy as np
 from ovsr_ros.benchmark.frames import random_weights
 from ovsr_ros.benchmark.timing import Spread, time_once
 from ovsr_ros.demo.scenes import Scene
-from ovsr_ros.pipeline import Pipeline, PipelineOptions
+from ovsr_ros.pipeline import Pipeline
+from ovsr_ros.settings import PipelineOptions
 from ovsr_ros.tracking import Tracker
 
 SIZE_WH = (640, 480)

@@ -17,7 +17,7 @@ import pytest
 
 from ovsr_ros.cli import main
 from ovsr_ros.config import find_presets
-from ovsr_ros.pipeline import load_settings
+from ovsr_ros.settings import load_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL_MODELS = ("efficientnet_b0.ra_in1k", "ViT-B-32/laion2b_s34b_b79k")

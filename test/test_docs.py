@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ovsr_ros.config import OptionInfo, iter_options
 from ovsr_ros.node_options import NodeOptions
-from ovsr_ros.pipeline import PipelineOptions
+from ovsr_ros.settings import PipelineOptions
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "interfaces.md"
 BEGIN, END = "|---|---|---|---|---|\n", "<!-- end of parameters -->"

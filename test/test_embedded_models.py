@@ -17,7 +17,8 @@ from ovsr_ros.evaluation.metrics import ClassCounts, overlap
 from ovsr_ros.evaluation.studies.clusters import ADAPTIVE, count_scenes, counted_scenes
 from ovsr_ros.evaluation.studies.unknown import measure_rejection, operating_point
 from ovsr_ros.models.clip import ClipModel
-from ovsr_ros.pipeline import Pipeline, load_settings
+from ovsr_ros.pipeline import Pipeline
+from ovsr_ros.settings import load_settings
 from ovsr_ros.vocabulary import parse_category
 
 WEIGHTS = Path(scenes.__file__).parent / "weights"

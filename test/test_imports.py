@@ -23,6 +23,7 @@ LAYERS = (
     {"ops", "models"},
     {"backends"},
     {"tracking"},
+    {"settings"},
     {"pipeline"},
     {"demo"},
     {"evaluation"},

@@ -11,8 +11,9 @@ import torch
 
 from ovsr_ros.backends import FoundSegments
 from ovsr_ros.demo.scenes import CATEGORIES, DISTRACTORS, Scene
-from ovsr_ros.pipeline import Pipeline, load_settings
+from ovsr_ros.pipeline import Pipeline
 from ovsr_ros.results import UNLABELED_ID
+from ovsr_ros.settings import load_settings
 from ovsr_ros.tracking import Tracker, TrackingOptions
 from ovsr_ros.vocabulary import CategoryRequest, Operation
 

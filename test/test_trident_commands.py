@@ -17,7 +17,8 @@ from ovsr_ros.errors import ConfigError, ModelNotFoundError
 from ovsr_ros.evaluation.arguments import BACKENDS, add_arguments, chosen_settings
 from ovsr_ros.evaluation.provenance import weights_of
 from ovsr_ros.models.hub import hub_entry, kind_of
-from ovsr_ros.pipeline import Pipeline, load_settings, models_of, options_in_use, values_in_use
+from ovsr_ros.pipeline import Pipeline
+from ovsr_ros.settings import load_settings, models_of, options_in_use, values_in_use
 
 
 @pytest.fixture

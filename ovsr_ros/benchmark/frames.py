@@ -21,7 +21,8 @@ from ovsr_ros.models.calibrated import write_calibrated
 from ovsr_ros.models.hub import is_architecture
 from ovsr_ros.models.memory import MEBIBYTE, PeakMemory
 from ovsr_ros.models.weights import DEMO
-from ovsr_ros.pipeline import Pipeline, PipelineOptions, models_of
+from ovsr_ros.pipeline import Pipeline
+from ovsr_ros.settings import PipelineOptions, models_of
 from ovsr_ros.vocabulary import Operation, parse_category
 
 WARM_UP_FRAMES = 3

@@ -11,7 +11,7 @@ import torch
 
 from ovsr_ros import __version__
 from ovsr_ros.evaluation import provenance
-from ovsr_ros.pipeline import PipelineOptions, models_of, values_in_use
+from ovsr_ros.settings import PipelineOptions, models_of, values_in_use
 
 PACKAGES = ("numpy", "scipy", "torch", "timm", "open_clip_torch")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ovsr_ros.options_text import parse_overrides
 
 if TYPE_CHECKING:
-    from ovsr_ros.pipeline import Settings
+    from ovsr_ros.settings import Settings
 
 
 def add_config_arguments(parser: argparse.ArgumentParser, default: str | None) -> None:
@@ -25,7 +25,7 @@ def load_chosen_settings(arguments: argparse.Namespace, **overrides: object) -> 
 
     Raises ConfigError.
     """
-    from ovsr_ros.pipeline import load_settings  # on demand: torch takes seconds
+    from ovsr_ros.settings import load_settings  # on demand: torch takes seconds
 
     given = {key: value for key, value in overrides.items() if value is not None}
     return load_settings(arguments.config, {**parse_overrides(arguments.set), **given})

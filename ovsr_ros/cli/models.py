@@ -137,7 +137,7 @@ def _kinds_of_path(name: str) -> list[tuple[Kind, str]]:
 
 
 def _models_of(arguments: argparse.Namespace) -> list[tuple[Kind, str]]:
-    from ovsr_ros.pipeline import models_of
+    from ovsr_ros.settings import models_of
 
     return list(models_of(load_chosen_settings(arguments).pipeline).values())
 

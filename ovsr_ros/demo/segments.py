@@ -16,7 +16,7 @@ from ovsr_ros.demo.pool import Pool, cut_crop
 from ovsr_ros.demo.scenes import CATEGORIES
 from ovsr_ros.models.timm_features import FeatureExtractor
 from ovsr_ros.ops.image import to_tensor
-from ovsr_ros.pipeline import load_settings
+from ovsr_ros.settings import load_settings
 
 MIN_PURITY = 0.6
 """Share of a segment's pixels that must be of one category, or of one instance, for the segment to bear its name."""

@@ -12,7 +12,7 @@ from ovsr_ros.evaluation.protocols import HUNGARIAN, OPENVOCAB, PROTOCOLS, Proto
 from ovsr_ros.evaluation.sample import Dataset
 
 if TYPE_CHECKING:
-    from ovsr_ros.pipeline import Settings
+    from ovsr_ros.settings import Settings
 
 NATIVE = "native"
 SCENES = "scenes"
@@ -83,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def chosen_settings(arguments: argparse.Namespace) -> Settings:
     """The settings that --config, --backend, --set and --device choose, the later ones winning. Raises ConfigError."""
     from ovsr_ros.options_text import parse_overrides
-    from ovsr_ros.pipeline import load_settings  # on demand: torch takes seconds
+    from ovsr_ros.settings import load_settings  # on demand: torch takes seconds
 
     overrides = {**_backend_settings(arguments), **parse_overrides(arguments.set)}
     if arguments.device:

@@ -21,7 +21,7 @@ from ovsr_ros.evaluation.protocols import ProtocolOptions, SparseCounts, dense
 from ovsr_ros.evaluation.runner import evaluate
 from ovsr_ros.evaluation.sample import Dataset
 from ovsr_ros.evaluation.sharing import CachedDataset, SharedFactory, SharedPipeline
-from ovsr_ros.pipeline import PipelineOptions
+from ovsr_ros.settings import PipelineOptions
 
 NUM_TIMED = 5
 """Images that a run is timed on, alone and besides being judged: the median counts."""

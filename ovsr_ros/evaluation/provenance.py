@@ -16,7 +16,7 @@ import torch
 from ovsr_ros import __version__
 from ovsr_ros.models.device import resolve_device
 from ovsr_ros.models.weights import resolve
-from ovsr_ros.pipeline import PipelineOptions, models_of, values_in_use
+from ovsr_ros.settings import PipelineOptions, models_of, values_in_use
 
 PACKAGE = Path(__file__).parent.parent
 

@@ -11,7 +11,7 @@ from ovsr_ros.evaluation import provenance
 from ovsr_ros.evaluation.figures import Figures
 from ovsr_ros.evaluation.protocols import HUNGARIAN, OPENVOCAB, ProtocolOptions
 from ovsr_ros.evaluation.sample import Dataset
-from ovsr_ros.pipeline import PipelineOptions
+from ovsr_ros.settings import PipelineOptions
 
 SCENES_NOTE = "Figures on rendered demo scenes say nothing about COCO, ADE20K or any photograph."
 

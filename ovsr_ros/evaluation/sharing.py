@@ -11,7 +11,7 @@ from ovsr_ros.evaluation.baselines.predictor import FrameStore, SegmentedPipelin
 from ovsr_ros.evaluation.baselines.segmenters import Segmenter, describe
 from ovsr_ros.evaluation.pipeline_predictor import PipelineFactory, PipelinePredictor
 from ovsr_ros.evaluation.sample import Dataset, Sample
-from ovsr_ros.pipeline import PipelineOptions
+from ovsr_ros.settings import PipelineOptions
 
 CACHE_BYTES = 2**30
 

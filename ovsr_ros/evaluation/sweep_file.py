@@ -29,7 +29,7 @@ import yaml
 from ovsr_ros.config import replace_flat
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.evaluation.datasets.class_files import Names
-from ovsr_ros.pipeline import PipelineOptions, load_settings
+from ovsr_ros.settings import PipelineOptions, load_settings
 
 RUNS_GROUP = "runs"
 """Name of the group that holds the free combinations."""

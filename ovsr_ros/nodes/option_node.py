@@ -19,8 +19,8 @@ from ovsr_ros.nodes.messages import to_parameter_value
 from ovsr_ros.nodes.parameters import declare_options, normalise, read_overrides, to_parameter
 from ovsr_ros.nodes.segmenter import Segmenter
 from ovsr_ros.nodes.vocabulary_keeper import VocabularyKeeper
-from ovsr_ros.pipeline import PipelineOptions, load_settings, options_in_use
 from ovsr_ros.registry import VocabularyRegistry
+from ovsr_ros.settings import PipelineOptions, load_settings, options_in_use
 from ovsr_ros.vocabulary import CategoryRequest, Operation, Vocabulary, parse_category
 
 _OPTION_CLASSES = (NodeOptions, PipelineOptions)

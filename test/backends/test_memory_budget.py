@@ -8,7 +8,8 @@ import torch
 
 from ovsr_ros.backends.memory_budget import MemoryBudget
 from ovsr_ros.backends.reduction import FULL, MAX_SIZE_HALVINGS, Reduction, halve, reduce
-from ovsr_ros.pipeline import Pipeline, load_settings
+from ovsr_ros.pipeline import Pipeline
+from ovsr_ros.settings import load_settings
 
 CPU = torch.device("cpu")
 UHD_HW = (2160, 3840)

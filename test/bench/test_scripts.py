@@ -63,7 +63,7 @@ def test_the_frame_has_reference_overhead_stages_and_precision(run_script, load_
 @pytest.mark.slow
 def test_a_stream_is_followed_with_and_without_reuse(run_script, load_script, page, monkeypatch):
     monkeypatch.setattr(load_script("stream"), "SIZE_WH", (160, 120))
-    result = run_script("stream", "--models", "demo", "--frames", "4", "--warm-up", "2", "--device", "cpu")
+    result = run_script("stream", "--models", "demo", "--frames", "4", "--warm-up", "8", "--device", "cpu")
     assert [row["camera"] for row in result["rows"]] == ["standing still", "moving"]
     for row in result["rows"]:
         assert 0 <= row["seen_by_clip"] <= 1

@@ -17,7 +17,7 @@ from ovsr_ros.models.proxy_vit import ProxyViT
 from ovsr_ros.models.sam import SamModel
 from ovsr_ros.models.timm_features import FeatureExtractor
 from ovsr_ros.ops.image import normalize
-from ovsr_ros.pipeline import load_settings
+from ovsr_ros.settings import load_settings
 
 
 @pytest.fixture

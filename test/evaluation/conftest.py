@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ovsr_ros.pipeline import load_settings
+from ovsr_ros.settings import load_settings
 
 
 @pytest.fixture

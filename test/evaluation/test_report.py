@@ -11,7 +11,7 @@ from ovsr_ros.evaluation.datasets import open_dataset
 from ovsr_ros.evaluation.figures import Figures
 from ovsr_ros.evaluation.protocols import ImageRow, ProtocolOptions
 from ovsr_ros.evaluation.report import build_report, class_table, summary_table, table, to_markdown, to_text
-from ovsr_ros.pipeline import values_in_use
+from ovsr_ros.settings import values_in_use
 
 PROTOCOLS = ProtocolOptions(names=("openvocab", "hungarian", "hungarian-dataset"), size=128)
 

@@ -19,7 +19,7 @@ from ovsr_ros.evaluation.sharing import CachedDataset, SharedFactory, SharedPipe
 from ovsr_ros.evaluation.sweep import measure_sweep
 from ovsr_ros.evaluation.sweep_file import read_sweep
 from ovsr_ros.evaluation.sweep_report import to_markdown
-from ovsr_ros.pipeline import load_settings
+from ovsr_ros.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 

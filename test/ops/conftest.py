@@ -10,7 +10,7 @@ from ovsr_ros.backends.ovsr.backend import describe_image
 from ovsr_ros.demo.scenes import Scene
 from ovsr_ros.models.timm_features import FeatureExtractor
 from ovsr_ros.ops.image import to_tensor
-from ovsr_ros.pipeline import load_settings
+from ovsr_ros.settings import load_settings
 
 NUM_SCENES = 100
 

@@ -23,7 +23,7 @@ from ovsr_ros.evaluation.figures import Figures, number
 from ovsr_ros.evaluation.measuring import Bench, compare_figures
 from ovsr_ros.evaluation.sharing import SharedPipeline
 from ovsr_ros.evaluation.studies.report import Study, StudyRequest, rows_table
-from ovsr_ros.pipeline import PipelineOptions
+from ovsr_ros.settings import PipelineOptions
 
 NUM_TUNING_IMAGES = 8
 """The first images of the validation split; the whole of our method was tuned on that split, too."""

@@ -18,7 +18,8 @@ from ovsr_ros.evaluation.metrics import ClassCounts, count_labels
 from ovsr_ros.evaluation.studies.embedding import embed_segments
 from ovsr_ros.evaluation.studies.plots import plot_counts
 from ovsr_ros.evaluation.studies.report import Study, StudyRequest, rows_table
-from ovsr_ros.pipeline import Pipeline, PipelineOptions
+from ovsr_ros.pipeline import Pipeline
+from ovsr_ros.settings import PipelineOptions
 
 NUM_OBJECTS = range(13)
 """With the wall and the floor, 2 to 14 regions, where none hides another."""

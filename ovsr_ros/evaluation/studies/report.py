@@ -12,7 +12,7 @@ from typing import Any
 from ovsr_ros.evaluation import provenance
 from ovsr_ros.evaluation.figures import number
 from ovsr_ros.evaluation.report import SCENES_NOTE, share, table, write_text
-from ovsr_ros.pipeline import PipelineOptions
+from ovsr_ros.settings import PipelineOptions
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from ovsr_ros.evaluation.baselines.segmenters import (
 from ovsr_ros.evaluation.datasets import open_dataset
 from ovsr_ros.evaluation.pipeline_predictor import PipelinePredictor
 from ovsr_ros.evaluation.sharing import SharedFactory
-from ovsr_ros.pipeline import load_settings
+from ovsr_ros.settings import load_settings
 
 SMALL = "{device: cpu, features.input_short_side: 128, features.grid_rows: 24, text.cache_directory: none}"
 

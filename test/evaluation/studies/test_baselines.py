@@ -8,7 +8,7 @@ import yaml
 from ovsr_ros.evaluation.baselines.segmenters import ADAPTIVE, FeatureWard, KMeans, describe
 from ovsr_ros.evaluation.studies.baselines import METHODS, OURS, compare, to_study
 from ovsr_ros.evaluation.studies.report import StudyRequest
-from ovsr_ros.pipeline import load_settings
+from ovsr_ros.settings import load_settings
 
 SMALL = "{device: cpu, features.input_short_side: 192, features.grid_rows: 24, text.cache_directory: none}"
 

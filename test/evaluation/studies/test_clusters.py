@@ -21,7 +21,8 @@ from ovsr_ros.evaluation.studies.clusters import (
     settings_of,
     sum_counts,
 )
-from ovsr_ros.pipeline import Pipeline, load_settings
+from ovsr_ros.pipeline import Pipeline
+from ovsr_ros.settings import load_settings
 
 SMALL = "{device: cpu, features.input_short_side: 128, features.grid_rows: 24, text.cache_directory: none}"
 

@@ -5,7 +5,8 @@ import pytest
 
 from ovsr_ros.demo.scenes import CATEGORIES
 from ovsr_ros.evaluation.studies import StudyRequest, flicker
-from ovsr_ros.pipeline import Pipeline, load_settings
+from ovsr_ros.pipeline import Pipeline
+from ovsr_ros.settings import load_settings
 from ovsr_ros.tracking import Tracker
 
 NUM_FRAMES = 10

@@ -16,7 +16,8 @@ from ovsr_ros.evaluation.studies.unknown import (
     measure_rejection,
     operating_point,
 )
-from ovsr_ros.pipeline import Pipeline, load_settings
+from ovsr_ros.pipeline import Pipeline
+from ovsr_ros.settings import load_settings
 from ovsr_ros.vocabulary import parse_category
 
 SMALL = "{device: cpu, features.input_short_side: 256, features.grid_rows: 32, text.cache_directory: none}"

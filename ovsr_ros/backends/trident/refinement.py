@@ -46,7 +46,7 @@ class MaskOptions:
     iou_threshold: float = option(
         0.8, help="masks count for which SAM predicts more overlap with the truth than this", min=0.0, max=1.0
     )
-    prompts_at_once: int = option(16, help="most masks that are computed together", min=1, max=256)
+    prompts_at_once: int = option(8, help="most masks that are computed together", min=1, max=256)
     pamr_iterations: int = option(10, help="steps of pamr", min=1, max=100)
     pamr_dilations: tuple[int, ...] = option(
         (8, 16), help="distances of the neighbours in pamr, pixels", min=1, max=256

@@ -27,7 +27,7 @@ demo: setup  ## demo camera and node over DDS; ARGS="--frames 30" ends by itself
 test: setup  ## all tests, or ARGS="test/test_package.py -k wheel"
 	@$(ENV) && $(LOCALHOST) && $(TEST_DOMAIN) && exec python -m pytest $(or $(ARGS),-n 2 --dist loadfile)
 
-bench: setup  ## speed and memory, about 10 minutes, into docs/performance.md; ARGS="frame ros" for these parts alone
+bench: setup  ## speed and memory, about 20 minutes, into docs/performance.md; ARGS="frame ros" for these parts alone
 	@$(ENV) && $(LOCALHOST) && $(TEST_DOMAIN) && exec python bench/run.py $(ARGS)
 
 check: setup  ## ruff, mypy, import rules

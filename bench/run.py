@@ -1,6 +1,6 @@
 """Every benchmark, one after another, then the tables: what `make bench` runs.
 
-    python bench/run.py                    about 10 minutes on two cores
+    python bench/run.py                    about 20 minutes on two cores
     python bench/run.py frame ros          these alone
 
 A part that fails says so, and the others go on; the exit code is then 1. Results of parts that failed stay as they

@@ -45,6 +45,8 @@ def plot_panels(panels: Sequence[Panel], caption: str) -> Any:
         axes.set(xlabel=panel.x_label, ylabel=panel.y_label)
         if panel.is_log:
             axes.set(xscale="log", yscale="log")
+            _label_log_axis(axes.xaxis, *axes.get_xlim())
+            _label_log_axis(axes.yaxis, *axes.get_ylim())
         else:
             axes.set_ylim(bottom=0)
         axes.legend(loc="upper left", fontsize=8)
@@ -89,6 +91,15 @@ def plot_counts(
     right.set(xlabel="true number of categories in view", ylabel="Hungarian mIoU", ylim=(0, 1))
     right.legend(loc="lower left", fontsize=9)
     return _finish(figure, caption)
+
+
+def _label_log_axis(axis: Any, low: float, high: float) -> None:
+    """Plain numbers: 1, 2, 5, 10 where less than two decades are shown, else the decades."""
+    ticker = import_extra("matplotlib.ticker")
+    steps = (1.0, 2.0, 5.0) if high < 100 * low else (1.0,)
+    axis.set_major_locator(ticker.LogLocator(subs=steps, numticks=16))
+    axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,g}"))
+    axis.set_minor_formatter(ticker.NullFormatter())
 
 
 def _new_figure(num_axes: int, size_inches: tuple[float, float]) -> tuple[Any, Sequence[Any]]:

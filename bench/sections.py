@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 NOT_RUN = "not run"
+DEMO = "demo models"
 
 
 def clustering(result: dict[str, Any]) -> str:
@@ -65,17 +66,22 @@ def precision(result: dict[str, Any]) -> str:
             if "not_run" in row:
                 rows.append([case["models"], row["precision"], NOT_RUN, row["not_run"], "", ""])
                 continue
-            share = f"{100 * row['labels_differ']:.2f} %", f"{100 * row['labels_differ_worst_image']:.2f} %"
+            share = differ(case, row["labels_differ"], 2), differ(case, row["labels_differ_worst_image"], 2)
             rows.append([case["models"], row["precision"], spread(row["milliseconds"]), ratio(row["ratio"], 2), *share])
     names = ["models", "precision", "a frame, ms", "times as fast as fp32", "labels differ", "on the worst image"]
     return markdown(names, rows)
+
+
+def differ(row: dict[str, Any], share: float, digits: int) -> str:
+    """How many labels differ, where there are any: with random weights nothing is ever likely enough to be labelled."""
+    return "-" if row["models"] != DEMO else f"{100 * share:.{digits}f} %"
 
 
 def stream(result: dict[str, Any]) -> str:
     rows = []
     for row in result["rows"]:
         times = [spread(row["milliseconds"][name]) for name in ("uncached", "reused")]
-        shares = [f"{100 * row[key]:.1f} %" for key in ("seen_by_clip", "labels_differ")]
+        shares = [f"{100 * row['seen_by_clip']:.1f} %", differ(row, row["labels_differ"], 1)]
         rows.append([row["models"], row["camera"], *shares, *times, ratio(row["ratio"], 2)])
     names = ["models", "camera", "segments that CLIP sees", "labels differ", "uncached, ms", "reused, ms", "ratio"]
     return with_origin(markdown(names, rows), result)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sections import markdown, ratio, spread
+from sections import DEMO, markdown, ratio, spread
 
-REAL, DEMO = "EfficientNet-B0 + ViT-B/32", "demo models"
+REAL = "EfficientNet-B0 + ViT-B/32"
 STILL = "standing still"
 Results = dict[str, dict[str, Any]]
 
@@ -128,7 +128,10 @@ def stream(camera: str, key: str, most: float) -> Callable[[Results], Measured]:
     """The worst of all models, in percent."""
 
     def measure(results: Results) -> Measured:
-        found = {row["models"]: row[key] for row in get(results, "stream")["rows"] if row["camera"] == camera}
+        rows = [row for row in get(results, "stream")["rows"] if row["camera"] == camera]
+        if key == "labels_differ":
+            rows = [row for row in rows if row["models"] == DEMO]  # with random weights all is unlabeled
+        found = {row["models"]: row[key] for row in rows}
         if not found:
             raise NotMeasuredError("not measured yet")
         text = ", ".join(f"{100 * value:.1f} % ({models})" for models, value in found.items())
@@ -225,7 +228,7 @@ TARGETS: tuple[tuple[str, str, Callable[[Results], Measured]], ...] = (
     ("whole frame over its networks alone, GPU", "1.3x or less", overhead("frame_gpu", 1.3)),
     ("camera standing still: segments that CLIP sees", "20 % or less", stream(STILL, "seen_by_clip", 0.2)),
     (
-        "camera standing still: labels that differ from the uncached run",
+        "camera standing still: labels that differ from the uncached run, demo models",
         "0.5 % or less",
         stream(STILL, "labels_differ", 0.005),
     ),

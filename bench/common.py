@@ -14,6 +14,7 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before OpenMP starts
 
 import torch
+from sections import DEMO, REAL
 
 from ovsr_ros.backends.ovsr.backend import OvsrBackend, OvsrOptions, load
 from ovsr_ros.benchmark.frames import CATEGORIES
@@ -24,7 +25,8 @@ from ovsr_ros.vocabulary import Operation, parse_category
 
 RESULTS = Path(__file__).parent / "results"
 EMBEDDED = {"features.model": "demo", "clip.model": "demo"}
-REAL, DEMO = "EfficientNet-B0 + ViT-B/32", "demo models"
+NAMES = {"real": REAL, "demo": DEMO}
+"""Of the scripts' choice of models, what results name it by."""
 
 
 def parser(description: str, result: str) -> argparse.ArgumentParser:

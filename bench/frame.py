@@ -85,7 +85,7 @@ def measure_case(
     device = pipelines[shipped].device
     reference = Reference(first.features.model, first.clip.model, list(CATEGORIES), device)
     case = {
-        "models": common.REAL if models == "real" else common.DEMO,
+        "models": common.NAMES[models],
         "weights": "calibrated random weights, seed 0" if models == "real" else "as shipped",
         "preset": shipped,
         "calibration": calibration(first, device),

@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options = common.preset(name, given.device)
             if models == "real":
                 options = stack.enter_context(random_weights(options))
-            case: dict[str, Any] = {"models": common.REAL if models == "real" else common.DEMO, "preset": name}
+            case: dict[str, Any] = {"models": common.NAMES[models], "preset": name}
             for part in given.parts:
                 common.say(f"growth with {part}, {models} models")
                 case[part] = MEASURED[part](options, given)

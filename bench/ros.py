@@ -165,7 +165,7 @@ def measure_rate(given: argparse.Namespace) -> list[dict[str, Any]]:
                     cores = (scene.cpu_s() - cpu) / (time.monotonic() - begin)
                 rows.append(
                     {
-                        "models": common.REAL if models == "real" else common.DEMO,
+                        "models": common.NAMES[models],
                         "camera": "moving" if speed else "standing still",
                         "rate_hz": round((len(label_maps) - 1) / (label_maps[-1] - label_maps[0]), 3),
                         "latency_ms": Spread.of(window["latency"]["mean [ms]"] for window in windows).to_dict(),

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 NOT_RUN = "not run"
-DEMO = "demo models"
+REAL, DEMO = "EfficientNet-B0 + ViT-B/32", "demo models"
+"""What results name the models by."""
 
 
 def clustering(result: dict[str, Any]) -> str:

@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for camera, motion in CAMERAS.items():
                 common.say(f"stream, {models} models, camera {camera}")
                 measured = follow(options, motion, given.warm_up, given.frames)
-                rows.append({"models": common.REAL if models == "real" else common.DEMO, "camera": camera, **measured})
+                rows.append({"models": common.NAMES[models], "camera": camera, **measured})
     body = {"image_wh": list(SIZE_WH), "frames": given.frames, "warm_up": given.warm_up, "rows": rows}
     common.write(given.output, "stream", given.device, body, arguments)
     return 0

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sections import DEMO, markdown, ratio, spread
+from sections import DEMO, REAL, markdown, ratio, spread
 
-REAL = "EfficientNet-B0 + ViT-B/32"
 STILL = "standing still"
 Results = dict[str, dict[str, Any]]
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -30,6 +29,7 @@ from ovsr_ros.backends.trident.backend import TridentBackend, TridentOptions, lo
 from ovsr_ros.benchmark.report import origin
 from ovsr_ros.config import replace_flat
 from ovsr_ros.models.device import resolve_device
+from ovsr_ros.models.memory import MEBIBYTE, resident_bytes
 from ovsr_ros.models.tensors import save_tensors
 from ovsr_ros.models.untrained import new_registered_clip, new_registered_sam, new_registered_vit
 from ovsr_ros.text_embeddings import TextClassifier
@@ -163,8 +163,7 @@ def spread(values: list[float]) -> dict[str, float]:
 def resident_mb(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.memory_allocated(device) / 2**20
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * resource.getpagesize() / 2**20
+    return resident_bytes() / MEBIBYTE
 
 
 class Peak:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +29,7 @@ from ovsr_ros.config import (
 )
 from ovsr_ros.errors import ConfigError, VocabularyError
 from ovsr_ros.models.device import free_unused_memory, resolve_device
+from ovsr_ros.models.memory import resident_bytes
 from ovsr_ros.ops.image import check_image
 from ovsr_ros.registry import VocabularyRegistry
 from ovsr_ros.results import Segmentation
@@ -249,11 +248,7 @@ class Pipeline:
         """Memory in use: on a GPU what its tensors take there, on the CPU the process's resident set."""
         if self.device.type == "cuda":
             return int(torch.cuda.memory_allocated(self.device))
-        try:
-            resident_pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-        except OSError:  # not Linux
-            return 0
-        return resident_pages * os.sysconf("SC_PAGE_SIZE")
+        return resident_bytes()
 
     def close(self) -> None:
         """Free the models and the device's memory; any later call raises RuntimeError."""

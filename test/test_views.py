@@ -7,6 +7,7 @@ import itertools
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from ovsr_ros.ops.motion import MotionEstimator
 from ovsr_ros.tracking.views import View, draw_sketch, shrink_origins, sketch_size_hw
@@ -32,12 +33,16 @@ def see(left: int, top: int = 0, replaced: bool = False, scale: float = 1.0):
     )
 
 
+def draw(image, parts, num_parts=OBJECT):
+    return draw_sketch(image, torch.from_numpy(parts), num_parts)
+
+
 def follow(frames):
     """What the last frame differs by from the first, each an image and its map."""
-    view, estimator = View.of(draw_sketch(*frames[0], OBJECT)), MotionEstimator()
+    view, estimator = View.of(draw(*frames[0])), MotionEstimator()
     for (previous, _), (image, _) in itertools.pairwise(frames):
         view = view.moved(shrink_origins(estimator.origins(previous, image), sketch_size_hw(image)))
-    return view.compare(draw_sketch(*frames[-1], OBJECT), PARTS, PARTS)
+    return view.compare(draw(*frames[-1]), PARTS, PARTS)
 
 
 def test_the_same_image_differs_in_nothing():
@@ -77,9 +82,9 @@ def test_a_segment_that_is_cut_in_two_overlaps_less():
 
 
 def test_what_was_not_in_view_is_not_compared():
-    view = View.of(draw_sketch(*see(60), OBJECT))
+    view = View.of(draw(*see(60)))
     outside = np.full_like(view.origins, -50.0)
-    difference = view.moved(outside).compare(draw_sketch(*see(60), OBJECT), PARTS, PARTS)
+    difference = view.moved(outside).compare(draw(*see(60)), PARTS, PARTS)
     assert difference.levels.max() < 0.1, "at the same place it is the same"
     moved = view.moved(outside).moved(view.origins)
     assert (moved.origins < -1).all()
@@ -88,7 +93,7 @@ def test_what_was_not_in_view_is_not_compared():
 @pytest.mark.parametrize("size_hw", [(16, 16), (16, 200), (33, 47)])
 def test_small_images_have_sketches(size_hw):
     image = np.random.default_rng(1).integers(0, 255, (*size_hw, 3), np.uint8)
-    sketch = draw_sketch(image, np.ones(size_hw, np.int32), 1)
+    sketch = draw(image, np.ones(size_hw, np.int32), 1)
     view = View.of(sketch)
     places = np.stack(np.meshgrid(*(np.arange(n, dtype=np.float32) for n in size_hw[::-1])), 2)
     shrunk = shrink_origins(places, sketch_size_hw(image))

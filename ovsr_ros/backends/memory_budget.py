@@ -11,7 +11,7 @@ import torch
 
 from ovsr_ros.backends.reduction import FULL, Reduction
 from ovsr_ros.models.device import free_unused_memory
-from ovsr_ros.models.memory import PeakMemory, resident_mib
+from ovsr_ros.models.memory import MEBIBYTE, PeakMemory, resident_bytes
 
 _MARGIN = 0.8
 """Share of the budget in which a larger frame must fit, as far as a smaller one tells."""
@@ -129,4 +129,4 @@ class MemoryBudget:
     def _settle(self) -> None:
         """Count from what the process holds now, without what it keeps of earlier frames."""
         free_unused_memory()
-        self._baseline_mib = resident_mib()
+        self._baseline_mib = resident_bytes() / MEBIBYTE

@@ -48,8 +48,8 @@ def _peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
 
 
-def resident_mib() -> float:
-    """What this process holds in memory now, MiB; 0 where the kernel does not say (not Linux)."""
+def resident_bytes() -> int:
+    """What this process holds in memory now; 0 where the kernel does not say (not Linux)."""
     with contextlib.suppress(OSError):
-        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * _PAGE_BYTES / MEBIBYTE
-    return 0.0
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * _PAGE_BYTES
+    return 0

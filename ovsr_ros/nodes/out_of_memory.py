@@ -17,12 +17,14 @@ from ovsr_ros.results import Segmentation, Segments
 _TEXTS = (
     "DefaultCPUAllocator: can't allocate memory",
     "DefaultCPUAllocator: not enough memory",
-    "could not create a memory",  # oneDNN, below PyTorch on a CPU
     "CUDA error: out of memory",
     "CUDNN_STATUS_ALLOC_FAILED",
     "CUBLAS_STATUS_ALLOC_FAILED",
     "std::bad_alloc",
 )
+# oneDNN, below PyTorch on a CPU, gives no reason: its kernels and scratch memory are made here. What it cannot compute
+# at all it says in more words ("... a primitive descriptor for ...").
+_WHOLE_TEXTS = ("could not create a primitive", "could not execute a primitive", "could not create a memory object")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -31,7 +33,9 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     if isinstance(error, cv2.error):
         return bool(error.code == cv2.Error.STS_NO_MEM)
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in _TEXTS)
+    if not isinstance(error, RuntimeError):
+        return False
+    return any(text in str(error) for text in _TEXTS) or str(error).strip() in _WHOLE_TEXTS
 
 
 def describe_shortage(error: BaseException) -> str:

@@ -86,7 +86,7 @@ class Segmenter:
         self._depth: DepthSource | None = None
         self._frame_lock = threading.Lock()
         # One frame is labelled at a time, for memory's sake. Taken before the frame lock where both are.
-        self._label_lock = threading.RLock()
+        self._label_lock = threading.Lock()
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -205,7 +205,9 @@ class Segmenter:
         one_off = self.pipeline.classifier_for(requests) if requests else None
         frame = self.models.use(image, self.pipeline.embed_reduced)
         if one_off is not None:
-            return LabelledImage(self._label(frame, image.shape[:2], one_off).segmentation, one_off.vocabulary)
+            with self._label_lock:
+                labels = self._label(frame, image.shape[:2], one_off)
+            return LabelledImage(labels.segmentation, one_off.vocabulary)
         with self._labelled(frame, image.shape[:2], lambda: True) as labelled:
             assert labelled is not None
             return labelled
@@ -269,9 +271,9 @@ class Segmenter:
         )
 
     def _label(self, frame: Frame, size_hw: tuple[int, int], one_off: PreparedVocabulary | None) -> _Labels:
-        with self._label_lock:
-            begin, threshold = time.monotonic(), self.pipeline.options.score_threshold
-            segmentation = self.pipeline.label(frame, one_off)
-            if segmentation.label_map.shape != size_hw:
-                segmentation = enlarge(segmentation, size_hw)
-            return _Labels(segmentation, threshold, time.monotonic() - begin)
+        """The caller holds `_label_lock`."""
+        begin, threshold = time.monotonic(), self.pipeline.options.score_threshold
+        segmentation = self.pipeline.label(frame, one_off)
+        if segmentation.label_map.shape != size_hw:
+            segmentation = enlarge(segmentation, size_hw)
+        return _Labels(segmentation, threshold, time.monotonic() - begin)

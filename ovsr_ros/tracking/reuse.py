@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ovsr_ros.backends.contract import FoundSegments, FrameEmbeddings
-from ovsr_ros.ops.evidence import sample_cells
 from ovsr_ros.tracking.options import TrackingOptions
 from ovsr_ros.tracking.tracks import Tracks
 from ovsr_ros.tracking.views import Sketch, View, draw_sketch, shrink_origins, sketch_size_hw
@@ -145,8 +144,7 @@ class EmbeddingPlan:
         segment_of_row = np.full(len(tracks), -1)
         segment_of_row[row_of_segment] = np.arange(len(row_of_segment))
         shown = np.flatnonzero(segment_of_row[rows] >= 0)
-        parts = sample_cells(followed.segment_map, sketch_size_hw(small)).cpu().numpy()
-        sketch = draw_sketch(small, parts, len(rows))
+        sketch = draw_sketch(small, followed.segment_map, len(rows))
         levels, overlap = self._compare(sketch, shown, tracks.looks[rows])
 
         due: list[int] = []

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
+from ovsr_ros.ops.evidence import sample_cells
 from ovsr_ros.ops.image import scaled_size_hw
 from ovsr_ros.ops.motion import MAX_ASPECT, shrink
 
@@ -130,14 +133,10 @@ class View:
         return Difference(np.maximum(levels_of_part, _SHADE * shade), shared / np.maximum(union, 1))
 
 
-def draw_sketch(small: NDArray[np.uint8], segment_map: NDArray[np.int32], num_parts: int) -> Sketch:
+def draw_sketch(small: NDArray[np.uint8], segment_map: Tensor, num_parts: int) -> Sketch:
     """Sketch a larger image (h, w, 3) whose segments are those of a map of any size, ids from 1 to num_parts."""
     image = shrink(small, _short_side(small))
-    rows, columns = (
-        ((np.arange(cells) + 0.5) * (pixels / cells)).astype(np.int64)
-        for cells, pixels in zip(image.shape[:2], segment_map.shape, strict=True)
-    )
-    parts = segment_map[rows[:, None], columns].astype(np.int64)
+    parts = sample_cells(segment_map, (image.shape[0], image.shape[1])).cpu().numpy()
     numbers = parts.astype(np.float32)
     low, high = (np.asarray(of(image, _NEIGHBOURS), np.float32) for of in (cv2.erode, cv2.dilate))
     inner = np.asarray(cv2.erode(numbers, _NEIGHBOURS) == cv2.dilate(numbers, _NEIGHBOURS))
@@ -174,6 +173,7 @@ def _means(
     return np.array([np.bincount(parts[cells], channel[cells], num_parts) for channel in channels]) / counts
 
 
+@lru_cache(maxsize=4)
 def _places(size_hw: tuple[int, ...]) -> NDArray[np.float32]:
     x, y = np.meshgrid(np.arange(size_hw[1], dtype=np.float32), np.arange(size_hw[0], dtype=np.float32))
     return np.stack((x, y), 2)

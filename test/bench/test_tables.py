@@ -53,8 +53,3 @@ def test_a_target_is_met_or_not(tables, median, met):
     case = {"models": models, "preset": "ovsr", "against_reference": {"ovsr": {"ratio": ratio}}}
     measured = tables.targets.speed("frame", 6)({"frame": {"cases": [case]}})
     assert (measured.text, measured.is_met) == (f"{median:.1f}x ({median - 1:.1f}-{median + 1:.1f})", met)
-
-
-def test_the_models_are_called_the_same_everywhere(tables, load_script):
-    common = load_script("common")
-    assert (tables.targets.REAL, tables.targets.DEMO) == (common.REAL, common.DEMO)

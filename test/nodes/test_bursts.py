@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import time
-from pathlib import Path
 
 from sensor_msgs.msg import Image
+
+from ovsr_ros.models.memory import MEBIBYTE, resident_bytes
 
 RATE_HZ = 200.0
 BURST_S = 3.0
 
 
 def resident_mib():
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    return resident_bytes() / MEBIBYTE
 
 
 def burst(ovsr, seconds, sizes=((120, 160),)):

@@ -11,6 +11,7 @@ import pytest
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
+from spinning import spinning
 
 from ovsr_ros import msg, srv
 from ovsr_ros.nodes.conversions import to_label_array
@@ -75,16 +76,8 @@ class Attacker:
 @pytest.fixture
 def attackers(context):
     attackers = [Attacker(context, number, NUM_CHANGES // NUM_CLIENTS) for number in range(NUM_CLIENTS)]
-    executor = SingleThreadedExecutor(context=context)
-    for attacker in attackers:
-        executor.add_node(attacker.node)
-    thread = threading.Thread(target=executor.spin, daemon=True)
-    thread.start()
-    yield attackers
-    executor.shutdown()
-    thread.join()
-    for attacker in attackers:
-        attacker.node.destroy_node()
+    with spinning(SingleThreadedExecutor(context=context), *(attacker.node for attacker in attackers)):
+        yield attackers
 
 
 @pytest.mark.slow

@@ -20,9 +20,7 @@ from ovsr_ros.nodes.depth_source import DepthSource
 from ovsr_ros.nodes.image_source import ImageMessage
 from ovsr_ros.nodes.model_access import ModelAccess
 from ovsr_ros.nodes.monitor import StreamMonitor
-from ovsr_ros.nodes.out_of_memory import (
-    enlarge,
-)
+from ovsr_ros.nodes.out_of_memory import enlarge
 from ovsr_ros.nodes.outputs import Outputs
 from ovsr_ros.nodes.stamps import image_age_s, to_ns
 from ovsr_ros.nodes.worker import WaitForTurn
@@ -37,6 +35,9 @@ if TYPE_CHECKING:
 
 _QUICK_S = 0.5
 """Who changes the vocabulary waits for labelling that took no longer."""
+
+_MOST_TRIES = 3
+"""How often a frame is labelled in vain, its words changed meanwhile; then whoever changes them waits, however long."""
 
 
 @dataclass(frozen=True)
@@ -243,9 +244,9 @@ class Segmenter:
 
         Trident's masks take seconds, and who changes the vocabulary is not to wait for them: labelling comes before the
         lock, and once more where the vocabulary, or the threshold, changed meanwhile. What is quick is then done within
-        the lock, so that it ends however often they change.
+        the lock, and so is what was in vain a few times: frames are published however often the words change.
         """
-        while True:
+        for _ in range(_MOST_TRIES):
             with self._label_lock:  # as `close` does, which ends what is wanted
                 labels = self._label(frame, size_hw, None) if is_wanted() else None
             with self._frame_lock:
@@ -256,13 +257,13 @@ class Segmenter:
                     yield LabelledImage(labels.segmentation, self._vocabulary)
                     return
             if labels.seconds <= _QUICK_S:
-                with self._label_lock, self._frame_lock:
-                    if is_wanted():
-                        labels = self._label(frame, size_hw, None)
-                        yield LabelledImage(labels.segmentation, self._vocabulary)
-                    else:
-                        yield None
-                return
+                break
+        with self._label_lock, self._frame_lock:
+            if is_wanted():
+                labels = self._label(frame, size_hw, None)
+                yield LabelledImage(labels.segmentation, self._vocabulary)
+            else:
+                yield None
 
     def _is_in_force(self, labels: _Labels) -> bool:
         return (

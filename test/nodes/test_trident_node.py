@@ -50,14 +50,19 @@ def test_without_it_none_of_its_parameters_are_there(start_node):
     assert not node.has_parameter("trident.masks.method")
 
 
-@pytest.mark.slow
-def test_words_change_while_masks_are_drawn(start_node, ovsr, trident):
-    """On a large image SAM's masks take seconds; who sets the vocabulary meanwhile does not wait for them."""
-    # Every region of any size prompts SAM, and every mask counts.
+@pytest.fixture
+def slow_node(start_node, ovsr, trident):
+    """On a large image SAM's masks take it seconds: regions of any size prompt SAM, and every mask counts."""
     slow = {"coarse_threshold": 0.0, "iou_threshold": 0.0, "min_area": 1, "prompts_at_once": 1}
     slow = {f"trident__masks__{name}": value for name, value in slow.items()}
     start_node(**{**trident, **slow, "score_threshold": 0.0, "categories": ["wall", "floor", "mug", "ball", "lamp"]})
     ovsr.wait_until_active()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("slow_node")
+def test_words_change_while_masks_are_drawn(ovsr):
+    """Who sets the vocabulary meanwhile does not wait for them."""
     image = ovsr.image((3000, 4000))
     begin = time.monotonic()
     first = ovsr.result("/ovsr/segments", ovsr.send(image), SLOW_S)
@@ -72,3 +77,21 @@ def test_words_change_while_masks_are_drawn(start_node, ovsr, trident):
     assert time.monotonic() - begin < min(ANSWER_S, whole_s / 3)
     assert len(ovsr.segments) == 1, "the frame was in work all the time"
     assert ovsr.result("/ovsr/segments", header, SLOW_S).vocabulary_version == 2
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("slow_node")
+def test_a_slow_frame_comes_though_its_words_change_all_the_time(ovsr):
+    image = ovsr.image((1200, 1600))
+    begin = time.monotonic()
+    ovsr.result("/ovsr/segments", ovsr.send(image), SLOW_S)
+    whole_s = time.monotonic() - begin
+    image.header = ovsr.new_header()
+    header = ovsr.send(image)
+    begin, versions = time.monotonic(), []
+    while not any(segments.header == header for segments in list(ovsr.segments)):
+        assert time.monotonic() - begin < 15 * whole_s, "four times would do, were the words not being changed"
+        answer = ovsr.set_vocabulary(REPLACE, "wall", "floor", "mug", "ball", f"thing {len(versions)}")
+        versions.append(answer.vocabulary.version)
+    assert len(versions) > 3, "it was in vain a few times"
+    assert ovsr.segments[-1].vocabulary_version in versions

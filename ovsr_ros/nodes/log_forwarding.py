@@ -44,7 +44,9 @@ def stop_forwarding(handler: RosLogHandler) -> None:
     """Take the handler back, before its node is destroyed."""
     package = logging.getLogger("ovsr_ros")
     package.removeHandler(handler)
-    package.propagate = not _forwarding()
+    if not _forwarding():
+        package.setLevel(logging.NOTSET)
+        package.propagate = True
 
 
 def _forwarding() -> list[logging.Handler]:

@@ -26,6 +26,7 @@ from ovsr_ros.nodes.monitor import StreamMonitor
 from ovsr_ros.nodes.option_node import OptionNode
 from ovsr_ros.nodes.out_of_memory import describe_shortage, is_out_of_memory, remedy
 from ovsr_ros.nodes.outputs import Outputs
+from ovsr_ros.nodes.pace import Pace
 from ovsr_ros.nodes.process import EXIT_FAILED
 from ovsr_ros.nodes.segmenter import Segmenter
 from ovsr_ros.nodes.services import Services
@@ -79,7 +80,7 @@ class OvsrNode(OptionNode):
         self._worker = NewestItemWorker[ImageMessage]("segmentation", self._process, self._on_frame_error)
         # Timers run on a steady clock: a simulation that stands still must not silence the diagnostics.
         self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
-        self._frame_timer: Timer | None = None
+        self._pace: Pace | None = None
         self._log_forwarding = forward_logs(self.get_logger())
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._statistics = StatisticsTopic(self)
@@ -129,8 +130,15 @@ class OvsrNode(OptionNode):
         )
         self.segmenter.start(self._depth)
         self._source = ImageSource(self, self.node_options.image_transport, self._on_image)
+        period_s = 1.0 / self.node_options.rate_hz
+        self._pace = Pace(
+            self._worker,
+            self._source,
+            self._depth,
+            lambda tick: self._create_timer(period_s, tick),
+            self._is_wanted,
+        )
         self._source.match()
-        self._frame_timer = self._create_timer(1.0 / self.node_options.rate_hz, self._wake_or_rest)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe and stop; once this has returned nothing is published."""
@@ -205,9 +213,9 @@ class OvsrNode(OptionNode):
         return TransitionCallbackReturn.FAILURE
 
     def _stop(self, timeout_s: float | None) -> None:
-        if self._frame_timer is not None:
-            self.destroy_timer(self._frame_timer)
-            self._frame_timer = None
+        pace, self._pace = self._pace, None
+        if pace is not None:
+            self.destroy_timer(pace.timer)
         if self._source is not None:
             self._source.close()
             self._source = None
@@ -243,40 +251,9 @@ class OvsrNode(OptionNode):
     def _on_image(self, message: ImageMessage, tells_pace: bool) -> None:
         self._monitor.image_arrived(tells_pace)
         self._worker.offer(message, stamp_key(message.header.stamp))
-        if self._worker.is_resting and self._is_wanted():
-            self._receive_all()
-            self._worker.wake()  # who has just subscribed is not to wait for the timer
-
-    def _wake_or_rest(self) -> None:
-        if self._is_wanted():
-            self._worker.wake()
-            return
-        self._worker.rest()
-        timer, depth = self._frame_timer, self._depth
-        if timer is not None:
-            timer.cancel()  # the watch sees who subscribes
-        if depth is not None:
-            depth.rest()
-
-    def _follow_subscribers(self, source: ImageSource) -> None:
-        """While nobody wants frames, only look at the camera now and then; begin again for the first who does."""
-        if not self._worker.is_resting:
-            return
-        if not self._is_wanted():
-            source.sample()
-        elif source.receives_all:  # since the last look, and no image came: the kept one will do
-            self._worker.wake()
-        else:
-            self._receive_all()
-
-    def _receive_all(self) -> None:
-        source, timer, depth = self._source, self._frame_timer, self._depth
-        if source is not None:
-            source.listen()
-        if depth is not None:
-            depth.listen()
-        if timer is not None:
-            timer.reset()
+        pace = self._pace
+        if pace is not None:
+            pace.image_arrived()
 
     def _is_wanted(self) -> bool:
         segmenter = self.segmenter
@@ -305,19 +282,18 @@ class OvsrNode(OptionNode):
     def on_node_options_changed(self) -> None:
         """Let a changed rate or window take effect."""
         self._monitor.window_s = self.node_options.statistics_window_s
-        if self._frame_timer is not None:
-            self._frame_timer.timer_period_ns = round(1e9 / self.node_options.rate_hz)
-            self._frame_timer.reset()
+        if self._pace is not None:
+            self._pace.set_rate_hz(self.node_options.rate_hz)
 
     # --- Health ---
 
     def _watch(self) -> None:
         self.keeper.retry()
-        source = self._source
-        if source is None:
+        source, pace = self._source, self._pace
+        if source is None or pace is None:
             return
         source.match()
-        self._follow_subscribers(source)
+        pace.look()
         self._monitor.listening(source.is_listening)
         self._silence.update(
             self._monitor.silence_s(), self.node_options.image_timeout_s, source.topic, source.explain_silence

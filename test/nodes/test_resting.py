@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import CompressedImage, Image
 
 from ovsr_ros import msg, srv
+from ovsr_ros.nodes import segmentation_node
 
 RESTING = "no subscribers: resting"
 PER_FRAME = {
@@ -130,6 +133,57 @@ def test_a_resting_node_samples_its_camera_and_knows_its_rate(resting_node, ovsr
     finally:
         stop.set()
         thread.join()
+
+
+@contextmanager
+def camera(ovsr, rate_hz=50.0):
+    """Images sent from a thread."""
+    stop = threading.Event()
+
+    def flow():
+        while not stop.wait(1.0 / rate_hz):
+            ovsr.send(ovsr.image((48, 64)))
+
+    thread = threading.Thread(target=flow)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def wait_for_frames(client, segments, number=5):
+    """More than were in work, or kept, already."""
+    count = len(segments)
+    client.wait(lambda: len(segments) >= count + number, f"{number} more frames")
+
+
+def test_who_subscribes_before_the_watch_has_looked_gets_every_frame(monkeypatch, start_node, ovsr, client):
+    """The node has just gone to rest; that it still receives every image must not be taken for being at work."""
+    monkeypatch.setattr(segmentation_node, "_WATCH_PERIOD_S", 3.0)
+    node = start_node()
+    ovsr.wait_until_active()
+    client.wait(lambda: node._worker.is_resting, "the timer's first tick")
+    segments = client.collect("/ovsr/segments", msg.SegmentArray)
+    client.wait(node.segmenter.has_subscribers, "the subscription")
+    with camera(ovsr):
+        wait_for_frames(client, segments)
+        time.sleep(3.5)  # the watch looks
+        wait_for_frames(client, segments)
+
+
+def test_however_subscribers_come_and_go_who_stays_gets_every_frame(resting_node, ovsr, client):
+    generator = random.Random(0)
+    with camera(ovsr):
+        for _ in range(25):
+            for _ in range(3):
+                client.collect("/ovsr/label_map", Image)
+                time.sleep(generator.uniform(0.0, 0.05))
+                client.stop_collecting("/ovsr/label_map")
+                time.sleep(generator.uniform(0.0, 0.25))
+            wait_for_frames(client, client.collect("/ovsr/segments", msg.SegmentArray))
+            client.stop_collecting("/ovsr/segments")
 
 
 def test_silence_is_told_while_resting(start_node, ovsr, client):

@@ -88,9 +88,16 @@ class Client:
                 if value:
                     return value
                 if time.monotonic() > deadline:
-                    counts = {topic: len(messages) for topic, messages in self.received.items()}
-                    pytest.fail(f"waited {timeout_s:g} s for {what}; received {counts}")
+                    pytest.fail(f"waited {timeout_s:g} s for {what}; {self._describe_received()}")
                 self.changed.wait(0.05)
+
+    def _describe_received(self) -> str:
+        """How many messages of each topic came, and what the nodes said last."""
+        counts = {topic: len(messages) for topic, messages in self.received.items()}
+        lines = [f"received {counts}", *(f"log: {log.msg}" for log in self.received.get("/rosout", [])[-5:])]
+        for status in [status for array in self.received.get("/diagnostics", [])[-1:] for status in array.status]:
+            lines.append(f"{status.name}: {status.message}; { ({value.key: value.value for value in status.values}) }")
+        return "\n".join(lines)
 
     def publisher(self, topic: str, message_type: Any, qos: QoSProfile, subscribed: bool = True) -> Any:
         """A publisher, once somebody has subscribed to it."""

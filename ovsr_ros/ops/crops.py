@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -11,6 +14,9 @@ STYLES = ("box", "blur", "mean")
 
 _BLUR_SIGMA_FRACTION = 0.06
 """Standard deviation of the blur outside a mask, as a fraction of the crop's side."""
+
+_PIXELS_AT_ONCE = 2**19
+"""Of a square that are resized at once: about as many as stay in a cache."""
 
 
 def square_boxes(boxes_xyxy: Tensor, size_hw: tuple[int, int], margin: float, centered: bool = False) -> Tensor:
@@ -39,15 +45,56 @@ def crop_and_resize(image: Tensor, squares_xyxy: list[list[int]], size: int, fil
     """
     _, channels, height, width = image.shape
     crops = fill.view(1, channels, 1, 1).repeat(len(squares_xyxy), 1, size, size)
-    for index, (left, top, right, bottom) in enumerate(squares_xyxy):
-        inside = image[:, :, max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
+    for index, square in enumerate(squares_xyxy):
+        left, top, right, bottom = square
         if left < 0 or top < 0 or right > width or bottom > height:
-            padded = fill.view(1, channels, 1, 1).repeat(1, 1, bottom - top, right - left)
-            y, x = max(-top, 0), max(-left, 0)
-            padded[:, :, y : y + inside.shape[2], x : x + inside.shape[3]] = inside
-            inside = padded
-        crops[index] = interpolate_antialiased(inside, (size, size), mode)[0]
+            everything = [0, 0, width, height]
+            crops[index] = _resize_padded(partial(_pixels, image), everything, square, size, fill, mode)
+        else:
+            crops[index] = interpolate_antialiased(image[:, :, top:bottom, left:right], (size, size), mode)[0]
     return crops
+
+
+def _pixels(image: Tensor, rows: slice, columns: slice) -> Tensor:
+    return image[:, :, rows, columns]
+
+
+def _mask_pixels(segment_map: Tensor, id: int, rows: slice, columns: slice) -> Tensor:
+    return (segment_map[rows, columns] == id).to(torch.uint8)[None, None] * 255
+
+
+def _resize_padded(
+    read: Callable[[slice, slice], Tensor],
+    box_xyxy: list[int],
+    square_xyxy: list[int],
+    size: int,
+    fill: Tensor,
+    mode: str,
+) -> Tensor:
+    """A square resized, antialiased: (C, size, size) uint8. fill: (C,) uint8, what it holds outside of a box.
+
+    read: the box's pixels (1, C, h, w) uint8 in these rows and columns, of the same frame as square and box.
+    """
+    left, top, right, bottom = square_xyxy
+    side, outside = bottom - top, fill.view(1, -1, 1, 1)
+    first, end = max(top, box_xyxy[1]), min(bottom, box_xyxy[3])
+    columns = slice(max(left, box_xyxy[0]), min(right, box_xyxy[2]))
+    within = slice(columns.start - left, columns.stop - left)
+    if fill.device.type != "cpu":
+        padded = outside.repeat(1, 1, side, side)
+        padded[:, :, first - top : end - top, within] = read(slice(first, end), columns)
+        return interpolate_antialiased(padded, (size, size), mode)[0]
+    # On a CPU PyTorch resizes the rows, then the columns of what that gave. Here a few rows at a time, to the same
+    # bits: a copy of a large image's square would be memory that the kernel has to find anew in each frame.
+    at_once = min(max(1, _PIXELS_AT_ONCE // side), end - first)
+    strip = outside.repeat(1, 1, at_once, side).contiguous(memory_format=torch.channels_last)
+    narrow = outside.repeat(1, 1, side, size)
+    for start in range(first, end, at_once):
+        stop = min(start + at_once, end)
+        rows = strip[:, :, : stop - start]
+        rows[..., within] = read(slice(start, stop), columns)
+        narrow[:, :, start - top : stop - top] = interpolate_antialiased(rows, (stop - start, size), mode)
+    return interpolate_antialiased(narrow, (size, size), mode)[0]
 
 
 def crop_segments(
@@ -75,27 +122,30 @@ def crop_segments(
     crops = crop_and_resize(image, squares, size, fill, "bicubic").float()
     if style == "box" or not squares:
         return crops
-    masks = crop_masks(segment_map, squares, size, ids)  # (N, 1, S, S)
+    masks = crop_masks(segment_map, boxes_xyxy.tolist(), squares, size, ids)  # (N, 1, S, S)
     is_blur = style == "blur"
     around = gaussian_blur(crops, _BLUR_SIGMA_FRACTION * size) if is_blur else fill.float().view(1, 3, 1, 1)
     return around + masks * (crops - around)
 
 
-def crop_masks(segment_map: Tensor, squares_xyxy: list[list[int]], size: int, ids: list[int] | None = None) -> Tensor:
+def crop_masks(
+    segment_map: Tensor,
+    boxes_xyxy: list[list[int]],
+    squares_xyxy: list[list[int]],
+    size: int,
+    ids: list[int] | None = None,
+) -> Tensor:
     """Each segment's own mask within its square, (N, 1, size, size) float32 in [0, 1]; soft where pixels are shared.
 
-    ids: the segments' ids, N; None: 1 to N.
+    boxes_xyxy: the segments', N. ids: theirs; None: 1 to N.
     """
     ids = list(range(1, len(squares_xyxy) + 1)) if ids is None else ids
-    height, width = segment_map.shape
     none = torch.zeros(1, dtype=torch.uint8, device=segment_map.device)
-    masks = []
-    for id, (left, top, right, bottom) in zip(ids, squares_xyxy, strict=True):
-        x, y = max(left, 0), max(top, 0)
-        inside = segment_map[y : min(bottom, height), x : min(right, width)] == id
-        square = [left - x, top - y, right - x, bottom - y]
-        masks.append(crop_and_resize(inside.to(torch.uint8)[None, None] * 255, [square], size, none, "bilinear"))
-    return torch.cat(masks).float() / 255.0
+    masks = [
+        _resize_padded(partial(_mask_pixels, segment_map, id), box, square, size, none, "bilinear")
+        for id, box, square in zip(ids, boxes_xyxy, squares_xyxy, strict=True)
+    ]
+    return torch.stack(masks).float() / 255.0
 
 
 def gaussian_blur(images: Tensor, sigma: float) -> Tensor:

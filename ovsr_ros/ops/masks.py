@@ -16,6 +16,9 @@ from torch import Tensor
 _BORDER_PIXELS_AT_ONCE = 2**20
 """Pixels near borders that vote at once; bounds their working memory to about 80 MB, whatever the image's size."""
 
+_PIXELS_AT_ONCE = 2**19
+"""Pixels that are counted at once on a CPU: what that takes stays in a cache, and need not be mapped for each frame."""
+
 
 def connected_components(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """Number the 4-connected components of equal labels (H, W) from 0, in the order of their first pixel."""
@@ -166,11 +169,8 @@ class Geometry:
 
 def measure(labels: Tensor, num_labels: int) -> Geometry:
     """Areas, boxes and centroids of the labels 0 to num_labels - 1 of a map (H, W) int32."""
-    height, width = labels.shape
-    rows = torch.arange(height, device=labels.device, dtype=torch.int32)[:, None]
-    columns = torch.arange(width, device=labels.device, dtype=torch.int32)
-    in_row = _counts(labels * height + rows, num_labels, height)  # (N, H) pixels of each label per row
-    in_column = _counts(labels * width + columns, num_labels, width)  # (N, W)
+    in_row = _counts_per_row(labels, num_labels)  # (N, H) pixels of each label per row
+    in_column = _counts_per_column(labels, num_labels)  # (N, W)
     top, bottom, y = _extent_and_mean(in_row)
     left, right, x = _extent_and_mean(in_column)
     return Geometry(
@@ -178,6 +178,29 @@ def measure(labels: Tensor, num_labels: int) -> Geometry:
         boxes_xyxy=torch.stack((left, top, right, bottom), 1),
         centroids_xy=torch.stack((x, y), 1),
     )
+
+
+def _counts_per_row(labels: Tensor, num_labels: int) -> Tensor:
+    counts = []
+    for strip in _split(labels, 0):
+        rows = torch.arange(strip.shape[0], device=labels.device, dtype=torch.int32)
+        counts.append(_counts(strip * strip.shape[0] + rows[:, None], num_labels, strip.shape[0]))
+    return torch.cat(counts, 1)
+
+
+def _counts_per_column(labels: Tensor, num_labels: int) -> Tensor:
+    counts = []
+    for strip in _split(labels, 1):
+        columns = torch.arange(strip.shape[1], device=labels.device, dtype=torch.int32)
+        counts.append(_counts(strip * strip.shape[1] + columns, num_labels, strip.shape[1]))
+    return torch.cat(counts, 1)
+
+
+def _split(labels: Tensor, dimension: int) -> tuple[Tensor, ...]:
+    """Strips of labels (H, W), of rows (dimension 0) or columns (1), as far as that pays."""
+    if labels.device.type != "cpu":
+        return (labels,)
+    return torch.split(labels, max(1, _PIXELS_AT_ONCE // labels.shape[1 - dimension]), dimension)
 
 
 def _counts(keys: Tensor, num_labels: int, length: int) -> Tensor:
@@ -214,10 +237,15 @@ def coverage(segment_map: Tensor, num_segments: int, grid_hw: tuple[int, int]) -
     """
     height, width = segment_map.shape
     rows, columns = grid_hw
-    centers_y = torch.arange(height, device=segment_map.device) * 2 + 1
-    centers_x = torch.arange(width, device=segment_map.device) * 2 + 1
-    row = torch.div(centers_y * rows, 2 * height, rounding_mode="floor")
-    column = torch.div(centers_x * columns, 2 * width, rounding_mode="floor")
-    keys = (segment_map.long() * rows + row[:, None]) * columns + column
-    counts = torch.bincount(keys.flatten(), minlength=(num_segments + 1) * rows * columns)
-    return counts.view(num_segments + 1, rows, columns)[1:]
+    device, num_ids = segment_map.device, num_segments + 1
+    row = torch.div((torch.arange(height, device=device) * 2 + 1) * rows, 2 * height, rounding_mode="floor")
+    column = torch.div((torch.arange(width, device=device) * 2 + 1) * columns, 2 * width, rounding_mode="floor")
+    if device.type != "cpu":
+        keys = (segment_map.long() * rows + row[:, None]) * columns + column
+        return torch.bincount(keys.flatten(), minlength=num_ids * rows * columns).view(num_ids, rows, columns)[1:]
+    counts = torch.zeros(num_ids, rows, columns, dtype=torch.int64)
+    starts = torch.searchsorted(row, torch.arange(rows + 1)).tolist()
+    for index in range(rows):  # a row of cells at a time: what that takes stays in a cache
+        keys = segment_map[starts[index] : starts[index + 1]] * columns + column.int()
+        counts[:, index] = _counts(keys, num_ids, columns)
+    return counts[1:]

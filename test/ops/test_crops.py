@@ -66,6 +66,35 @@ def two_segments():
     return segment_map, torch.tensor([[0, 0, 160, 120], [40, 30, 100, 80]])
 
 
+@pytest.mark.parametrize("pixels_at_once", [2**19, 3000, 1])
+@pytest.mark.parametrize("square", [[-40, -10, 260, 290], [100, 50, 450, 400], [-5, 0, 295, 300], [399, 299, 400, 300]])
+def test_what_sticks_out_is_resized_as_if_the_image_were_padded(monkeypatch, square, pixels_at_once):
+    image = to_chw(noise_image(300, 400))
+    left, top, right, bottom = square
+    padded = FILL.view(1, 3, 1, 1).repeat(1, 1, 1000, 1000)
+    padded[:, :, 300:600, 300:700] = image
+    square_of_padded = [left + 300, top + 300, right + 300, bottom + 300]
+    monkeypatch.setattr(crops, "_PIXELS_AT_ONCE", pixels_at_once)
+    for mode in ("bicubic", "bilinear"):
+        found = crops.crop_and_resize(image, [square], 64, FILL, mode)
+        assert torch.equal(found, crops.crop_and_resize(padded, [square_of_padded], 64, FILL, mode))
+
+
+def test_masks_are_those_of_the_whole_map_and_colours_stay():
+    segment_map = torch.ones(120, 160, dtype=torch.int32)
+    segment_map[30:80, 40:100] = 2
+    segment_map[119, 159] = 3  # one pixel, in a square of one
+    boxes = [[0, 0, 160, 120], [40, 30, 100, 80], [159, 119, 160, 120]]
+    squares = [[0, -20, 160, 140], [30, 15, 110, 95], [159, 119, 160, 120]]
+    found = crops.crop_masks(segment_map, boxes, squares, 64)
+    black = torch.zeros(1, dtype=torch.uint8)
+    for index, square in enumerate(squares):
+        mask = (segment_map == index + 1).to(torch.uint8)[None, None] * 255
+        expected = crops.crop_and_resize(mask, [square], 64, black, "bilinear").float() / 255
+        assert torch.equal(found[index], expected[0])
+    assert black.item() == 0
+
+
 @pytest.mark.parametrize("style", crops.STYLES)
 def test_each_style_keeps_the_segment_itself(style):
     image = to_chw(noise_image(120, 160))
@@ -74,7 +103,8 @@ def test_each_style_keeps_the_segment_itself(style):
     styled = crops.crop_segments(image, segment_map, boxes, 64, style, 0.1, FILL)
     assert styled.shape == (2, 3, 64, 64)
     assert styled.dtype == torch.float32
-    inside = crops.crop_masks(segment_map, crops.square_boxes(boxes, (120, 160), 0.1).tolist(), 64)[:, 0] == 1
+    squares = crops.square_boxes(boxes, (120, 160), 0.1).tolist()
+    inside = crops.crop_masks(segment_map, boxes.tolist(), squares, 64)[:, 0] == 1
     assert inside[1].sum() > 1000
     for channel in range(3):
         torch.testing.assert_close(styled[:, channel][inside], plain[:, channel][inside])

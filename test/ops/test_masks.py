@@ -113,6 +113,17 @@ def test_measures_are_scipys():
     np.testing.assert_allclose(geometry.centroids_xy.numpy(), centers, rtol=1e-5)
 
 
+@pytest.mark.parametrize("pixels", [1, 64, 700])
+def test_measures_do_not_depend_on_the_strips(monkeypatch, pixels):
+    labels = torch.from_numpy(blobs(50, 70, 6, sigma=1.0)).int()
+    whole = masks.measure(labels, 7)
+    monkeypatch.setattr(masks, "_PIXELS_AT_ONCE", pixels)
+    found = masks.measure(labels, 7)
+    assert torch.equal(found.areas_px, whole.areas_px)
+    assert torch.equal(found.boxes_xyxy, whole.boxes_xyxy)
+    assert torch.equal(found.centroids_xy, whole.centroids_xy)
+
+
 def test_measures_of_absent_labels_are_zero():
     labels = torch.zeros(8, 9, dtype=torch.int32)
     labels[2:4, 3:7] = 2

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ovsr_ros.config import option
-from ovsr_ros.ops.alignment import joint_projection, match_probabilities
+from ovsr_ros.ops.alignment import joint_cosines, match_probabilities
+from ovsr_ros.results import UNLABELED_ID
+from ovsr_ros.text_embeddings import TextClassifier
 
 
 @dataclass(frozen=True)
@@ -36,19 +38,14 @@ class AlignmentOptions:
 
 
 def score_segments(
-    image_embeddings: Tensor,
-    text_embeddings: Tensor,
-    is_unlabeled: Tensor,
-    model_logit_scale: float,
-    options: AlignmentOptions,
+    image_embeddings: Tensor, classifier: TextClassifier, model_logit_scale: float, options: AlignmentOptions
 ) -> Tensor:
-    """Probability of each text (T, D) for each segment (N, D): (N, T), each row summing to 1.
-
-    is_unlabeled: (T,) bool, which of the texts label nothing.
-    """
+    """Probability of each of the classifier's texts (T, D) for each segment (N, D): (N, T), each row summing to 1."""
+    texts = classifier.embeddings
     if options.method == "svd":
-        image_embeddings, text_embeddings = joint_projection(
-            image_embeddings, text_embeddings, options.energy, options.max_rank
-        )
-    bias = options.unlabeled_bias * is_unlabeled.float() if options.unlabeled_bias else None
-    return match_probabilities(image_embeddings, text_embeddings, options.logit_scale or model_logit_scale, bias)
+        cosines = joint_cosines(image_embeddings, texts, *classifier.spectrum, options.energy, options.max_rank)
+    else:
+        cosines = image_embeddings @ texts.T
+    is_unlabeled = (classifier.class_ids == UNLABELED_ID).float()  # (T,)
+    bias = options.unlabeled_bias * is_unlabeled if options.unlabeled_bias else None
+    return match_probabilities(cosines, options.logit_scale or model_logit_scale, bias)

@@ -27,7 +27,7 @@ from ovsr_ros.models.shared import load_shared
 from ovsr_ros.models.timm_features import FeatureExtractor
 from ovsr_ros.ops.image import to_tensor
 from ovsr_ros.ops.threads import one_thread
-from ovsr_ros.results import UNLABELED_ID, Segmentation
+from ovsr_ros.results import Segmentation
 from ovsr_ros.text_embeddings import TextClassifier
 
 
@@ -137,13 +137,7 @@ class OvsrBackend:
     ) -> Segmentation:
         clock = StageClock(self.device)
         with clock.stage("alignment"):
-            probabilities = score_segments(
-                frame.embeddings,
-                classifier.embeddings,
-                classifier.class_ids == UNLABELED_ID,
-                self.clip.logit_scale,
-                self.options.alignment,
-            )
+            probabilities = score_segments(frame.embeddings, classifier, self.clip.logit_scale, self.options.alignment)
             decisions = decide(probabilities, classifier.class_ids, score_threshold, num_runners_up)
         with clock.stage("label_map"):
             segmentation = paint(frame, decisions, classifier.vocabulary_version, {})

@@ -4,8 +4,9 @@
     python bench/tables.py                 writes its tables into docs/performance.md and its plot into docs/images/
 
 A label map has room for 254 categories. More texts than that are synonyms: a category's row is the mean of its texts,
-so a frame of 1,000 or 8,250 texts costs what one of 250 rows costs, and that is measured. Beside it stands what no
-label map can hold: the stage that meets the words, given a row for each of up to 10,000 texts.
+so a frame of 1,000 or 8,250 texts costs what one of 250 rows costs, and that is measured: whole frames, and `label()`
+alone, the one stage that the texts have a part in, as whole frames vary by more than the texts add. Beside it stands
+what no label map can hold: the stage that meets the words, given a row for each of up to 10,000 texts.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 import common
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from ovsr_ros.backends.ovsr.backend import OvsrBackend
@@ -126,7 +128,10 @@ class FixedOptions:
 
 
 def over_categories(options: PipelineOptions, given: Any) -> dict[str, Any]:
-    """Milliseconds of a frame by the number of texts, and of the stage `alignment` by the number of rows."""
+    """Milliseconds of a frame and of `label()` alone by the number of texts, and of `label()` by the number of rows.
+
+    What `label()` takes more than with the fewest is told as a share of the same turn's whole frame.
+    """
     most = given.most_texts if options.clip.model == DEMO else min(given.most_texts, MOST_REAL_TEXTS)
     counts = [count for count in TEXTS if count <= most]
     num_rows = [count for count in ROWS if count <= given.most_texts]
@@ -146,13 +151,20 @@ def over_categories(options: PipelineOptions, given: Any) -> dict[str, Any]:
     frames = [backend.embed(image) for image in images]
     rows = {count: make_rows(count, backend) for count in num_rows}
     ways |= {
+        f"label {count}": (lambda turn, count=count: pipeline.label(frames[turn % 2], vocabularies[count]))
+        for count in counts
+    }
+    ways |= {
         f"rows {count}": (lambda turn, count=count: backend.label(frames[turn % 2], rows[count], 0.0, 3))
         for count in num_rows
     }
     seconds = interleave(ways, 2 * given.rounds, pipeline.device)
     pipeline.close()
     base = seconds[f"frame {counts[0]}"]
-    label_base = seconds[f"rows {counts[0]}"]
+
+    def more(kind: str, count: int, fewest: int) -> dict[str, float]:
+        return more_percent(seconds[f"{kind} {count}"], seconds[f"{kind} {fewest}"], base)
+
     return {
         "texts": [
             {
@@ -160,7 +172,9 @@ def over_categories(options: PipelineOptions, given: Any) -> dict[str, Any]:
                 "categories": min(count, MOST_ROWS),
                 "encode_s": encode_s[count],
                 "milliseconds": Spread.of(1e3 * seconds[f"frame {count}"]).to_dict(),
-                "more_percent": Spread.of(100.0 * (seconds[f"frame {count}"] / base - 1.0)).to_dict(2),
+                "more_percent": more("frame", count, counts[0]),
+                "label_ms": Spread.of(1e3 * seconds[f"label {count}"]).to_dict(),
+                "label_more_percent": more("label", count, counts[0]),
             }
             for count in counts
         ],
@@ -168,13 +182,18 @@ def over_categories(options: PipelineOptions, given: Any) -> dict[str, Any]:
             {
                 "rows": count,
                 "label_ms": Spread.of(1e3 * seconds[f"rows {count}"]).to_dict(),
-                "more_percent_of_frame": Spread.of(
-                    100.0 * (seconds[f"rows {count}"] - label_base) / float(np.median(base))
-                ).to_dict(2),
+                "more_percent_of_frame": more("rows", count, num_rows[0]),
             }
             for count in num_rows
         ],
     }
+
+
+def more_percent(
+    seconds: NDArray[np.float64], than: NDArray[np.float64], frames: NDArray[np.float64]
+) -> dict[str, float]:
+    """What something takes more than something else, in percent of a whole frame of the same turn: (rounds,) each."""
+    return Spread.of(100.0 * (seconds - than) / frames).to_dict(2)
 
 
 def make_requests(num_texts: int) -> list[CategoryRequest]:

@@ -100,6 +100,11 @@ def growth(result: dict[str, Any]) -> str:
         for row in case.get("categories", {}).get("texts", ()):
             name = f"{row['texts']:,} texts in {row['categories']} categories"
             remark = f"{percent(row['more_percent'])} of a frame; encoding took {row['encode_s']:g} s"
+            if "label_ms" in row:
+                label = (
+                    f"label() alone: {spread(row['label_ms'], 1)} ms, {percent(row['label_more_percent'])} of a frame"
+                )
+                remark = f"{label}; whole frames: {remark}"
             rows.append([what, name, spread(row["milliseconds"]), remark])
         for row in case.get("categories", {}).get("rows", ()):
             remark = f"{percent(row['more_percent_of_frame'])} of a frame"

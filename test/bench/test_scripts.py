@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from ovsr_ros.registry import VocabularyRegistry
@@ -88,12 +89,21 @@ def test_growth_has_every_part_and_a_plot(run_script, load_script, page, tmp_pat
     assert all(1 < row["segments"]["median"] <= row["segments_wanted"] for row in case["segments"])
     assert [row["categories"] for row in case["categories"]["texts"]] == [10, 250]
     assert [row["rows"] for row in case["categories"]["rows"]] == [10, 1000]
+    few, many = case["categories"]["texts"]
+    assert few["label_more_percent"] == {"median": 0, "low": 0, "high": 0}
+    assert 0 < many["label_ms"]["median"] < many["milliseconds"]["median"]
     assert [row["cameras"] for row in case["cameras"]] == [1, 2]
     text = page(growth=result)
     assert len(rows(text, "| demo models | image ")) == 2
-    assert rows(text, "| demo models | 1,000 texts in 250 categories |")
+    assert "label() alone" in rows(text, "| demo models | 1,000 texts in 250 categories |")[0]
     load_script("tables").draw(result, tmp_path / "growth.png")
     assert (tmp_path / "growth.png").stat().st_size > 5000
+
+
+def test_what_more_texts_cost_is_a_share_of_the_same_turns_frame(load_script):
+    busy = np.array([1.0, 1.0, 3.0, 1.0, 2.0])  # other work falls on a whole turn
+    found = load_script("growth").more_percent(0.012 * busy, 0.002 * busy, 0.2 * busy)
+    assert found == {"median": 5.0, "low": 5.0, "high": 5.0}
 
 
 def test_many_texts_are_synonyms_of_few_categories(load_script):

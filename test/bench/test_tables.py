@@ -53,3 +53,27 @@ def test_a_target_is_met_or_not(tables, median, met):
     case = {"models": models, "preset": "ovsr", "against_reference": {"ovsr": {"ratio": ratio}}}
     measured = tables.targets.speed("frame", 6)({"frame": {"cases": [case]}})
     assert (measured.text, measured.is_met) == (f"{median:.1f}x ({median - 1:.1f}-{median + 1:.1f})", met)
+
+
+@pytest.mark.parametrize(("more", "met"), [(5.0, True), (5.1, False)])
+def test_what_texts_cost_is_judged_by_label_alone(tables, more, met):
+    def spread(median):
+        return {"median": median, "low": median - 0.5, "high": median + 0.5}
+
+    def texts(models, label_more):
+        rows = [
+            {"texts": 10, "more_percent": spread(0.0), "label_more_percent": spread(0.0)},
+            {"texts": 1000, "more_percent": spread(20.0), "label_more_percent": spread(label_more)},
+        ]
+        return {"models": models, "categories": {"texts": rows}}
+
+    measure = tables.targets.categories("texts", "label_more_percent")
+    measured = measure({"growth": {"cases": [texts(tables.targets.REAL, 1.0), texts(tables.targets.DEMO, more)]}})
+    assert (measured.text, measured.is_met) == (f"{more:+.1f} % ({more - 0.5:+.1f} to {more + 0.5:+.1f})", met)
+
+
+def test_a_result_without_what_a_target_asks_for_is_not_measured(tables):
+    rows = [{"texts": 1000, "more_percent": {"median": 1.0, "low": 0.0, "high": 2.0}}]
+    result = {"growth": {"cases": [{"models": tables.targets.DEMO, "categories": {"texts": rows}}]}}
+    measure = tables.targets.categories("texts", "label_more_percent")
+    assert tables.targets.answer(measure, result) == tables.targets.Measured("not measured yet")

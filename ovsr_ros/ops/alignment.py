@@ -22,7 +22,7 @@ def joint_cosines(
     L2-normalised. text_gram: the texts' own Gram matrix, float32, (D, D) where T >= D, else (T, T); text_eigenvalues:
     its eigenvalues, float64, ascending. See `TextClassifier.spectrum`; they are the same for every image.
 
-    The vectors that are left out, as a rule few, say as much as those that are kept. Only the fewer are computed: the
+    The vectors that are left out, as a rule few, say as much as those that are kept. Only the fewer are asked for: the
     eigenvalues of the texts alone bound how many they can be, as each row that is added to a matrix moves its Gram
     matrix's eigenvalues past one neighbour at most.
     """

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from ovsr_ros.ops.threads import one_thread
 
-_MOST_IN_FLOAT64 = 256
-"""Rows of a Gram matrix of which `extreme_eigenpairs` computes in float64: as long as that takes no more than 2 ms."""
+_MOST_OF_ALL = 320
+"""Rows up to which `extreme_eigenpairs` takes all from PyTorch, in one thread: 254 categories and 64 segments."""
 
 
 def truncated_svd(matrix: Tensor, energy: float, max_rank: int) -> tuple[Tensor, Tensor]:
@@ -49,17 +49,19 @@ def extreme_eigenpairs(matrix: Tensor, count: int, largest: bool) -> tuple[Tenso
     (count,) float64, from the outermost inwards, and (R, count), orthonormal; 1 <= count <= R. The vectors' signs are
     any.
     """
-    size = len(matrix)
-    if matrix.device.type == "cpu":
-        # Some of them take half of the time of all. Where that is most, float32 takes half again.
-        exact = matrix.double() if size <= _MOST_IN_FLOAT64 else matrix
+    size, is_cpu = len(matrix), matrix.device.type == "cpu"
+    if is_cpu and size > _MOST_OF_ALL:
+        # A part takes half of the time of all, and float32 half again; PyTorch's own float32 is a hundred times less
+        # accurate. SciPy's LAPACK has threads of its own that wait for each other: on a busy machine 20 ms, whatever
+        # the size, so that it is only for what takes that long anyway.
         first = size - count if largest else 0
         found = scipy.linalg.eigh(
-            exact.numpy(), subset_by_index=(first, first + count - 1), driver="evr", check_finite=False
+            matrix.numpy(), subset_by_index=(first, first + count - 1), driver="evr", check_finite=False
         )
         values, vectors = (torch.from_numpy(part) for part in found)
     else:
-        values, vectors = torch.linalg.eigh(matrix.double())
+        with one_thread():  # of a matrix this small, two threads take twice as long
+            values, vectors = torch.linalg.eigh(matrix.double())
         values, vectors = (values[-count:], vectors[:, -count:]) if largest else (values[:count], vectors[:, :count])
     if largest:
         values, vectors = values.flip(0), vectors.flip(1)

@@ -32,7 +32,18 @@ def literal_cosines(images, texts, energy, max_rank):
 
 
 @pytest.mark.parametrize(
-    "shape", [(12, 20, 128), (3, 2, 16), (40, 60, 32), (1, 1, 8), (64, 2, 16), (5, 16, 16), (4, 30, 32), (9, 280, 300)]
+    "shape",
+    [
+        (12, 20, 128),
+        (3, 2, 16),
+        (40, 60, 32),
+        (1, 1, 8),
+        (64, 2, 16),
+        (5, 16, 16),
+        (4, 30, 32),
+        (9, 280, 300),
+        (9, 450, 400),
+    ],
 )
 @pytest.mark.parametrize(("energy", "max_rank"), [(0.3, 512), (0.9, 512), (0.99, 512), (1.0, 512), (1.0, 2)])
 def test_probabilities_are_those_of_a_literal_svd(shape, energy, max_rank):

@@ -93,7 +93,7 @@ def test_truncation_keeps_the_leading_columns():
     torch.testing.assert_close(kept, coordinates[:, : kept.shape[1]])
 
 
-@pytest.mark.parametrize("size", [1, 40, 300])
+@pytest.mark.parametrize("size", [1, 40, 300, 400])
 @pytest.mark.parametrize("largest", [False, True])
 def test_extreme_eigenpairs_are_those_of_all(size, largest):
     matrix = decaying(2 * size, size)

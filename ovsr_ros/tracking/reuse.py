@@ -14,7 +14,7 @@ from torch import Tensor
 from ovsr_ros.backends.contract import FoundSegments, FrameEmbeddings
 from ovsr_ros.tracking.options import TrackingOptions
 from ovsr_ros.tracking.tracks import Tracks
-from ovsr_ros.tracking.views import Sketch, View, draw_sketch, shrink_origins, sketch_size_hw
+from ovsr_ros.tracking.views import Sketch, View, compare_all, draw_sketch, shrink_origins, sketch_size_hw
 
 MIN_LOOKS = 6
 """How often a new track is embedded before it is due by its age only: three views' mean is off now and then."""
@@ -190,15 +190,15 @@ class EmbeddingPlan:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """How far those that show differ from when they were last embedded: `Difference.levels`, `overlap`, (M,)."""
         levels, overlap = np.zeros(len(looks)), np.ones(len(looks))
-        of_view: dict[int, list[int]] = {}
-        for index in shown.tolist():
-            if looks[index] is not None:
-                of_view.setdefault(looks[index].view, []).append(index)
-        for number in of_view.keys() & self.views.keys():
-            parts = np.array(of_view[number])
-            then = np.array([looks[index].part for index in of_view[number]])
-            difference = self.views[number].compare(sketch, 1 + parts, then)
-            levels[parts], overlap[parts] = difference.levels, difference.overlap
+        seen = np.array([index for index in shown if looks[index] is not None and looks[index].view in self.views], int)
+        if len(seen):
+            numbers = sorted({look.view for look in looks[seen]})
+            place = {number: index for index, number in enumerate(numbers)}
+            of_part, then = (
+                np.array(each) for each in zip(*((place[look.view], look.part) for look in looks[seen]), strict=True)
+            )
+            difference = compare_all([self.views[number] for number in numbers], sketch, 1 + seen, of_part, then)
+            levels[seen], overlap[seen] = difference.levels, difference.overlap
         return levels, overlap
 
     def _renew(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -87,50 +88,104 @@ class View:
 
         parts, parts_then: (M,) ids of the same segments in the newest image and in this one.
         """
-        then_of_part = np.zeros(len(now.areas), np.int64)
-        then_of_part[parts] = parts_then
-        chosen = (then_of_part > 0)[now.parts]
-        places, origins = _places(now.parts.shape)[chosen], self.origins[chosen]
-        still = self._difference(now, chosen, then_of_part, places, np.zeros(len(places), np.float32))
-        moved = self._difference(now, chosen, then_of_part, origins, np.abs(origins - places).max(1).clip(max=1))
-        return Difference(
-            np.minimum(still.levels, moved.levels)[parts], np.maximum(still.overlap, moved.overlap)[parts]
-        )
+        return compare_all([self], now, parts, np.zeros(len(parts), np.int64), parts_then)
 
-    def _difference(
-        self,
-        now: Sketch,
-        chosen: NDArray[np.bool_],
-        then_of_part: NDArray[np.int64],
-        origins: NDArray[np.float32],
-        tolerance: NDArray[np.float32],
-    ) -> Difference:
-        """Of all segments, over the P chosen cells alone.
+    def at_rest(self, cells: NDArray[np.int64]) -> _Glance:
+        """What these of its cells show, (P,), numbered row by row."""
+        colors = self.sketch.image.reshape(-1, 3).take(cells, 0)
+        return _Glance(colors, self.sketch.parts.ravel()[cells], np.ones(len(cells), bool))
 
-        origins: (P, 2). tolerance: (P,) in [0, 1], how far the neighbours' colours count as a cell's own.
-        """
-        height, width = now.parts.shape
+    def along(self, origins: NDArray[np.float32]) -> _Glance:
+        """What it shows at places (P, 2), P at least 1."""
+        height, width = self.sketch.parts.shape
         x, y = origins[:, 0], origins[:, 1]
-        parts, image, slack = now.parts[chosen], now.image[chosen], tolerance[:, None]
         inside = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
-        then = (
-            np.asarray(
-                cv2.remap(self.sketch.image, x[:, None], y[:, None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            )[:, 0]
-            if len(x)
-            else image
-        )
-        low, high = (image + slack * (bound[chosen] - image) for bound in (now.low, now.high))
-        levels = np.maximum(np.maximum(low - then, then - high), 0).mean(1)
-        num_parts = len(now.areas)
-        (levels_of_part,) = _means((levels,), parts, inside, num_parts)
-        shade = np.abs(_means((image - then).T, parts, inside & now.inner[chosen], num_parts)).mean(0)
-
+        image, replicate = self.sketch.image, cv2.BORDER_REPLICATE
+        colors = cv2.remap(image, x[:, None], y[:, None], cv2.INTER_LINEAR, borderMode=replicate)[:, 0]
         columns, rows = (np.rint(each).clip(0, most - 1).astype(np.int64) for each, most in ((x, width), (y, height)))
-        same = inside & (self.sketch.parts[rows, columns] == then_of_part[parts])
-        shared = np.bincount(parts[same], minlength=num_parts)
-        union = now.areas + self.sketch.areas[then_of_part] - shared
-        return Difference(np.maximum(levels_of_part, _SHADE * shade), shared / np.maximum(union, 1))
+        return _Glance(np.asarray(colors, np.float32), self.sketch.parts[rows, columns], inside)
+
+
+class _Glance(NamedTuple):
+    """What an earlier image shows at P places.
+
+    colors: (P, 3) float32. parts: (P,) int64, which segment is there. inside: (P,) bool, whether the place is in it.
+    """
+
+    colors: NDArray[np.float32]
+    parts: NDArray[np.int64]
+    inside: NDArray[np.bool_]
+
+    @classmethod
+    def joined(cls, glances: Sequence[_Glance]) -> _Glance:
+        return cls(*(np.concatenate(each) for each in zip(*glances, strict=True)))
+
+
+class _Cells(NamedTuple):
+    """The P cells of M segments that are compared.
+
+    segments: (P,) from 0. inner: (P,) bool, as in `Sketch`. wanted: (P,) the segment's id in its view. areas,
+    areas_then: (M,) cells of each.
+    """
+
+    segments: NDArray[np.int64]
+    inner: NDArray[np.bool_]
+    wanted: NDArray[np.int64]
+    areas: NDArray[np.int64]
+    areas_then: NDArray[np.int64]
+
+    def judge(
+        self, then: _Glance, image: NDArray[np.float32], low: NDArray[np.float32], high: NDArray[np.float32]
+    ) -> Difference:
+        """Of their colours (P, 3) now, any between `low` and `high`, from what was there then."""
+        beyond = np.maximum(np.maximum(low - then.colors, then.colors - high), 0)
+        (level,) = self._means(_mean_channel(beyond)[None], then.inside)
+        shade = np.abs(self._means((image - then.colors).T, then.inside & self.inner)).mean(0)
+        shared = np.bincount(self.segments, then.inside & (then.parts == self.wanted), len(self.areas))
+        union = self.areas + self.areas_then - shared
+        return Difference(np.maximum(level, _SHADE * shade), shared / np.maximum(union, 1))
+
+    def _means(self, channels: NDArray[np.float32], chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Means of channels (C, P) over each segment's cells of those chosen: (C, M), 0 where it has none."""
+        count = len(self.areas)
+        counts = np.maximum(np.bincount(self.segments, chosen, count), 1)
+        return np.array([np.bincount(self.segments, channel * chosen, count) for channel in channels]) / counts
+
+
+def compare_all(
+    views: Sequence[View],
+    now: Sketch,
+    parts: NDArray[np.int64],
+    view_of_part: NDArray[np.int64],
+    parts_then: NDArray[np.int64],
+) -> Difference:
+    """`View.compare` of M segments, each with a view of its own, at the cost of one comparison.
+
+    parts, parts_then: (M,) ids in the newest image and in the segment's view. view_of_part: (M,) places in `views`.
+    """
+    segment_of_part = np.full(len(now.areas), len(parts))
+    segment_of_part[parts] = np.arange(len(parts))
+    segment_of_cell = segment_of_part[now.parts.ravel()]
+    view_of_cell = np.append(view_of_part, len(views))[segment_of_cell].astype(np.uint16)  # these are sorted quickly
+    num_cells = np.bincount(view_of_cell, minlength=len(views))[: len(views)]
+    chosen = np.argsort(view_of_cell, kind="stable")[: num_cells.sum()]  # P cells, view by view
+    if not len(chosen):
+        return Difference(np.zeros(len(parts)), np.zeros(len(parts)))
+    by_view = np.split(chosen, np.cumsum(num_cells)[:-1])
+    shown = [(view, cells) for view, cells in zip(views, by_view, strict=True) if len(cells)]
+    origins = [view.origins.reshape(-1, 2).take(cells, 0) for view, cells in shown]
+    still = _Glance.joined([view.at_rest(cells) for view, cells in shown])
+    moved = _Glance.joined([view.along(places) for (view, _), places in zip(shown, origins, strict=True)])
+
+    segments = segment_of_cell[chosen]
+    areas_then = np.array([views[view].sketch.areas[part] for view, part in zip(view_of_part, parts_then, strict=True)])
+    cells = _Cells(segments, now.inner.ravel()[chosen], parts_then[segments], now.areas[parts], areas_then)
+    image, low, high = (each.reshape(-1, 3).take(chosen, 0) for each in (now.image, now.low, now.high))
+    at_rest = cells.judge(still, image, image, image)
+    distances = np.abs(np.concatenate(origins) - _places(now.parts.shape).reshape(-1, 2).take(chosen, 0))
+    slack = np.maximum(distances[:, :1], distances[:, 1:]).clip(max=1)  # how far its neighbours' colours count as its
+    along = cells.judge(moved, image, image + slack * (low - image), image + slack * (high - image))
+    return Difference(np.minimum(at_rest.levels, along.levels), np.maximum(at_rest.overlap, along.overlap))
 
 
 def draw_sketch(small: NDArray[np.uint8], segment_map: Tensor, num_parts: int) -> Sketch:
@@ -162,15 +217,8 @@ def _short_side(small: NDArray[np.uint8]) -> int:
     return min(_SKETCH_ROWS, max(short_side // _CELLS_PER_ROW, 1))
 
 
-def _means(
-    channels: Sequence[NDArray[np.float32]] | NDArray[np.float32],
-    parts: NDArray[np.int64],
-    cells: NDArray[np.bool_],
-    num_parts: int,
-) -> NDArray[np.float64]:
-    """Means of each channel, (P,), over each segment's cells of those marked: (C, 1 + N), 0 where it has none."""
-    counts = np.maximum(np.bincount(parts[cells], minlength=num_parts), 1)
-    return np.array([np.bincount(parts[cells], channel[cells], num_parts) for channel in channels]) / counts
+def _mean_channel(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray((values[:, 0] + values[:, 1] + values[:, 2]) / 3, np.float32)  # mean(1) is ten times as slow
 
 
 @lru_cache(maxsize=4)

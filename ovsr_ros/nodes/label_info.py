@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from builtin_interfaces.msg import Time
 from std_msgs.msg import Header
 
+from ovsr_ros.nodes.publishers import offer
 from ovsr_ros.nodes.qos import latched_qos
 from ovsr_ros.results import UNLABELED_ID
 from ovsr_ros.vocabulary import Vocabulary, name_key
@@ -30,7 +31,7 @@ class LabelInfoTopic:
         self._node = node
         self._publisher: Any = None
         if LabelInfo is not None:
-            self._publisher = node.create_publisher(LabelInfo, "~/label_info", latched_qos(), callback_group=group)
+            self._publisher = offer(node, LabelInfo, "~/label_info", latched_qos(), group)
 
     def publish(self, vocabulary: Vocabulary, score_threshold: float, stamp: Time) -> None:
         """Make ids and names known, also to those who subscribe later.

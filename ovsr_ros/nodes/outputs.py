@@ -18,6 +18,7 @@ from ovsr_ros.nodes.conversions import to_image_message, to_jpeg_message
 from ovsr_ros.nodes.label_info import LabelInfoTopic
 from ovsr_ros.nodes.labeled_points import to_labeled_points
 from ovsr_ros.nodes.messages import to_segment_array, to_vocabulary_message
+from ovsr_ros.nodes.publishers import offer
 from ovsr_ros.nodes.qos import latched_qos, output_qos
 from ovsr_ros.ops.spatial import RegisteredDepth, locate_segments
 from ovsr_ros.results import Segmentation
@@ -41,16 +42,16 @@ class Outputs:
         # A group keeps a trace of each entity that was ever in it, and the node's own group outlives these publishers.
         group = MutuallyExclusiveCallbackGroup()
 
-        def offer(message_type: Any, topic: str, qos: QoSProfile = qos) -> Any:
-            return node.create_publisher(message_type, f"~/{topic}", qos, callback_group=group)
+        def create(message_type: Any, topic: str, qos: QoSProfile = qos) -> Any:
+            return offer(node, message_type, f"~/{topic}", qos, group)
 
-        self._label_map = offer(Image, "label_map")
-        self._confidence = offer(Image, "confidence")
-        self._segment_map = offer(Image, "segment_map")
-        self._segments = offer(msg.SegmentArray, "segments")
-        self._overlay = offer(Image, "overlay")
-        self._compressed_overlay = offer(CompressedImage, "overlay/compressed")
-        self._labeled_points = offer(PointCloud2, "labeled_points")
+        self._label_map = create(Image, "label_map")
+        self._confidence = create(Image, "confidence")
+        self._segment_map = create(Image, "segment_map")
+        self._segments = create(msg.SegmentArray, "segments")
+        self._overlay = create(Image, "overlay")
+        self._compressed_overlay = create(CompressedImage, "overlay/compressed")
+        self._labeled_points = create(PointCloud2, "labeled_points")
         self._per_frame: tuple[Any, ...] = (
             self._label_map,
             self._confidence,
@@ -60,7 +61,7 @@ class Outputs:
             self._compressed_overlay,
             self._labeled_points,
         )
-        self._vocabulary = offer(msg.Vocabulary, "vocabulary", latched_qos())
+        self._vocabulary = create(msg.Vocabulary, "vocabulary", latched_qos())
         self._label_info = LabelInfoTopic(node, group)
         # Who asks for subscribers does so from other threads than the one that closes.
         self._open_lock = threading.Lock()

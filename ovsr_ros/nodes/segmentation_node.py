@@ -13,6 +13,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from rclpy.qos import QoSProfile
 from rclpy.timer import Timer
 
 from ovsr_ros.errors import OvsrError
@@ -28,6 +29,7 @@ from ovsr_ros.nodes.out_of_memory import describe_shortage, is_out_of_memory, re
 from ovsr_ros.nodes.outputs import Outputs
 from ovsr_ros.nodes.pace import Pace
 from ovsr_ros.nodes.process import EXIT_FAILED
+from ovsr_ros.nodes.publishers import offer
 from ovsr_ros.nodes.segmenter import Segmenter
 from ovsr_ros.nodes.services import Services
 from ovsr_ros.nodes.silence import SilenceWatch
@@ -82,7 +84,7 @@ class OvsrNode(OptionNode):
         self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._pace: Pace | None = None
         self._log_forwarding = forward_logs(self.get_logger())
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._diagnostics = offer(self, DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
         self._statistics = StatisticsTopic(self)
         self._ovsr_services = Services(self, self._log_error)
         self._watch_timer = self._create_timer(_WATCH_PERIOD_S, self._watch)

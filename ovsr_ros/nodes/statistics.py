@@ -7,8 +7,10 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.qos import QoSProfile
 
 from ovsr_ros.nodes.monitor import Durations, StreamStatistics
+from ovsr_ros.nodes.publishers import offer
 from ovsr_ros.nodes.worker import WorkerCounts
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ class StatisticsTopic:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._publisher = node.create_publisher(DiagnosticArray, "~/statistics", 10)
+        self._publisher = offer(node, DiagnosticArray, "~/statistics", QoSProfile(depth=10))
         self._history: deque[tuple[float, WorkerCounts]] = deque()
 
     def publish(self, statistics: StreamStatistics, counts: WorkerCounts, device: str) -> None:

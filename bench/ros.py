@@ -109,7 +109,7 @@ def measure_idle(given: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def measure_vocabulary(given: argparse.Namespace) -> dict[str, Any]:
-    """The longest gap between label maps while many new names are encoded, beside the gaps before."""
+    """The longest gap between label maps while many new names are encoded, beside the gaps of as many frames after."""
     num_categories = min(given.names, NUM_CATEGORIES)
     names = [f"thing {index} of kind {index % 97}" for index in range(given.names)]
     groups = ["; ".join(names[index::num_categories]) for index in range(num_categories)]
@@ -129,6 +129,9 @@ def measure_vocabulary(given: argparse.Namespace) -> dict[str, Any]:
         seen = len(label_maps)
         scene.wait(lambda: len(label_maps) > seen, "a label map after the change", START_S)
         during = np.diff(label_maps[first:])
+        last = len(label_maps) - 1
+        scene.wait(lambda: len(label_maps) > last + len(during), "as many label maps again", START_S)
+        after = np.diff(label_maps[last:])
         if not answer.result().success:
             raise RuntimeError(f"set_vocabulary: {answer.result().message}")
     period = float(np.median(before))
@@ -140,6 +143,7 @@ def measure_vocabulary(given: argparse.Namespace) -> dict[str, Any]:
         "period_ms": Spread.of(1e3 * before).to_dict(),
         "longest_gap_before_ms": round(1e3 * float(before.max()), 1),
         "longest_gap_ms": round(1e3 * float(during.max()), 1),
+        "longest_gap_after_ms": round(1e3 * float(after.max()), 1),
         "held_back_periods": round((float(during.max()) - period) / period, 3),
     }
 

@@ -157,20 +157,31 @@ def ros(result: dict[str, Any]) -> str:
         camera = f"camera at {row['camera_hz']:g} Hz" if row["camera_hz"] else "no camera"
         rows.append([f"idle node, {camera}", f"{row['percent_of_a_core']:.1f} % of a core", ""])
     if "vocabulary" in result:
-        row = result["vocabulary"]
-        remark = (
-            f"the gap is {row['period_ms']['median']:.0f} ms without ({row['longest_gap_before_ms']:.0f} at most); "
-            f"held back by {row['held_back_periods']:.2f} periods; encoding took {row['encoded_s']:.1f} s, "
-            f"{row['frames_meanwhile']} frames meanwhile"
-        )
-        name = f"{row['names']:,} new names in {row['categories']} categories: longest gap between masks"
-        rows.append([name, f"{row['longest_gap_ms']:.0f} ms", remark])
+        rows.append(vocabulary(result["vocabulary"]))
     for row in result.get("rate", ()):
         seen = row.get("seen_by_clip_percent")
         remark = f"latency {spread(row['latency_ms'])} ms, {row['cores']:.1f} cores"
         remark += "" if seen is None else f", CLIP saw {seen:.0f} % of the segments"
         rows.append([f"640x480, {row['models']}, camera {row['camera']}", f"{row['rate_hz']:.1f} Hz", remark])
     return with_origin(markdown(["", "measured", ""], rows), result)
+
+
+def vocabulary(row: dict[str, Any]) -> list[str]:
+    """The row of ros.json's part of this name."""
+    columns = ("longest_gap_ms", "longest_gap_without_ms", "encoded_s")
+    longest, without, encoded_s = ([change[name] for change in row["changes"]] for name in columns)
+    beyond = {
+        name: "{median:.2f} ({low:.2f} to {high:.2f})".format(**row[name])
+        for name in ("held_back_periods", "over_median_gap_periods")
+    }
+    remark = (
+        f"{min(without):.0f} to {max(without):.0f} ms in as many frames without, and the median gap is "
+        f"{row['period_ms']['median']:.0f} ms: held back by {beyond['held_back_periods']} periods beyond the longest "
+        f"without, {beyond['over_median_gap_periods']} beyond the median; encoding took {min(encoded_s):.1f} to "
+        f"{max(encoded_s):.1f} s"
+    )
+    name = f"{row['names']:,} new names in {row['categories']} categories: longest gap between masks"
+    return [name, f"{min(longest):.0f} to {max(longest):.0f} ms", remark]
 
 
 def memory(result: dict[str, Any]) -> str:

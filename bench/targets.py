@@ -182,8 +182,9 @@ def vocabulary(results: Results) -> Measured:
     found = get(results, "ros").get("vocabulary")
     if found is None:
         raise NotMeasuredError("not measured yet")
-    periods = found["held_back_periods"]
-    return Measured(f"{periods:.2f} periods, with {found['names']:,} names", periods <= 1)
+    most, median = found["most_held_back_periods"], found["held_back_periods"]["median"]
+    text = f"{median:.1f} periods, {most:.1f} at most, in {len(found['changes'])} changes of {found['names']:,} names"
+    return Measured(text, most <= 1)
 
 
 def rate(models: str, wanted_hz: float) -> Callable[[Results], Measured]:
@@ -243,7 +244,11 @@ TARGETS: tuple[tuple[str, str, Callable[[Results], Measured]], ...] = (
         "5 % or less",
         categories("rows", "more_percent_of_frame"),
     ),
-    ("1,000 new names encoded: a frame held back by", "1 period or less", vocabulary),
+    (
+        "1,000 new names encoded: a frame held back by, beyond the longest gap of as many frames without",
+        "1 period or less",
+        vocabulary,
+    ),
     ("image received to mask published, less the pipeline, 640x480", "5 ms or less", ros_overhead("640x480", 5)),
     ("image received to mask published, less the pipeline, 1920x1080", "15 ms or less", ros_overhead("1920x1080", 15)),
     ("idle node, camera at 30 Hz", "under 3 %", idle(camera=True)),

@@ -15,7 +15,7 @@ from ovsr_ros.node_options import DepthOptions
 from ovsr_ros.nodes.camera_model import has_distortion, to_intrinsics
 from ovsr_ros.nodes.depth_image import to_depth_m
 from ovsr_ros.nodes.matched_subscription import MatchedSubscription
-from ovsr_ros.nodes.qos import describe_publishers
+from ovsr_ros.nodes.qos import describe_endpoints
 from ovsr_ros.nodes.stamp_buffer import Match, StampBuffer
 from ovsr_ros.nodes.stamps import to_ns
 from ovsr_ros.nodes.throttle import ThrottledLog
@@ -212,10 +212,10 @@ class DepthSource:
         topic, type_name = subscription.topic, subscription.type_name
         matching = subscription.publishers()
         if matching:
-            return f"{topic}, published by {describe_publishers(matching)}, has sent nothing: check the camera"
+            return f"{topic}, published by {describe_endpoints(matching)}, has sent nothing: check the camera"
         others = self._node.get_publishers_info_by_topic(topic)
         if others:
-            return f"{topic} is no {type_name}, but {describe_publishers(others)}: remap {name} to another topic"
+            return f"{topic} is no {type_name}, but {describe_endpoints(others)}: remap {name} to another topic"
         return f"{topic} has 0 publishers: start the camera's, or remap it (--ros-args -r {name}:=/your/topic)"
 
     def _tell_of_distortion(self, info: CameraInfo) -> None:

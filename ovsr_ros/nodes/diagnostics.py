@@ -28,6 +28,7 @@ class NodeHealth:
     vocabulary_file_problem: what is wrong with that file and what to do, or empty.
     memory_bytes: what the models and buffers occupy on the device; 0 when nothing is loaded.
     depth: None while the node is not active.
+    unserved: who subscribes and gets nothing and what to do, or empty.
     reduction: what is reduced to keep the memory budget and what to do, or empty.
     frame_memory_mib: what the last frame took; NaN without a budget.
     """
@@ -47,6 +48,7 @@ class NodeHealth:
     vocabulary_file: str = ""
     vocabulary_file_problem: str = ""
     depth: DepthHealth | None = None
+    unserved: str = ""
     reduction: str = ""
     frame_memory_mib: float = math.nan
 
@@ -126,6 +128,8 @@ def _segmentation_status(health: NodeHealth) -> DiagnosticStatus:
         level, message = DiagnosticStatus.WARN, f"a frame failed lately: {statistics.last_error}"
     elif health.state != "active":
         level, message = DiagnosticStatus.OK, health.state
+    elif health.unserved:
+        level, message = DiagnosticStatus.WARN, f"not served: {health.unserved}"
     elif health.resting:
         level, message = DiagnosticStatus.OK, "no subscribers: resting"
     elif health.reduction:

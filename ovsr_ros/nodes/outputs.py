@@ -18,7 +18,7 @@ from ovsr_ros.nodes.conversions import to_image_message, to_jpeg_message
 from ovsr_ros.nodes.label_info import LabelInfoTopic
 from ovsr_ros.nodes.labeled_points import to_labeled_points
 from ovsr_ros.nodes.messages import to_segment_array, to_vocabulary_message
-from ovsr_ros.nodes.publishers import offer
+from ovsr_ros.nodes.publishers import explain_unserved, offer
 from ovsr_ros.nodes.qos import latched_qos, output_qos
 from ovsr_ros.ops.spatial import RegisteredDepth, locate_segments
 from ovsr_ros.results import Segmentation
@@ -124,6 +124,14 @@ class Outputs:
     def wants_depth(self) -> bool:
         """Whether anybody subscribes to what is made of depth: points, or segments. False once closed."""
         return self._is_wanted(self._labeled_points, self._segments)
+
+    def explain_unserved(self) -> str:
+        """Who subscribes and gets nothing, why, and what to do; empty where everybody is served, and once closed."""
+        with self._open_lock:
+            if not self._open:
+                return ""
+            texts = [explain_unserved(self._node, publisher) for publisher in (*self._per_frame, self._vocabulary)]
+        return "; ".join(text for text in texts if text)
 
     def close(self) -> None:
         """Take the topics back."""

@@ -60,11 +60,11 @@ def describe_qos(qos: QoSProfile) -> str:
     return f"{_words(qos.reliability.name)}, {_words(qos.durability.name)}"
 
 
-def describe_publishers(publishers: Iterable[TopicEndpointInfo]) -> str:
-    """Each publisher in words: "/camera (sensor_msgs/msg/Image, best effort, volatile)"."""
+def describe_endpoints(endpoints: Iterable[TopicEndpointInfo]) -> str:
+    """Each publisher or subscriber in words: "/camera (sensor_msgs/msg/Image, best effort, volatile)"."""
     described = [
         f"{info.node_namespace.rstrip('/')}/{info.node_name} ({info.topic_type}, {describe_qos(info.qos_profile)})"
-        for info in publishers
+        for info in endpoints
     ]
     return "; ".join(described)
 

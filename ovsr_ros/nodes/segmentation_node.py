@@ -43,7 +43,7 @@ from ovsr_ros.vocabulary import Operation, parse_category
 WARM_UP_HW = (480, 640)
 _WATCH_PERIOD_S = 0.2
 _ERROR_PERIOD_S = 5.0
-_SILENCE_PERIOD_S = 10.0
+_WARNING_PERIOD_S = 10.0
 _UNFORESEEN = (
     "the next image is tried. If this goes on, take back the parameter that was changed last, or clean the node up and "
     "configure it anew (ros2 lifecycle set), and report what follows"
@@ -74,10 +74,11 @@ class OvsrNode(OptionNode):
         self._track_ids = itertools.count(1)  # outlives the models: an id is never given twice
         self._monitor = StreamMonitor(self.node_options.statistics_window_s)
         self._log_error = ThrottledLog(lambda text: self.get_logger().error(text), _ERROR_PERIOD_S)
+        self._log_warning = ThrottledLog(lambda text: self.get_logger().warning(text), _WARNING_PERIOD_S)
         self._silence = SilenceWatch(
             warn=lambda text: self.get_logger().warning(text),
             inform=lambda text: self.get_logger().info(text),
-            period_s=_SILENCE_PERIOD_S,
+            period_s=_WARNING_PERIOD_S,
         )
         self._worker = NewestItemWorker[ImageMessage]("segmentation", self._process, self._on_frame_error)
         # Timers run on a steady clock: a simulation that stands still must not silence the diagnostics.
@@ -306,6 +307,9 @@ class OvsrNode(OptionNode):
 
     def _publish_diagnostics(self) -> None:
         source, segmenter, depth = self._source, self.segmenter, self._depth
+        unserved = "" if segmenter is None else segmenter.explain_unserved()
+        if unserved:
+            self._log_warning(unserved)
         health = NodeHealth(
             state=self._state,
             failure=self._failure,
@@ -318,6 +322,7 @@ class OvsrNode(OptionNode):
             worker_alive=self._worker.is_alive,
             device=self.pipeline_options.device if segmenter is None else str(segmenter.pipeline.device),
             memory_bytes=0 if segmenter is None else segmenter.pipeline.memory_bytes(),
+            unserved=unserved,
             reduction="" if segmenter is None else segmenter.models.describe_reduction(),
             frame_memory_mib=math.nan if segmenter is None else segmenter.models.memory.peak_mib,
             vocabulary=self.vocabulary,

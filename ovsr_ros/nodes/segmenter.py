@@ -102,6 +102,10 @@ class Segmenter:
         """Whether anybody subscribes to the labelled points."""
         return self._outputs.wants_points()
 
+    def explain_unserved(self) -> str:
+        """Who subscribes and gets nothing, why, and what to do, or empty."""
+        return self._outputs.explain_unserved()
+
     def start(self, depth: DepthSource | None = None) -> None:
         """Let frames be published; tracks begin anew.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
-from ovsr_ros.nodes.qos import describe_publishers
+from ovsr_ros.nodes.qos import describe_endpoints
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -27,13 +27,13 @@ def explain_silence(node: Node, topic: str, transport: str) -> str:
     matching = [info for info in found if info.topic_type == TYPE_NAMES[transport]]
     if matching:
         remedy = (
-            f"{topic} has {_count(matching)}, {describe_publishers(matching)}, "
+            f"{topic} has {_count(matching)}, {describe_endpoints(matching)}, "
             f"{'which sends' if len(matching) == 1 else 'which send'} nothing: "
             f"check the camera (ros2 topic hz {topic})"
         )
     elif found:
         remedy = (
-            f"{topic} has {_count(found)} of another type than {TYPE_NAMES[transport]}, {describe_publishers(found)}: "
+            f"{topic} has {_count(found)} of another type than {TYPE_NAMES[transport]}, {describe_endpoints(found)}: "
             f"{_other_transport(node, topic, transport) or 'remap to another topic (--ros-args -r image:=/your/topic)'}"
         )
     else:

@@ -128,7 +128,8 @@ def test_memory_is_measured_in_processes_of_their_own(run_script, page):
 @pytest.mark.slow
 def test_the_node_is_measured_over_dds(load_script, page, tmp_path):
     words = ("--parts", "overhead", "vocabulary", "rate", "--models", "demo", "--sizes", "160x120", "--names", "20")
-    command = [sys.executable, load_script("ros").__file__, *words, "--seconds", "1", "--device", "cpu"]
+    few = ("--changes", "2", "--seconds", "1", "--device", "cpu")
+    command = [sys.executable, load_script("ros").__file__, *words, *few]
     # A process of its own, as it is always run: ROS imports deprecated modules, and what is a warning there fails here.
     done = subprocess.run(
         [*command, "--output", str(tmp_path / "ros.json")],
@@ -145,7 +146,9 @@ def test_the_node_is_measured_over_dds(load_script, page, tmp_path):
     assert 0 < overhead["milliseconds"]["median"] <= overhead["latency_ms"]["median"]
     vocabulary = result["vocabulary"]
     assert (vocabulary["names"], vocabulary["categories"]) == (20, 20)
-    assert vocabulary["longest_gap_ms"] > 0
+    assert len(vocabulary["changes"]) == 2
+    assert all(change["longest_gap_ms"] > 0 and change["frames_meanwhile"] > 0 for change in vocabulary["changes"])
+    assert vocabulary["held_back_periods"]["median"] <= vocabulary["most_held_back_periods"]
     assert {row["camera"] for row in result["rate"]} == {"standing still", "moving"}
     assert all(row["rate_hz"] > 0 for row in result["rate"])
     assert rows(page(ros=result), "| 20 new names in 20 categories")

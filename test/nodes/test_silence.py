@@ -94,7 +94,7 @@ def test_a_topic_of_compressed_images_given_as_it_is(run_module, ovsr, client, n
 
 
 def test_the_warning_comes_again_each_period_and_the_return_of_images_once(start_node, ovsr, client, monkeypatch):
-    monkeypatch.setattr(segmentation_node, "_SILENCE_PERIOD_S", 1.5)
+    monkeypatch.setattr(segmentation_node, "_WARNING_PERIOD_S", 1.5)
     start_node(image_timeout_s=0.5)
     begin = time.monotonic()
     client.wait(lambda: len(warnings(ovsr)) >= 3, "the warning for the third time")

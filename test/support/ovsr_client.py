@@ -16,7 +16,7 @@ from rcl_interfaces.msg import Log
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParametersAtomically
 from rclpy.context import Context
-from rclpy.event_handler import PublisherEventCallbacks
+from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -64,7 +64,10 @@ class Client:
                 self.changed.notify_all()
 
         messages = self.received[topic]
-        self._subscriptions[topic] = self.node.create_subscription(message_type, topic, store, qos)
+        silent = SubscriptionEventCallbacks(use_default_callbacks=False)
+        self._subscriptions[topic] = self.node.create_subscription(
+            message_type, topic, store, qos, event_callbacks=silent
+        )
         return messages
 
     def stop_collecting(self, topic: str) -> None:

@@ -46,12 +46,20 @@ class Pace:
         self._depth = depth
         self._is_wanted = is_wanted
         self._lock = threading.Lock()
+        self._closed = False
         with self._lock:  # a first tick waits until there is a timer
             self.timer = create_timer(self._tick)
+
+    def close(self) -> None:
+        """Change nothing any more: the timer, source and depth are about to be destroyed."""
+        with self._lock:
+            self._closed = True
 
     def set_rate_hz(self, rate_hz: float) -> None:
         """Let the timer tick at another rate, from now on."""
         with self._lock:
+            if self._closed:
+                return
             self.timer.timer_period_ns = round(1e9 / rate_hz)
             if not self._worker.is_resting:
                 self.timer.reset()
@@ -61,14 +69,14 @@ class Pace:
         if not self._worker.is_resting:
             return
         with self._lock:
-            if self._worker.is_resting and self._is_wanted():
+            if self._is_resting() and self._is_wanted():
                 self._begin()
                 self._worker.wake()
 
     def look(self) -> None:
         """Follow who subscribes while the timer stands still. To be called several times a second."""
         with self._lock:
-            if not self._worker.is_resting:
+            if not self._is_resting():
                 return
             if not self._is_wanted():
                 self._source.sample()
@@ -79,6 +87,9 @@ class Pace:
             if is_newest:
                 self._worker.wake()
 
+    def _is_resting(self) -> bool:
+        return self._worker.is_resting and not self._closed
+
     def _begin(self) -> None:
         self._source.listen()
         self._depth.listen()
@@ -86,6 +97,8 @@ class Pace:
 
     def _tick(self) -> None:
         with self._lock:
+            if self._closed:
+                return
             if self._is_wanted():
                 self._worker.wake()
                 return

@@ -218,6 +218,7 @@ class OvsrNode(OptionNode):
     def _stop(self, timeout_s: float | None) -> None:
         pace, self._pace = self._pace, None
         if pace is not None:
+            pace.close()
             self.destroy_timer(pace.timer)
         if self._source is not None:
             self._source.close()

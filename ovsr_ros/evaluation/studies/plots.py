@@ -14,6 +14,8 @@ from ovsr_ros.evaluation.extras import import_extra
 
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # told apart by the colour-blind (Okabe & Ito)
 _MARKERS = ("o", "s", "^", "D")
+_ROOM_FOR_LEGEND = 0.25
+"""Of an axis' length, above the lines of a panel."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,13 @@ def plot_panels(panels: Sequence[Panel], caption: str) -> Any:
         axes.set(xlabel=panel.x_label, ylabel=panel.y_label)
         if panel.is_log:
             axes.set(xscale="log", yscale="log")
+            low, high = axes.get_ylim()
+            axes.set_ylim(low, high * (high / low) ** _ROOM_FOR_LEGEND)
             _label_log_axis(axes.xaxis, *axes.get_xlim())
             _label_log_axis(axes.yaxis, *axes.get_ylim())
         else:
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, axes.get_ylim()[1] * (1 + _ROOM_FOR_LEGEND))
+            axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend(loc="upper left", fontsize=8)
     return _finish(figure, caption)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import common
 import numpy as np
-from ros import model_parameters, running
+from node_scene import model_parameters, running
 
 from ovsr_ros.benchmark.frames import random_weights
 from ovsr_ros.benchmark.timing import Spread

@@ -99,12 +99,10 @@ def growth(result: dict[str, Any]) -> str:
             rows.append([what, name, spread(row["milliseconds"]), ""])
         for row in case.get("categories", {}).get("texts", ()):
             name = f"{row['texts']:,} texts in {row['categories']} categories"
-            remark = f"{percent(row['more_percent'])} of a frame; encoding took {row['encode_s']:g} s"
-            if "label_ms" in row:
-                label = (
-                    f"label() alone: {spread(row['label_ms'], 1)} ms, {percent(row['label_more_percent'])} of a frame"
-                )
-                remark = f"{label}; whole frames: {remark}"
+            remark = (
+                f"label() alone: {spread(row['label_ms'], 1)} ms, {percent(row['label_more_percent'])} of a frame; "
+                f"whole frames: {percent(row['more_percent'])} of a frame; encoding took {row['encode_s']:g} s"
+            )
             rows.append([what, name, spread(row["milliseconds"]), remark])
         for row in case.get("categories", {}).get("rows", ()):
             remark = f"{percent(row['more_percent_of_frame'])} of a frame"

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rclpy.timer import Timer
 
     from ovsr_ros.nodes.depth_source import DepthSource
-    from ovsr_ros.nodes.image_source import ImageSource
-
-
-class _Worker(Protocol):
-    @property
-    def is_resting(self) -> bool: ...
-
-    def wake(self) -> None: ...
-
-    def rest(self) -> None: ...
+    from ovsr_ros.nodes.image_source import ImageMessage, ImageSource
+    from ovsr_ros.nodes.worker import NewestItemWorker
 
 
 class Pace:
@@ -35,7 +27,7 @@ class Pace:
 
     def __init__(
         self,
-        worker: _Worker,
+        worker: NewestItemWorker[ImageMessage],
         source: ImageSource,
         depth: DepthSource,
         create_timer: Callable[[Callable[[], None]], Timer],

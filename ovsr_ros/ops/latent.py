@@ -34,13 +34,18 @@ def truncated_svd(matrix: Tensor, energy: float, max_rank: int) -> tuple[Tensor,
 
 
 def _eigh_descending(gram: Tensor) -> tuple[Tensor, Tensor]:
-    # Eigenvectors of float32 lose orthogonality between close eigenvalues; float64 costs little at this size.
-    with one_thread():  # of a matrix this small, two threads take twice as long
-        eigenvalues, vectors = torch.linalg.eigh(gram.double())
+    eigenvalues, vectors = _eigh(gram)
     vectors = vectors.flip(1)
     largest = vectors.abs().argmax(0, keepdim=True)  # (1, R)
     vectors = vectors * torch.where(vectors.gather(0, largest) < 0, -1.0, 1.0)
     return eigenvalues.flip(0).clamp_min(0).sqrt().float(), vectors.float()
+
+
+def _eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    # Eigenvectors of float32 lose orthogonality between close eigenvalues; float64 costs little at this size.
+    with one_thread():  # of a matrix this small, two threads take twice as long
+        values, vectors = torch.linalg.eigh(matrix.double())
+    return values, vectors
 
 
 def extreme_eigenpairs(matrix: Tensor, count: int, largest: bool) -> tuple[Tensor, Tensor]:
@@ -60,8 +65,7 @@ def extreme_eigenpairs(matrix: Tensor, count: int, largest: bool) -> tuple[Tenso
         )
         values, vectors = (torch.from_numpy(part) for part in found)
     else:
-        with one_thread():  # of a matrix this small, two threads take twice as long
-            values, vectors = torch.linalg.eigh(matrix.double())
+        values, vectors = _eigh(matrix)
         values, vectors = (values[-count:], vectors[:, -count:]) if largest else (values[:count], vectors[:, :count])
     if largest:
         values, vectors = values.flip(0), vectors.flip(1)

@@ -14,7 +14,7 @@ from torch import Tensor
 from ovsr_ros.backends.contract import FoundSegments, FrameEmbeddings
 from ovsr_ros.tracking.options import TrackingOptions
 from ovsr_ros.tracking.tracks import Tracks
-from ovsr_ros.tracking.views import Sketch, View, compare_all, draw_sketch, shrink_origins, sketch_size_hw
+from ovsr_ros.tracking.views import Sketch, View, compare, draw_sketch, shrink_origins, sketch_size_hw
 
 MIN_LOOKS = 6
 """How often a new track is embedded before it is due by its age only: three views' mean is off now and then."""
@@ -197,7 +197,7 @@ class EmbeddingPlan:
             of_part, then = (
                 np.array(each) for each in zip(*((place[look.view], look.part) for look in looks[seen]), strict=True)
             )
-            difference = compare_all([self.views[number] for number in numbers], sketch, 1 + seen, of_part, then)
+            difference = compare([self.views[number] for number in numbers], sketch, 1 + seen, of_part, then)
             levels[seen], overlap[seen] = difference.levels, difference.overlap
         return levels, overlap
 

@@ -80,16 +80,6 @@ class View:
         carried = cv2.remap(self.origins, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=outside)
         return replace(self, origins=np.asarray(carried, np.float32))
 
-    def compare(self, now: Sketch, parts: NDArray[np.int64], parts_then: NDArray[np.int64]) -> Difference:
-        """How far segments of the newest image differ, at the same place or along the motion, whichever is less.
-
-        Along the motion a colour that a neighbouring cell has now is no difference, since motion is known to about a
-        cell. What hides there, a small change of a whole segment's brightness, shows in the mean over its inside.
-
-        parts, parts_then: (M,) ids of the same segments in the newest image and in this one.
-        """
-        return compare_all([self], now, parts, np.zeros(len(parts), np.int64), parts_then)
-
     def at_rest(self, cells: NDArray[np.int64]) -> _Glance:
         """What these of its cells show, (P,), numbered row by row."""
         colors = self.sketch.image.reshape(-1, 3).take(cells, 0)
@@ -152,14 +142,17 @@ class _Cells(NamedTuple):
         return np.array([np.bincount(self.segments, channel * chosen, count) for channel in channels]) / counts
 
 
-def compare_all(
+def compare(
     views: Sequence[View],
     now: Sketch,
     parts: NDArray[np.int64],
     view_of_part: NDArray[np.int64],
     parts_then: NDArray[np.int64],
 ) -> Difference:
-    """`View.compare` of M segments, each with a view of its own, at the cost of one comparison.
+    """How far segments differ from a view of each, at the same place or along the motion, whichever is less.
+
+    Along the motion a colour that a neighbouring cell has now is no difference, since motion is known to about a cell.
+    What hides there, a small change of a whole segment's brightness, shows in the mean over its inside.
 
     parts, parts_then: (M,) ids in the newest image and in the segment's view. view_of_part: (M,) places in `views`.
     """

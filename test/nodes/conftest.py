@@ -6,7 +6,7 @@ import gc
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from ovsr_client import Client, Ovsr
 from rclpy.context import Context
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.parameter import Parameter
-from spinning import spinning
+from spinning import Spinner
 
 torch.set_num_threads(1)
 
@@ -112,7 +112,7 @@ def start_node(context: Context, node_config: Path) -> Iterator[Callable[..., An
 
         def start(request_exit: Callable[[int], None] = lambda code: None, **parameters: Any) -> Any:
             node = _new_node(context, node_config, request_exit, parameters)
-            cleanup.enter_context(spinning(_new_executor(context), node))
+            cleanup.callback(Spinner(_new_executor(context), node).close)
             return node
 
         yield start
@@ -132,7 +132,7 @@ def shared_ovsr(node_config: Path) -> Iterator[Ovsr]:
     with _new_context() as context:
         client = Client(context)
         node = _new_node(context, node_config, lambda code: None, {})
-        with spinning(_new_executor(context), node):
+        with closing(Spinner(_new_executor(context), node)):
             ovsr = Ovsr(client)
             ovsr.wait_until_active()
             yield ovsr
@@ -159,6 +159,7 @@ def stalled_subscriber() -> Iterator[Callable[[str], Any]]:
         def start(topic: str) -> Any:
             subscriber = StalledSubscriber(topic)
             cleanup.callback(subscriber.close)
+            subscriber.stall()
             return subscriber.process
 
         yield start

@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 import threading
 import time
+from contextlib import closing
 
 import numpy as np
 import pytest
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
-from spinning import spinning
+from spinning import Spinner
 
 from ovsr_ros import msg, srv
 from ovsr_ros.nodes.conversions import to_label_array
@@ -76,7 +77,7 @@ class Attacker:
 @pytest.fixture
 def attackers(context):
     attackers = [Attacker(context, number, NUM_CHANGES // NUM_CLIENTS) for number in range(NUM_CLIENTS)]
-    with spinning(SingleThreadedExecutor(context=context), *(attacker.node for attacker in attackers)):
+    with closing(Spinner(SingleThreadedExecutor(context=context), *(attacker.node for attacker in attackers))):
         yield attackers
 
 

@@ -77,12 +77,14 @@ rclpy.spin(node)
 
 
 class StalledSubscriber:
-    """A process that subscribes to a topic of images, reliably, and is stopped before it has taken anything."""
+    """A process that subscribes to a topic of images, reliably; `stall` stops it before it has taken anything."""
 
     def __init__(self, topic: str) -> None:
         self.process: Any = subprocess.Popen(
             [sys.executable, "-c", _SUBSCRIBER, topic], stdout=subprocess.PIPE, text=True
         )
+
+    def stall(self) -> None:
         assert self.process.stdout.readline().strip() == "subscribed"
         self.process.send_signal(signal.SIGSTOP)
 

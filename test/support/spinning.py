@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from rclpy.executors import Executor, InvalidHandle
@@ -44,13 +42,3 @@ class Spinner:
                 self._executor.spin_until_future_complete(self._end)
             except InvalidHandle:
                 continue  # something was destroyed at the very moment at which the executor looked at it
-
-
-@contextmanager
-def spinning(executor: Executor, *nodes: Any) -> Iterator[None]:
-    """Spin nodes while the block runs, and destroy them."""
-    spinner = Spinner(executor, *nodes)
-    try:
-        yield
-    finally:
-        spinner.close()

@@ -53,7 +53,7 @@ def test_a_deferred_map_is_made_once_when_it_is_read(deferred, calls):
     with pytest.raises(dataclasses.FrozenInstanceError):
         deferred.confidence = CONFIDENCE
     with pytest.raises(AttributeError):
-        deferred.no_such_field  # noqa: B018
+        deferred.no_such_field  # noqa: B018  reading it is what raises
 
 
 def test_a_copy_reads_nothing_and_replace_reads_both(deferred, calls):
@@ -68,6 +68,6 @@ def test_a_copy_reads_nothing_and_replace_reads_both(deferred, calls):
 def test_a_deferred_map_is_checked_when_it_is_read():
     wrong = Segmentation.deferred(lambda: CONFIDENCE, lambda: CONFIDENCE, **OTHERS)
     with pytest.raises(ValueError, match="segment_map: expected"):
-        wrong.segment_map  # noqa: B018
+        wrong.segment_map  # noqa: B018  reading it is what raises
     with pytest.raises(ValueError, match="label_map"):
         Segmentation.deferred(lambda: CONFIDENCE, lambda: SEGMENT_MAP, **{**OTHERS, "label_map": LABELS[0]})

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from ovsr_ros.ops.image import scaled_size_hw
 
+# OpenCV's type hints leave out None for a map or a result that is not given, and a colour beside an image: the calls
+# whose types are ignored below.
+
 MIN_FLOW_SIDE = 32
 """Shortest side of an image for which motion is estimated, pixels; a smaller one is taken to stand still."""
 

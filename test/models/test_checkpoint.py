@@ -62,7 +62,7 @@ def test_a_torchscript_program_is_refused_and_not_executed(tmp_path: Path) -> No
     path = tmp_path / "program.pt"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is deprecated; its files are still about
-        program = torch.jit.trace(nn.Linear(3, 2), torch.zeros(1, 3))  # type: ignore[no-untyped-call]
+        program = torch.jit.trace(nn.Linear(3, 2), torch.zeros(1, 3))  # type: ignore[no-untyped-call]  # torch leaves it untyped
         program.save(str(path))
     with pytest.raises(ModelFormatError, match=r"TorchScript.*safetensors"):
         read_state_dict(path)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ from ovsr_ros.nodes.camera_model import has_distortion, to_intrinsics
 from ovsr_ros.nodes.depth_image import to_depth_m
 from ovsr_ros.nodes.matched_subscription import MatchedSubscription
 from ovsr_ros.nodes.qos import describe_endpoints
-from ovsr_ros.nodes.stamp_buffer import Match, StampBuffer
+from ovsr_ros.nodes.stamp_buffer import Match, StampBuffer, Wanted
 from ovsr_ros.nodes.stamps import to_ns
 from ovsr_ros.nodes.throttle import ThrottledLog
 from ovsr_ros.ops.spatial import RegisteredDepth
@@ -56,6 +58,22 @@ class DepthHealth:
     offset_s: float
 
 
+TakeDepth = Callable[[tuple[int, int]], RegisteredDepth | None]
+"""Called with an image's height and width, its depth at this size; None where there is none, which is counted and told.
+
+Waits up to `depth.wait_s` for a depth image that may be on its way.
+"""
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What belongs to one image, as far as it has come."""
+
+    header: Header
+    depth: Wanted[Image]
+    info: Wanted[CameraInfo]
+
+
 class DepthSource:
     """Subscribes to `depth` and `camera_info` while `depth` has publishers, and finds what belongs to an image.
 
@@ -85,6 +103,7 @@ class DepthSource:
         self._log = ThrottledLog(lambda text: node.get_logger().warning(text), _WARNING_PERIOD_S)
         self._match_lock = threading.Lock()
         self._closed = False
+        self._is_resting = False
         self._lock = threading.Lock()
         self._problem, self._noted = "", -float("inf")
         self._missing_since: float | None = None
@@ -105,6 +124,7 @@ class DepthSource:
 
     def rest(self) -> None:
         """Receive nothing until `listen`: nobody asks for frames."""
+        self._is_resting = True
         for subscription in (self._depth, self._info):
             subscription.gate.shut()
 
@@ -112,6 +132,7 @@ class DepthSource:
         """Receive again, what the middleware kept meanwhile first."""
         for subscription in (self._depth, self._info):
             subscription.gate.open()
+        self._is_resting = False
 
     def close(self) -> None:
         """End the subscriptions for good."""
@@ -119,28 +140,23 @@ class DepthSource:
             self._closed = True
             self._unsubscribe()
 
-    def want(self, header: Header) -> None:
-        """From now on, watch for the depth image and camera_info of the image with this header."""
-        self._depths.want(to_ns(header.stamp))
-        self._infos.want(to_ns(header.stamp))
+    def step_back(self) -> None:
+        """The image's stamps stepped back: depth of the round before is nobody's any more.
 
-    def take(self, header: Header, size_hw: tuple[int, int]) -> RegisteredDepth | None:
-        """The depth of the image that was wanted, at its size; None where there is none, which is counted and told.
-
-        Waits up to `depth.wait_s` for a depth image that may be on its way.
+        Of camera_info, which may be sent once for all images, the last one stays.
         """
-        options = self._options()
-        if options.sync == "none" or not (self._depth.is_subscribed or self._is_wanted()):
-            return None
+        self._depths.step_back()
+
+    @contextlib.contextmanager
+    def want(self, header: Header) -> Iterator[TakeDepth]:
+        """Within it, what comes for the image with this header is kept for it, however many images are in work."""
+        stamp_ns = to_ns(header.stamp)
+        wanted = _Wanted(header, self._depths.want(stamp_ns), self._infos.want(stamp_ns))
         try:
-            depth, offset_s, doubt = self._find(options, header, size_hw)
-        except OvsrError as error:
-            self._note(str(error), missed=1)
-            return None
-        with self._lock:
-            self._offset_s = offset_s
-        self._note(doubt, matched=1)
-        return depth
+            yield functools.partial(self._take, wanted)
+        finally:
+            self._depths.forget(wanted.depth)
+            self._infos.forget(wanted.info)
 
     def health(self) -> DepthHealth:
         """The state now."""
@@ -162,25 +178,41 @@ class DepthSource:
     def _is_wanted(self) -> bool:
         return self._is_remapped or self._is_asked()
 
+    def _take(self, wanted: _Wanted, size_hw: tuple[int, int]) -> RegisteredDepth | None:
+        options = self._options()
+        if options.sync == "none" or not (self._depth.is_subscribed or self._is_wanted()):
+            return None
+        try:
+            depth, offset_s, doubt = self._find(options, wanted, size_hw)
+        except OvsrError as error:
+            if self._is_resting:
+                return None  # nothing was received meanwhile, and nobody asks any more
+            self._note(str(error), missed=1)
+            return None
+        with self._lock:
+            self._offset_s = offset_s
+        self._note(doubt, matched=1)
+        return depth
+
     def _find(
-        self, options: DepthOptions, header: Header, size_hw: tuple[int, int]
+        self, options: DepthOptions, wanted: _Wanted, size_hw: tuple[int, int]
     ) -> tuple[RegisteredDepth, float, str]:
         """Depth, its stamp's offset in seconds, and what makes it doubtful. Raises OvsrError where there is none."""
         within_ns = 0 if options.sync == "exact" else round(options.slop_s * 1e9)
-        match = self._depths.take(within_ns, options.wait_s)
+        match = self._depths.take(wanted.depth, within_ns, options.wait_s)
         if match is None:
             raise OvsrError(f"no depth image: {self._explain_silence(self._depth, 'depth')}")
         if abs(match.offset_ns) > within_ns:
             raise OvsrError(self._explain_offset(options, match))
-        info = self._infos.take(None, 0.0)
+        info = self._infos.take(wanted.info, None, 0.0)
         if info is None:
             raise OvsrError(f"no camera_info: {self._explain_silence(self._info, 'camera_info')}")
         depth = RegisteredDepth(to_depth_m(match.item, size_hw), to_intrinsics(info.item, size_hw))
         self._tell_of_distortion(info.item)
         doubt = ""
-        if match.item.header.frame_id != header.frame_id:
+        if match.item.header.frame_id != wanted.header.frame_id:
             doubt = (
-                f"depth: expected frame_id '{header.frame_id}' as the image, got '{match.item.header.frame_id}': depth "
+                f"depth: expected frame_id '{wanted.header.frame_id}' as the image, got '{match.item.header.frame_id}': depth "
                 "that is not registered to the image gives wrong places; remap depth to the registered one"
             )
         return depth, match.offset_ns / 1e9, doubt

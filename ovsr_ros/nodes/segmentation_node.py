@@ -33,7 +33,7 @@ from ovsr_ros.nodes.publishers import offer
 from ovsr_ros.nodes.segmenter import Segmenter
 from ovsr_ros.nodes.services import Services
 from ovsr_ros.nodes.silence import SilenceWatch
-from ovsr_ros.nodes.stamps import stamp_key
+from ovsr_ros.nodes.stamps import stamp_key, to_ns
 from ovsr_ros.nodes.statistics import StatisticsTopic
 from ovsr_ros.nodes.throttle import ThrottledLog
 from ovsr_ros.nodes.worker import NewestItemWorker, WaitForTurn
@@ -71,6 +71,7 @@ class OvsrNode(OptionNode):
         self._failure = ""
         self._source: ImageSource | None = None
         self._depth: DepthSource | None = None
+        self._last_stamp_ns = 0
         self._track_ids = itertools.count(1)  # outlives the models: an id is never given twice
         self._monitor = StreamMonitor(self.node_options.statistics_window_s)
         self._log_error = ThrottledLog(lambda text: self.get_logger().error(text), _ERROR_PERIOD_S)
@@ -127,6 +128,7 @@ class OvsrNode(OptionNode):
     def _start(self) -> None:
         assert self.segmenter is not None
         self._monitor.reset()
+        self._last_stamp_ns = 0
         self._worker.start(self.segmenter.models.frames_in_flight, self.segmenter.models.prepare_thread)
         self._depth = DepthSource(
             self, self.resolve_topic_name("image"), lambda: self.node_options.depth, self.segmenter.wants_points
@@ -254,6 +256,10 @@ class OvsrNode(OptionNode):
 
     def _on_image(self, message: ImageMessage, tells_pace: bool) -> None:
         self._monitor.image_arrived(tells_pace)
+        stamp_ns, depth = to_ns(message.header.stamp), self._depth
+        if stamp_ns < self._last_stamp_ns and depth is not None:
+            depth.step_back()  # a recording begins anew
+        self._last_stamp_ns = stamp_ns
         self._worker.offer(message, stamp_key(message.header.stamp))
         pace = self._pace
         if pace is not None:

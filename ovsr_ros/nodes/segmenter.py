@@ -16,7 +16,7 @@ from sensor_msgs.msg import CompressedImage
 from ovsr_ros.backends import Frame, FrameEmbeddings
 from ovsr_ros.backends.reduction import Reduction
 from ovsr_ros.nodes.conversions import decode_compressed, to_rgb_array
-from ovsr_ros.nodes.depth_source import DepthSource
+from ovsr_ros.nodes.depth_source import DepthSource, TakeDepth
 from ovsr_ros.nodes.image_source import ImageMessage
 from ovsr_ros.nodes.model_access import ModelAccess
 from ovsr_ros.nodes.monitor import StreamMonitor
@@ -128,10 +128,14 @@ class Segmenter:
 
         Raises ImageError for a message that is no usable image, and whatever the pipeline raises.
         """
-        begin = time.monotonic()
         depth_source = self._depth if self._outputs.wants_depth() else None
-        if depth_source is not None:
-            depth_source.want(message.header)
+        with contextlib.nullcontext() if depth_source is None else depth_source.want(message.header) as take_depth:
+            self._process(message, arrival, wait_for_turn, take_depth)
+
+    def _process(
+        self, message: ImageMessage, arrival: float, wait_for_turn: WaitForTurn, take_depth: TakeDepth | None
+    ) -> None:
+        begin = time.monotonic()
         image = decode_compressed(message) if isinstance(message, CompressedImage) else to_rgb_array(message)
         converted = time.monotonic()
         # A stamp of 0 is none; the tracks need to know how much time has passed all the same.
@@ -146,7 +150,7 @@ class Segmenter:
         frame = self._follow(image, found, time_s)
         embedded = time.monotonic()
         # Before the lock: who changes the vocabulary is not to wait for a depth image.
-        depth = None if depth_source is None else depth_source.take(message.header, image.shape[:2])
+        depth = None if take_depth is None else take_depth(image.shape[:2])
         depth_taken = time.monotonic()
         with self._labelled(frame, image.shape[:2], lambda: self._publishing) as labelled:
             if labelled is None:
@@ -161,7 +165,7 @@ class Segmenter:
             "convert": converted - begin,
             "turn": begin_turn - is_found,
             **segmentation.stage_seconds,
-            **({} if depth_source is None else {"depth": depth_taken - embedded}),
+            **({} if take_depth is None else {"depth": depth_taken - embedded}),
             **painting,
             "publish": published - painted,
         }

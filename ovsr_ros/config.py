@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
+import functools
+import logging
 import math
 import sys
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,6 +31,10 @@ _SCALARS: tuple[type, ...] = (str, int, float, bool)
 _METADATA_KEY = "ovsr_option"
 _ROS_PARAMETERS = "ros__parameters"
 _NODE_NAME = "ovsr"
+_ALL_NODES = "/**"
+_MISSPELT = 0.75
+"""Likeness from which a name that is not known may be a misspelt one."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -130,6 +136,11 @@ def to_flat_dict(options: object) -> dict[str, OptionValue]:
 
 def iter_options(cls: type) -> list[OptionInfo]:
     """Every option of `cls` and of its sections, in the order they are written."""
+    return list(_options_of(cls))
+
+
+@functools.cache  # annotations are text, which takes 20 ms to be read: more than a change of parameters else takes
+def _options_of(cls: type) -> tuple[OptionInfo, ...]:
     infos: list[OptionInfo] = []
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
@@ -146,7 +157,7 @@ def iter_options(cls: type) -> list[OptionInfo]:
         default = typing.cast(OptionValue, field.default)
         metadata = field.metadata[_METADATA_KEY]
         infos.append(OptionInfo(name=field.name, type=element, is_tuple=is_tuple, default=default, **metadata))
-    return infos
+    return tuple(infos)
 
 
 def _section_default(field: dataclasses.Field[Any], cls: type) -> object:
@@ -241,6 +252,24 @@ def _flatten(mapping: Mapping[str, object], sections: set[str], where: str, pref
     return flat
 
 
+def find_foreign(names: Iterable[str], known: Collection[str]) -> list[str]:
+    """Of names that were given to all nodes, those that may be meant for another: not known, nor in a known section."""
+    sections = {name.partition(".")[0] for name in known if "." in name}
+    return [name for name in names if name not in known and name.partition(".")[0] not in sections]
+
+
+def describe_foreign(foreign: Sequence[str], known: Collection[str]) -> str:
+    """In words: these parameters of all nodes are not ours."""
+
+    def describe(name: str) -> str:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=_MISSPELT)
+        return f"'{name}'" + (f" (did you mean '{near[0]}'?)" if near else "")
+
+    listed = ", ".join(map(describe, foreign[:5]))
+    more = f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""
+    return f"given to all nodes and unknown here, left to the others: {listed}{more}"
+
+
 def _element_type(hint: Any, name: str) -> tuple[type, bool]:
     if hint in _SCALARS:
         return hint, False
@@ -263,10 +292,13 @@ def _in(where: str, message: str) -> str:
 # --- From files to mappings ---
 
 
-def read_config(path_or_preset: str | Path) -> dict[str, object]:
+def read_config(path_or_preset: str | Path, known: Collection[str] | None = None) -> dict[str, object]:
     """The keys and values of a YAML file, or of a preset of this package.
 
     A file is a plain mapping, or has ROS's layout (`/**: ros__parameters: ...`, or `ovsr:` for the node of that name).
+
+    known: the options' names; of what a file has for all nodes (`/**`), what is none of ours is left out, with a
+        warning. None: nothing is left out.
 
     Raises ConfigError when there is no such file or preset, or it is not a YAML mapping.
     """
@@ -284,7 +316,7 @@ def read_config(path_or_preset: str | Path) -> dict[str, object]:
         return {}
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected keys and values, got {type(content).__name__}")
-    return _without_ros_layout(content, path)
+    return _without_ros_layout(content, path, known)
 
 
 def find_config(path_or_preset: str | Path) -> Path:
@@ -312,7 +344,7 @@ def find_presets() -> dict[str, Path]:
     return {}
 
 
-def _without_ros_layout(content: dict[str, Any], path: Path) -> dict[str, object]:
+def _without_ros_layout(content: dict[str, Any], path: Path, known: Collection[str] | None) -> dict[str, object]:
     nodes = {key: value for key, value in content.items() if isinstance(value, dict) and _ROS_PARAMETERS in value}
     if not nodes:
         return content
@@ -321,9 +353,15 @@ def _without_ros_layout(content: dict[str, Any], path: Path) -> dict[str, object
         raise ConfigError(f"{path}: '{stray}' stands beside a node's {_ROS_PARAMETERS}; put it under them")
     merged: dict[str, object] = {}
     for pattern in sorted(nodes, key=len):  # the more special pattern wins, as in ROS
-        if pattern == "/**" or pattern.rpartition("/")[2] == _NODE_NAME:
+        if pattern == _ALL_NODES or pattern.rpartition("/")[2] == _NODE_NAME:
             parameters = nodes[pattern][_ROS_PARAMETERS] or {}
             if not isinstance(parameters, dict):
                 raise ConfigError(f"{path}: {pattern}: {_ROS_PARAMETERS}: expected keys and values")
-            merged |= _flatten(parameters, set(), str(path))
+            found = _flatten(parameters, set(), str(path))
+            if pattern == _ALL_NODES and known is not None:
+                foreign = find_foreign(found, known)
+                if foreign:
+                    _log.warning(f"{path}: {describe_foreign(foreign, known)}")
+                found = {name: value for name, value in found.items() if name not in foreign}
+            merged |= found
     return merged

@@ -94,7 +94,8 @@ def load_settings(config: str | Path | None = None, overrides: Mapping[str, obje
     """
     classes = (PipelineOptions, NodeOptions)
     where = "" if config is None else str(config)
-    values = from_dict_split(classes, {} if config is None else read_config(config), where)
+    known = [info.name for options in classes for info in iter_options(options)]
+    values = from_dict_split(classes, {} if config is None else read_config(config, known), where)
     if overrides:
         flat = {name: value for part in values for name, value in to_flat_dict(part).items()}
         values = from_dict_split(classes, {**flat, **overrides})

@@ -23,6 +23,7 @@ from ovsr_ros.config import (
 )
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.node_options import NodeOptions
+from ovsr_ros.settings import load_settings
 
 
 @dataclass(frozen=True)
@@ -250,3 +251,22 @@ def test_presets_are_found_in_an_install(tmp_path: Path, monkeypatch: pytest.Mon
     shutil.rmtree(share)
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "nowhere"))
     assert find_presets() == {}
+
+
+def test_what_a_config_file_has_for_all_nodes_and_is_not_ours_is_left_out_with_a_warning(tmp_path, caplog):
+    path = write(tmp_path / "a.yaml", "/**: {ros__parameters: {wheel_radius: 1, clusters.k_max: 9, rate_hertz: 5}}\n")
+    assert load_settings(path).pipeline.clusters.k_max == 9
+    assert "'wheel_radius', 'rate_hertz' (did you mean 'rate_hz'?)" in caplog.text
+
+
+@pytest.mark.parametrize("section", ["ovsr", "/**/ovsr"])
+def test_under_the_nodes_name_a_config_file_is_read_strictly(tmp_path, section):
+    path = write(tmp_path / "a.yaml", f"{section}: {{ros__parameters: {{wheel_radius: 1}}}}\n")
+    with pytest.raises(ConfigError, match="unknown key 'wheel_radius'"):
+        load_settings(path)
+
+
+def test_a_section_of_ours_is_read_strictly_for_all_nodes_too(tmp_path):
+    path = write(tmp_path / "a.yaml", "/**: {ros__parameters: {clusters: {kmax: 1}}}\n")
+    with pytest.raises(ConfigError, match=r"unknown key 'clusters\.kmax'"):
+        load_settings(path)

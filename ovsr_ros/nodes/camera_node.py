@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,8 @@ from ovsr_ros.demo.scenes import CATEGORIES, SPLITS, Frame, Scene
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.nodes.conversions import to_image_message
 from ovsr_ros.nodes.messages import to_vocabulary_message
-from ovsr_ros.nodes.parameters import declare_options, read_overrides
+from ovsr_ros.nodes.parameter_services import ParameterServices
+from ovsr_ros.nodes.parameters import arguments_of, declare_options, read_overrides
 from ovsr_ros.nodes.qos import latched_qos
 from ovsr_ros.palette import default_color
 from ovsr_ros.vocabulary import Category, Vocabulary
@@ -103,17 +105,22 @@ class DemoCamera(Node):
     depth_registered/image_rect, with the same stamp, only while somebody subscribes to it. camera_info is its, too.
     ground_truth/label_map is mono8, the index into `scenes.CATEGORIES`; ground_truth/vocabulary names the indices.
 
+    arguments: the process's ROS arguments.
+
     Raises ConfigError when a parameter's name or value cannot be used.
     """
 
-    def __init__(self, **node_arguments: Any) -> None:
-        super().__init__("demo_camera", **node_arguments)
+    def __init__(self, arguments: Sequence[str] = (), **node_arguments: Any) -> None:
+        super().__init__("demo_camera", start_parameter_services=False, **node_arguments)
         try:
-            self._options = from_dict(CameraOptions, read_overrides(self))
+            known = [info.name for info in iter_options(CameraOptions)]
+            overrides = read_overrides(self, known, arguments_of(arguments, node_arguments))
+            self._options = from_dict(CameraOptions, overrides)
         except ConfigError:
             self.destroy_node()
             raise
         declare_options(self, iter_options(CameraOptions), to_flat_dict(self._options))
+        self._parameter_services = ParameterServices(self)
         self._clip = Clip(self._options)
         qos = QoSProfile(depth=5, reliability=_RELIABILITY[self._options.reliability])
         self._image = self.create_publisher(Image, "image_raw", qos)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from ovsr_ros.nodes.process import ExitRequest, run_process
+from ovsr_ros.nodes.process import run_process
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -13,14 +14,15 @@ if TYPE_CHECKING:
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the camera until it is told to end; the exit code is 0, or 2 (bad configuration)."""
-    run_process("demo_camera", _create, args)
+    arguments = list(sys.argv if args is None else args)
+    run_process("demo_camera", lambda exit_request: _create(arguments), args)
 
 
-def _create(exit_request: ExitRequest) -> list[Node]:
+def _create(arguments: Sequence[str]) -> list[Node]:
     # Here, not above: a signal during the import must still end the process.
     from ovsr_ros.nodes.camera_node import DemoCamera
 
-    return [DemoCamera()]
+    return [DemoCamera(arguments)]
 
 
 if __name__ == "__main__":

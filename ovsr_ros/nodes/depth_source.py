@@ -82,18 +82,24 @@ class DepthSource:
     image_topic: resolved, without /compressed.
     options: asked before each use, for they may change.
     is_asked: whether the points have a subscriber; asked before a lack of depth is complained about.
+    is_remapped: whether somebody chose where an input comes from, by its name.
     """
 
     def __init__(
-        self, node: Node, image_topic: str, options: Callable[[], DepthOptions], is_asked: Callable[[], bool]
+        self,
+        node: Node,
+        image_topic: str,
+        options: Callable[[], DepthOptions],
+        is_asked: Callable[[], bool],
+        is_remapped: Callable[[str], bool],
     ) -> None:
         self._options = options
         self._is_asked = is_asked
         self._image_topic = image_topic
         depth_topic = node.resolve_topic_name("depth")
-        self._is_remapped = depth_topic != node.resolve_topic_name("depth", only_expand=True)
+        self._is_remapped = is_remapped("depth")
         info_topic = node.resolve_topic_name("camera_info")
-        if info_topic == node.resolve_topic_name("camera_info", only_expand=True):
+        if not is_remapped("camera_info"):
             info_topic = image_topic.rpartition("/")[0] + "/camera_info"
         self._depths = StampBuffer[Image](options().queue)
         self._infos = StampBuffer[CameraInfo](_NUM_CAMERA_INFOS)
@@ -210,10 +216,11 @@ class DepthSource:
         depth = RegisteredDepth(to_depth_m(match.item, size_hw), to_intrinsics(info.item, size_hw))
         self._tell_of_distortion(info.item)
         doubt = ""
-        if match.item.header.frame_id != wanted.header.frame_id:
+        expected, given = wanted.header.frame_id, match.item.header.frame_id
+        if given != expected:
             doubt = (
-                f"depth: expected frame_id '{wanted.header.frame_id}' as the image, got '{match.item.header.frame_id}': depth "
-                "that is not registered to the image gives wrong places; remap depth to the registered one"
+                f"depth: expected frame_id '{expected}' as the image, got '{given}': depth that is not registered to "
+                "the image gives wrong places; remap depth to the registered one"
             )
         return depth, match.offset_ns / 1e9, doubt
 

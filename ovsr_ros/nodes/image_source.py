@@ -35,6 +35,8 @@ class ImageSource:
     transport: raw or compressed, as image_transport names them.
     on_image: called with each message, in order, one at a time, and with whether the time since the one before is the
         camera's: it is not after images were passed over.
+
+    base_topic: resolved, without /compressed. topic: what is subscribed to.
     """
 
     def __init__(self, node: Node, transport: str, on_image: Callable[[ImageMessage, bool], None]) -> None:
@@ -46,8 +48,11 @@ class ImageSource:
         self._received: deque[tuple[int, int] | None] = deque(maxlen=_NUM_REMEMBERED)
         self._replay_end = -float("inf")
         self._sample_begin = -float("inf")
-        # image_transport appends the transport's name after the remapping: image:=/camera/image_raw does for both.
-        self.topic = node.resolve_topic_name("image") + (COMPRESSED if transport == "compressed" else "")
+        # image_transport appends the transport's name after the remapping: image:=/camera/image_raw does for both. Who
+        # gives the topic that carries the images, means it.
+        suffix = COMPRESSED if transport == "compressed" else ""
+        self.base_topic = node.resolve_topic_name("image").removesuffix(suffix)
+        self.topic = self.base_topic + suffix
         self._subscription = MatchedSubscription(
             node, _TYPES[transport], self.topic, self._receive, before_renewal=self._expect_replay
         )

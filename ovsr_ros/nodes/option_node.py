@@ -16,7 +16,9 @@ from ovsr_ros.config import from_dict, iter_options, option, replace_flat, to_fl
 from ovsr_ros.errors import ConfigError, OvsrError, VocabularyError
 from ovsr_ros.node_options import NodeOptions
 from ovsr_ros.nodes.messages import to_parameter_value
-from ovsr_ros.nodes.parameters import declare_options, normalise, read_overrides, to_parameter
+from ovsr_ros.nodes.parameter_services import ParameterServices
+from ovsr_ros.nodes.parameters import arguments_of, declare_options, normalise, read_overrides, to_parameter
+from ovsr_ros.nodes.ros_arguments import is_remapped
 from ovsr_ros.nodes.segmenter import Segmenter
 from ovsr_ros.nodes.vocabulary_keeper import VocabularyKeeper
 from ovsr_ros.registry import VocabularyRegistry
@@ -49,35 +51,45 @@ class OptionNode(LifecycleNode):
     registry: ids, colours and versions, which outlive the models.
     keeper: the registry's file, with which they outlive the node.
 
+    arguments: the process's ROS arguments, for what rclpy does not tell of them.
+
     Raises ConfigError when a parameter given at start is unknown or cannot be used, VocabularyError for its categories.
     """
 
-    def __init__(self, name: str, **node_arguments: Any) -> None:
-        super().__init__(name, **node_arguments)
+    def __init__(self, name: str, arguments: Sequence[str] = (), **node_arguments: Any) -> None:
+        super().__init__(name, start_parameter_services=False, **node_arguments)
+        self._ros_arguments = arguments_of(arguments, node_arguments)
         self.changes = threading.RLock()
         self.segmenter: Segmenter | None = None
         self._mirroring = False
         self.registry = VocabularyRegistry()
         try:
-            overrides = read_overrides(self)
+            overrides = read_overrides(self, _INFOS, self._ros_arguments)
             start = {name: overrides.pop(name) for name in _START & overrides.keys()}
             self.start_options = from_dict(StartOptions, start)
             settings = load_settings(self.start_options.config or None, overrides)
             _check_categories(settings.node.categories)
         except OvsrError:
-            LifecycleNode.destroy_node(self)
+            OptionNode.destroy_node(self)
             raise
         self.node_options, self.pipeline_options = settings.node, settings.pipeline
         self.keeper = VocabularyKeeper(self, self.registry, settings.node.vocabulary_file)
         self._categories_chosen = "categories" in overrides
         self._declare()
         self.add_on_set_parameters_callback(self._on_set_parameters)
+        self._parameter_services = ParameterServices(self)
 
     @property
     def vocabulary(self) -> Vocabulary:
         """The vocabulary in force; an empty one while no models are loaded."""
         segmenter = self.segmenter
         return Vocabulary() if segmenter is None else segmenter.vocabulary
+
+    def is_remapped(self, topic: str) -> bool:
+        """Whether somebody chose where this input comes from ("image"), be it the name that it has anyway."""
+        return is_remapped(
+            self._ros_arguments, self.get_name(), topic, lambda name: self.resolve_topic_name(name, only_expand=True)
+        )
 
     def require_segmenter(self) -> Segmenter:
         """The segmenter. Raises OvsrError when no models are loaded."""
@@ -146,6 +158,11 @@ class OptionNode(LifecycleNode):
     def set_parameters(self, parameter_list: list[Parameter[Any]]) -> list[SetParametersResult]:
         """Set parameters one by one."""
         return [self.set_parameters_atomically([parameter]) for parameter in parameter_list]
+
+    def destroy_node(self) -> None:
+        """Destroy the node, and let it go from the ROS graph at once."""
+        super().destroy_node()
+        self._state_machine.destroy_when_not_in_use()  # it would keep the node there until it is collected
 
     def on_node_options_changed(self) -> None:
         """Called when a change of parameters has been applied."""

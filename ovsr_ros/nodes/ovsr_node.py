@@ -32,12 +32,12 @@ def _create(exit_request: ExitRequest, arguments: Sequence[str]) -> list[Node]:
     from ovsr_ros.nodes.segmentation_node import OvsrNode
 
     if not cameras:
-        return [OvsrNode(exit_request)]
+        return [OvsrNode(exit_request, arguments)]
     nodes: list[Node] = []
     namespace = find_namespace(arguments)
     for camera in cameras:
         try:
-            nodes.append(OvsrNode(exit_request, cli_args=camera.node_arguments(namespace)))
+            nodes.append(OvsrNode(exit_request, arguments, cli_args=camera.node_arguments(namespace)))
         except OvsrError as error:
             raise type(error)(f"camera {camera.name}: {error}") from error
     return nodes

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from ovsr_ros.config import OptionInfo, OptionValue, check_value
+from ovsr_ros.config import OptionInfo, OptionValue, check_value, describe_foreign, find_foreign
 from ovsr_ros.errors import ConfigError
+from ovsr_ros.nodes.ros_arguments import names_for_all_nodes
 
 _INT_LIMIT = 2**63 - 1
 _SCALAR_TYPES = {
@@ -31,28 +32,48 @@ _ROS_PARAMETERS = frozenset({"use_sim_time", "start_type_description_service"})
 _ROS_PREFIXES = ("qos_overrides.",)
 
 
-def read_overrides(node: Node) -> dict[str, object]:
+def read_overrides(node: Node, known: Collection[str], arguments: Sequence[str]) -> dict[str, object]:
     """The values given on the command line, in parameter files and by the launch file, by name; an empty list as ().
 
-    Parameters that ROS itself gives to every node are left out.
+    Parameters that ROS itself gives to every node are left out, and so are, with a warning, those that a file gives to
+    all nodes and that are none of ours: other nodes' most likely. An unknown one that is given to this node, or within
+    a section of ours, is left in: it is a mistake.
+
+    known: names of our options. arguments: the process's and the node's own, from which the node has its parameters.
     """
     # rclpy's own way to them, automatically_declare_parameters_from_overrides, fails for an empty list.
     overrides: dict[str, Parameter[Any]] = node._parameter_overrides
-    return {
+    ours = {
         name: () if parameter.value is None else _to_plain(parameter.value)
         for name, parameter in overrides.items()
         if name not in _ROS_PARAMETERS and not name.startswith(_ROS_PREFIXES)
     }
+    for_all = names_for_all_nodes(arguments)
+    foreign = find_foreign([name for name in ours if name in for_all], known)
+    if foreign:
+        node.get_logger().warning(describe_foreign(foreign, known))
+    return {name: value for name, value in ours.items() if name not in foreign}
+
+
+def arguments_of(arguments: Sequence[str], node_arguments: Mapping[str, Any]) -> list[str]:
+    """The ROS arguments that hold for a node: the process's, if it heeds them, then its own.
+
+    arguments: the process's. node_arguments: what rclpy's Node is constructed with.
+    """
+    heeds = node_arguments.get("use_global_arguments", True)
+    return [*(arguments if heeds else ()), "--", *(node_arguments.get("cli_args") or ())]
 
 
 def declare_options(node: Node, infos: Iterable[OptionInfo], values: Mapping[str, OptionValue]) -> None:
     """Declare a parameter for each option, with the value that holds now."""
     for info in infos:
-        value = values[info.name]
-        descriptor = describe_option(info)
-        node.declare_parameter(
-            info.name, list(value) if isinstance(value, tuple) else value, descriptor, ignore_override=True
-        )
+        parameter, descriptor = to_parameter(info, values[info.name]), describe_option(info)
+        if not info.is_tuple or parameter.value:
+            node.declare_parameter(info.name, parameter.value, descriptor, ignore_override=True)
+            continue
+        # By its type: an empty list is taken for one of bytes, to which nobody could add a word.
+        node.declare_parameter(info.name, parameter.type_, descriptor, ignore_override=True)
+        Node.set_parameters_atomically(node, [parameter])
 
 
 def describe_option(info: OptionInfo) -> ParameterDescriptor:
@@ -62,8 +83,6 @@ def describe_option(info: OptionInfo) -> ParameterDescriptor:
         description=f"{info.help} [{info.unit}]" if info.unit else info.help,
         additional_constraints=_describe_constraints(info),
         read_only=info.read_only,
-        # rclpy takes an empty list for a list of bytes: lists are typed by `to_parameter` instead.
-        dynamic_typing=info.is_tuple,
     )
     if not info.is_tuple and (info.min is not None or info.max is not None):
         if info.type is int:

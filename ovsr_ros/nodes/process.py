@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ovsr_ros.errors import OvsrError
 from ovsr_ros.nodes.middleware import make_room_for_images
+from ovsr_ros.nodes.throttle import ThrottledLog
 
 if TYPE_CHECKING:
     from rclpy.executors import Executor
@@ -33,6 +34,8 @@ _M_ARENA_MAX = -8  # in glibc's malloc.h
 _NUM_THREADS = 4
 _SWITCH_S = 0.001
 _GRACE_S = 1.0
+_ERROR_PERIOD_S = 5.0
+_RAPID_S, _MOST_RAPID = 0.01, 100
 
 
 class ExitRequest:
@@ -100,8 +103,8 @@ def run_process(
 ) -> NoReturn:
     """Run nodes until SIGINT, SIGTERM or the request of one of them, and end the process.
 
-    create: called once ROS is initialised; what it imports is imported then. An OvsrError that it raises ends in one
-        line and exit code 2.
+    create: called once ROS is initialised; what it imports is imported then. An OvsrError that it raises, and what
+        rclpy refuses, ends in one line and exit code 2.
     """
     code = _run_nodes(name, create, args)
     # The interpreter's own end takes seconds where torch is loaded, and waits for threads that are in the middle of a
@@ -134,10 +137,16 @@ def _run_nodes(name: str, create: Callable[[ExitRequest], Sequence[Node]], args:
         return EXIT_BAD_CONFIG
     try:
         nodes = create(exit_request)
-    except OvsrError as error:
-        get_logger(name).fatal(str(error))
+    except Exception as error:
+        ours, theirs = isinstance(error, OvsrError), _is_raised_by_rclpy(error)
+        if ours or theirs:
+            reason = str(error) if ours else f"cannot start: {_first_line(error)}; mend the ROS arguments or parameters"
+        else:
+            reason = f"cannot start:\n{traceback.format_exc()}"
+        get_logger(name).fatal(reason)
+        get_logger(name).debug(traceback.format_exc())
         rclpy.try_shutdown()
-        return EXIT_BAD_CONFIG
+        return EXIT_BAD_CONFIG if ours or theirs else EXIT_FAILED
     exit_request.started()
     # An executor each: one looks at all that it has before every callback, and one that fails takes no other with it.
     running = [_Running(node, MultiThreadedExecutor(_NUM_THREADS), exit_request) for node in nodes]
@@ -166,6 +175,7 @@ class _Running:
         self._node = node
         self._executor = executor
         self._exit_request = exit_request
+        self._log_error = ThrottledLog(lambda text: node.get_logger().error(text), _ERROR_PERIOD_S)
         executor.add_node(node)
         self._thread = threading.Thread(target=self._spin, name="spin", daemon=True)
         self._thread.start()
@@ -176,21 +186,30 @@ class _Running:
         self._node.destroy_node()  # a node that has threads of its own stops them here
 
     def _spin(self) -> None:
+        """Spin whatever callbacks raise: no request of somebody's may end the node.
+
+        An executor that cannot work at all, which raises again and again without a callback between, ends the process.
+        """
         from rclpy.executors import InvalidHandle
 
-        try:
-            while not self._exit_request.is_set:
-                try:
-                    self._executor.spin()
-                except InvalidHandle:
-                    # A publisher was destroyed at the very moment at which the executor looked at its events: rclpy
-                    # expects that of every other entity.
-                    continue
-        except Exception:
-            if self._exit_request.is_set:
-                return  # the executor was shut down under the spinning thread
-            self._node.get_logger().fatal(f"a callback failed:\n{traceback.format_exc()}")
-            self._exit_request(EXIT_FAILED)
+        num_rapid, begin = 0, time.monotonic()
+        while not self._exit_request.is_set:
+            try:
+                self._executor.spin()
+            except InvalidHandle:
+                # A publisher was destroyed at the very moment at which the executor looked at its events: rclpy
+                # expects that of every other entity.
+                continue
+            except Exception:
+                if self._exit_request.is_set:
+                    return  # the executor was shut down under the spinning thread
+                now = time.monotonic()
+                num_rapid, begin = num_rapid + 1 if now - begin < _RAPID_S else 0, now
+                if num_rapid >= _MOST_RAPID:
+                    self._node.get_logger().fatal(f"the executor fails all the time:\n{traceback.format_exc()}")
+                    self._exit_request(EXIT_FAILED)
+                    return
+                self._log_error(f"a callback failed; the node goes on:\n{traceback.format_exc()}")
 
 
 def _finish_within(seconds: float, actions: Sequence[Callable[[], None]]) -> bool:
@@ -202,6 +221,15 @@ def _finish_within(seconds: float, actions: Sequence[Callable[[], None]]) -> boo
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
     return not any(thread.is_alive() for thread in threads)
+
+
+def _is_raised_by_rclpy(error: Exception) -> bool:
+    """Whether an argument or a parameter was refused there, rather than something broke down here."""
+    innermost = error.__traceback__
+    while innermost is not None and innermost.tb_next is not None:
+        innermost = innermost.tb_next
+    module = "" if innermost is None else str(innermost.tb_frame.f_globals.get("__name__"))
+    return "rclpy" in (module.partition(".")[0], type(error).__module__.partition(".")[0])
 
 
 def _first_line(error: Exception) -> str:

@@ -6,7 +6,7 @@ import itertools
 import math
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -60,12 +60,15 @@ class OvsrNode(OptionNode):
     charge: configure answers with a failure, and the node stays unconfigured with the reason in /diagnostics.
 
     request_exit: called with an exit code when an autostarted node cannot start.
+    arguments: the process's ROS arguments.
 
     Raises ConfigError or VocabularyError when a parameter's name or value cannot be used.
     """
 
-    def __init__(self, request_exit: Callable[[int], None], **node_arguments: Any) -> None:
-        super().__init__("ovsr", **node_arguments)
+    def __init__(
+        self, request_exit: Callable[[int], None], arguments: Sequence[str] = (), **node_arguments: Any
+    ) -> None:
+        super().__init__("ovsr", arguments, **node_arguments)
         self._request_exit = request_exit
         self._state = "unconfigured"
         self._failure = ""
@@ -130,11 +133,15 @@ class OvsrNode(OptionNode):
         self._monitor.reset()
         self._last_stamp_ns = 0
         self._worker.start(self.segmenter.models.frames_in_flight, self.segmenter.models.prepare_thread)
+        self._source = ImageSource(self, self.node_options.image_transport, self._on_image)
         self._depth = DepthSource(
-            self, self.resolve_topic_name("image"), lambda: self.node_options.depth, self.segmenter.wants_points
+            self,
+            self._source.base_topic,
+            lambda: self.node_options.depth,
+            self.segmenter.wants_points,
+            self.is_remapped,
         )
         self.segmenter.start(self._depth)
-        self._source = ImageSource(self, self.node_options.image_transport, self._on_image)
         period_s = 1.0 / self.node_options.rate_hz
         self._pace = Pace(
             self._worker,

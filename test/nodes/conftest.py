@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,13 @@ def _new_executor(context: Context) -> MultiThreadedExecutor:
     return MultiThreadedExecutor(4, context=context)
 
 
-def _new_node(context: Context, config: Path, request_exit: Callable[[int], None], parameters: dict[str, Any]) -> Any:
+def _new_node(
+    context: Context,
+    config: Path,
+    request_exit: Callable[[int], None],
+    parameters: dict[str, Any],
+    arguments: Sequence[str] = (),
+) -> Any:
     from ovsr_ros.nodes.segmentation_node import OvsrNode
 
     # A lifecycle node's state machine keeps the node's handle until it is collected, and when that goes, so does the
@@ -78,7 +84,13 @@ def _new_node(context: Context, config: Path, request_exit: Callable[[int], None
     gc.collect()
     values = {"config": str(config), **parameters}
     overrides = [Parameter(name.replace("__", "."), value=value) for name, value in values.items()]
-    return OvsrNode(request_exit, context=context, parameter_overrides=overrides, use_global_arguments=False)
+    return OvsrNode(
+        request_exit,
+        context=context,
+        parameter_overrides=overrides,
+        use_global_arguments=False,
+        cli_args=["--ros-args", *arguments],
+    )
 
 
 @pytest.fixture
@@ -106,16 +118,30 @@ def new_ovsr() -> type[Ovsr]:
 
 
 @pytest.fixture
-def start_node(context: Context, node_config: Path) -> Iterator[Callable[..., Any]]:
-    """Starts an OvsrNode in this process, spun by its own executor; parameters as keywords, '__' for '.'."""
+def spin(context: Context) -> Iterator[Callable[[Any], Any]]:
+    """Spins a node by an executor of its own until the test ends."""
     with ExitStack() as cleanup:
 
-        def start(request_exit: Callable[[int], None] = lambda code: None, **parameters: Any) -> Any:
-            node = _new_node(context, node_config, request_exit, parameters)
+        def start(node: Any) -> Any:
             cleanup.callback(Spinner(_new_executor(context), node).close)
             return node
 
         yield start
+
+
+@pytest.fixture
+def start_node(context: Context, node_config: Path, spin: Callable[[Any], Any]) -> Callable[..., Any]:
+    """Starts an OvsrNode in this process, spun by its own executor.
+
+    Parameters as keywords, '__' for '.'; arguments: its ROS arguments.
+    """
+
+    def start(
+        request_exit: Callable[[int], None] = lambda code: None, arguments: Sequence[str] = (), **parameters: Any
+    ) -> Any:
+        return spin(_new_node(context, node_config, request_exit, parameters, arguments))
+
+    return start
 
 
 @pytest.fixture

@@ -38,6 +38,42 @@ def test_unusable_parameters_at_start_are_named(start_node, overrides, error, sa
         start_node(**overrides)
 
 
+def write_parameters(path, text):
+    path.write_text(text, encoding="utf-8")
+    return ("--params-file", str(path))
+
+
+def test_parameters_that_a_file_gives_to_all_nodes_need_not_be_ours(start_node, ovsr, client, tmp_path):
+    shared = "{wheel_radius: 0.1, arm: {length: 3}, score_treshold: 0.5, use_sim_time: false, rate_hz: 7.0}"
+    arguments = write_parameters(tmp_path / "robot.yaml", f"/**: {{ros__parameters: {shared}}}")
+    node = start_node(autostart=False, arguments=arguments)
+    assert node.get_parameter("rate_hz").value == 7.0
+    client.wait(lambda: [log for log in ovsr.logs if "'wheel_radius', 'arm.length', 'score_treshold'" in log.msg], "it")
+    (warning,) = [log.msg for log in ovsr.logs if "given to all nodes" in log.msg]
+    assert "did you mean 'score_threshold'?" in warning
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ovsr: {ros__parameters: {wheel_radius: 0.1}}",
+        "/ovsr: {ros__parameters: {wheel_radius: 0.1}}",
+        "/**/ovsr: {ros__parameters: {wheel_radius: 0.1}}",
+        "/**: {ros__parameters: {clusters: {wheel_radius: 0.1}}}",
+        "/**: {ros__parameters: {wheel_radius: 0.1}, ovsr: {ros__parameters: {wheel_radius: 0.2}}}",
+    ],
+)
+def test_under_the_nodes_name_and_in_its_sections_each_must_be_known(start_node, tmp_path, text):
+    with pytest.raises(ConfigError, match=r"unknown key '(clusters\.)?wheel_radius'"):
+        start_node(autostart=False, arguments=write_parameters(tmp_path / "robot.yaml", text))
+
+
+def test_a_parameter_for_this_process_must_be_known(start_node, tmp_path):
+    arguments = write_parameters(tmp_path / "robot.yaml", "/**: {ros__parameters: {wheel_radius: 0.1}}")
+    with pytest.raises(ConfigError, match="unknown key 'wheel_radius'"):
+        start_node(autostart=False, arguments=(*arguments, "-p", "wheel_radius:=0.2"))
+
+
 def test_categories_set_before_configuring_are_used(start_node, ovsr):
     node = start_node(autostart=False)
     results = node.set_parameters([Parameter("categories", value=["wall", "wall"])])

@@ -63,6 +63,7 @@ def test_a_signal_ends_a_node_at_work_on_frames(run_module, ovsr, client, node_c
         (["-p", "rate_hz:=1000.0"], 2, "rate_hz: expected 0.1 to 120 Hz, got 1000"),
         (["-p", "categories:=[mug, mug]"], 2, "duplicate"),
         (["--params-file", "/no/such/file.yaml"], 2, "/no/such/file.yaml"),
+        (["-p", "use_sim_time:=1"], 2, "cannot start: Trying to set parameter 'use_sim_time' to '1'"),
         (["-p", "features.model:=/no/such/model"], 1, "/no/such/model"),
         (["-p", "features.model:=efficientnet_b3.ra2_in1k"], 1, "ovsr models download efficientnet_b3.ra2_in1k"),
     ],
@@ -73,6 +74,22 @@ def test_a_node_that_cannot_start_says_why_and_fails(run_module, node_config, ar
     assert node.wait(60.0) == code, node.output
     assert said in node.output
     assert "Traceback" not in node.output
+
+
+def test_one_of_several_cameras_that_cannot_start_ends_in_one_line(run_module, node_config):
+    arguments = ("--cameras", "front, rear", "--ros-args", "-p", f"config:={node_config}")
+    node = run_module(NODE, *arguments, "-p", "start_type_description_service:=no_bool")
+    assert node.wait(60.0) == 2, node.output
+    assert "start_type_description_service" in node.output
+    assert "Traceback" not in node.output
+
+
+def test_a_node_that_has_ended_is_gone_from_the_graph(run_module, ovsr, client, node_config):
+    node = run_module(NODE, "--ros-args", "-p", f"config:={node_config}")
+    ovsr.wait_until_active()
+    assert end(node, signal.SIGINT) == 0
+    # Left to itself, what the lifecycle's state machine kept was there for 20 s: the lease of a participant.
+    client.wait(lambda: "ovsr" not in client.node.get_node_names(), "the node's name to go", 12.0)
 
 
 def test_a_parameter_file_in_rclpys_layout_configures_the_node(run_module, ovsr, node_config, tmp_path):

@@ -185,6 +185,9 @@ class _Running:
         self._thread.join()
         self._node.destroy_node()  # a node that has threads of its own stops them here
 
+    def _is_ending(self) -> bool:
+        return self._exit_request.is_set
+
     def _spin(self) -> None:
         """Spin whatever callbacks raise: no request of somebody's may end the node.
 
@@ -193,7 +196,7 @@ class _Running:
         from rclpy.executors import InvalidHandle
 
         num_rapid, begin = 0, time.monotonic()
-        while not self._exit_request.is_set:
+        while not self._is_ending():
             try:
                 self._executor.spin()
             except InvalidHandle:
@@ -201,7 +204,7 @@ class _Running:
                 # expects that of every other entity.
                 continue
             except Exception:
-                if self._exit_request.is_set:
+                if self._is_ending():
                     return  # the executor was shut down under the spinning thread
                 now = time.monotonic()
                 num_rapid, begin = num_rapid + 1 if now - begin < _RAPID_S else 0, now

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -58,20 +56,21 @@ class DepthHealth:
     offset_s: float
 
 
-TakeDepth = Callable[[tuple[int, int]], RegisteredDepth | None]
-"""Called with an image's height and width, its depth at this size; None where there is none, which is counted and told.
+@dataclass(frozen=True, eq=False)
+class WantedDepth:
+    """One image's wish for its depth, as far as that has come; see `DepthSource.want`."""
 
-Waits up to `depth.wait_s` for a depth image that may be on its way.
-"""
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    """What belongs to one image, as far as it has come."""
-
+    source: DepthSource
     header: Header
     depth: Wanted[Image]
     info: Wanted[CameraInfo]
+
+    def take(self, size_hw: tuple[int, int]) -> RegisteredDepth | None:
+        """The image's depth at its size, height and width; None where there is none, which is counted and told.
+
+        Waits up to `depth.wait_s` for a depth image that may be on its way.
+        """
+        return self.source.take(self, size_hw)
 
 
 class DepthSource:
@@ -102,7 +101,8 @@ class DepthSource:
         if not is_remapped("camera_info"):
             info_topic = image_topic.rpartition("/")[0] + "/camera_info"
         self._depths = StampBuffer[Image](options().queue)
-        self._infos = StampBuffer[CameraInfo](_NUM_CAMERA_INFOS)
+        # A camera's calibration is that of every round of a recording, and may be sent once for all of them.
+        self._infos = StampBuffer[CameraInfo](_NUM_CAMERA_INFOS, has_rounds=False)
         self._node = node
         self._depth = MatchedSubscription(node, Image, depth_topic, _into(self._depths), _QUEUE)
         self._info = MatchedSubscription(node, CameraInfo, info_topic, _into(self._infos), _QUEUE)
@@ -146,23 +146,30 @@ class DepthSource:
             self._closed = True
             self._unsubscribe()
 
-    def step_back(self) -> None:
-        """The image's stamps stepped back: depth of the round before is nobody's any more.
+    def want(self, header: Header) -> WantedDepth:
+        """An image arrived: what comes for it is kept from now on, however many images are in work.
 
-        Of camera_info, which may be sent once for all images, the last one stays.
+        To be called for each image, in the order of their arrival; whoever drops the image drops what this returns.
         """
-        self._depths.step_back()
-
-    @contextlib.contextmanager
-    def want(self, header: Header) -> Iterator[TakeDepth]:
-        """Within it, what comes for the image with this header is kept for it, however many images are in work."""
         stamp_ns = to_ns(header.stamp)
-        wanted = _Wanted(header, self._depths.want(stamp_ns), self._infos.want(stamp_ns))
+        return WantedDepth(self, header, self._depths.want(stamp_ns), self._infos.want(stamp_ns))
+
+    def take(self, wanted: WantedDepth, size_hw: tuple[int, int]) -> RegisteredDepth | None:
+        """See `WantedDepth.take`."""
+        options = self._options()
+        if options.sync == "none" or not (self._depth.is_subscribed or self._is_wanted()):
+            return None
         try:
-            yield functools.partial(self._take, wanted)
-        finally:
-            self._depths.forget(wanted.depth)
-            self._infos.forget(wanted.info)
+            depth, offset_s, doubt = self._find(options, wanted, size_hw)
+        except OvsrError as error:
+            if self._is_resting:
+                return None  # nothing was received meanwhile, and nobody asks any more
+            self._note(str(error), missed=1)
+            return None
+        with self._lock:
+            self._offset_s = offset_s
+        self._note(doubt, matched=1)
+        return depth
 
     def health(self) -> DepthHealth:
         """The state now."""
@@ -184,24 +191,8 @@ class DepthSource:
     def _is_wanted(self) -> bool:
         return self._is_remapped or self._is_asked()
 
-    def _take(self, wanted: _Wanted, size_hw: tuple[int, int]) -> RegisteredDepth | None:
-        options = self._options()
-        if options.sync == "none" or not (self._depth.is_subscribed or self._is_wanted()):
-            return None
-        try:
-            depth, offset_s, doubt = self._find(options, wanted, size_hw)
-        except OvsrError as error:
-            if self._is_resting:
-                return None  # nothing was received meanwhile, and nobody asks any more
-            self._note(str(error), missed=1)
-            return None
-        with self._lock:
-            self._offset_s = offset_s
-        self._note(doubt, matched=1)
-        return depth
-
     def _find(
-        self, options: DepthOptions, wanted: _Wanted, size_hw: tuple[int, int]
+        self, options: DepthOptions, wanted: WantedDepth, size_hw: tuple[int, int]
     ) -> tuple[RegisteredDepth, float, str]:
         """Depth, its stamp's offset in seconds, and what makes it doubtful. Raises OvsrError where there is none."""
         within_ns = 0 if options.sync == "exact" else round(options.slop_s * 1e9)

@@ -29,6 +29,8 @@ class NodeHealth:
     memory_bytes: what the models and buffers occupy on the device; 0 when nothing is loaded.
     depth: None while the node is not active.
     unserved: who subscribes and gets nothing and what to do, or empty.
+    starved: why nearly none of the images that arrive are labelled and what to do, or empty.
+    namesakes: that other nodes have this one's name and what to do, or empty.
     reduction: what is reduced to keep the memory budget and what to do, or empty.
     frame_memory_mib: what the last frame took; NaN without a budget.
     """
@@ -49,12 +51,14 @@ class NodeHealth:
     vocabulary_file_problem: str = ""
     depth: DepthHealth | None = None
     unserved: str = ""
+    starved: str = ""
+    namesakes: str = ""
     reduction: str = ""
     frame_memory_mib: float = math.nan
 
 
 def to_diagnostics(node_name: str, health: NodeHealth, now: Time) -> DiagnosticArray:
-    """Four statuses: the input, the depth, the segmentation, the vocabulary.
+    """Five statuses: the input, the depth, the segmentation, the vocabulary, the name.
 
     node_name: fully qualified, such as "/ovsr".
     """
@@ -63,6 +67,7 @@ def to_diagnostics(node_name: str, health: NodeHealth, now: Time) -> DiagnosticA
         _depth_status(health),
         _segmentation_status(health),
         _vocabulary_status(health),
+        _name_status(node_name, health),
     ]
     for status in statuses:
         status.name = f"{node_name.lstrip('/')}: {status.name}"
@@ -128,6 +133,8 @@ def _segmentation_status(health: NodeHealth) -> DiagnosticStatus:
         level, message = DiagnosticStatus.WARN, f"a frame failed lately: {statistics.last_error}"
     elif health.state != "active":
         level, message = DiagnosticStatus.OK, health.state
+    elif health.starved:
+        level, message = DiagnosticStatus.WARN, health.starved
     elif health.unserved:
         level, message = DiagnosticStatus.WARN, f"not served: {health.unserved}"
     elif health.resting:
@@ -173,6 +180,12 @@ def _vocabulary_status(health: NodeHealth) -> DiagnosticStatus:
         ("vocabulary file", health.vocabulary_file),
     ]
     return _status("vocabulary", level, message, values)
+
+
+def _name_status(node_name: str, health: NodeHealth) -> DiagnosticStatus:
+    if health.namesakes:
+        return _status("name", DiagnosticStatus.WARN, health.namesakes, [])
+    return _status("name", DiagnosticStatus.OK, f"the only node called {node_name}", [])
 
 
 def _status(name: str, level: bytes, message: str, values: Sequence[tuple[str, str]]) -> DiagnosticStatus:

@@ -12,6 +12,7 @@ from rclpy.qos import QoSDurabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
 from ovsr_ros.nodes.matched_subscription import MatchedSubscription
+from ovsr_ros.nodes.qos import describe_endpoints
 from ovsr_ros.nodes.stamps import stamp_key
 from ovsr_ros.nodes.topic_hints import COMPRESSED, explain_silence
 
@@ -45,6 +46,7 @@ class ImageSource:
         self._on_image = on_image
         self._lock = threading.RLock()  # `match` and `close` come from two threads
         self._closed = False
+        self._num_told = 0
         self._received: deque[tuple[int, int] | None] = deque(maxlen=_NUM_REMEMBERED)
         self._replay_end = -float("inf")
         self._sample_begin = -float("inf")
@@ -63,10 +65,15 @@ class ImageSource:
         To be called several times a second: until then, a new publisher that offers less is not heard.
         """
         with self._lock:
-            if self._closed or not self._subscription.match():
+            if self._closed:
                 return False
-        self._node.get_logger().info(f"subscribed to {self.describe()}; publishers: {self.num_publishers}")
-        return True
+            renewed, publishers = self._subscription.match(), self._subscription.last_publishers
+            changed, self._num_told = renewed or len(publishers) != self._num_told, len(publishers)
+        if changed:
+            what = f"subscribed to {self.describe()}" if renewed else self.topic
+            whose = f" ({describe_endpoints(publishers)})" if publishers else ""
+            self._node.get_logger().info(f"{what}; publishers: {len(publishers)}{whose}")
+        return renewed
 
     @property
     def is_listening(self) -> bool:

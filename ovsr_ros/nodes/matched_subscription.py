@@ -27,6 +27,7 @@ class MatchedSubscription:
     callback: called with each message, in order, one at a time.
     before_renewal: called with the new quality of service before one subscription takes another's place.
 
+    last_publishers: those that the last `match` saw.
     gate: while it is shut, the middleware keeps the newest messages and nothing is called.
     """
 
@@ -48,6 +49,7 @@ class MatchedSubscription:
         self.gate = Gate()
         self._subscription: Subscription[Any] | None = None
         self._qos: QoSProfile | None = None
+        self.last_publishers: list[TopicEndpointInfo] = []
         self.topic = topic
         self.type_name = f"sensor_msgs/msg/{message_type.__name__}"
 
@@ -63,7 +65,7 @@ class MatchedSubscription:
 
     def match(self) -> bool:
         """Subscribe, or subscribe anew where the publishers' quality of service asks for it. Returns whether it did."""
-        publishers = self.publishers()
+        self.last_publishers = publishers = self.publishers()
         if self._subscription is not None and not publishers:
             return False  # one that is between two lives may come back as it was
         qos = match_publishers([info.qos_profile for info in publishers])

@@ -20,11 +20,14 @@ from ovsr_ros.nodes.parameter_services import ParameterServices
 from ovsr_ros.nodes.parameters import arguments_of, declare_options, normalise, read_overrides, to_parameter
 from ovsr_ros.nodes.ros_arguments import is_remapped
 from ovsr_ros.nodes.segmenter import Segmenter
+from ovsr_ros.nodes.throttle import ThrottledLog
 from ovsr_ros.nodes.vocabulary_keeper import VocabularyKeeper
 from ovsr_ros.registry import VocabularyRegistry
 from ovsr_ros.settings import PipelineOptions, load_settings, options_in_use
 from ovsr_ros.vocabulary import CategoryRequest, Operation, Vocabulary, parse_category
+from ovsr_ros.vocabulary_change import VocabularyChange
 
+_REFUSAL_PERIOD_S = 5.0
 _OPTION_CLASSES = (NodeOptions, PipelineOptions)
 
 
@@ -48,6 +51,7 @@ class OptionNode(LifecycleNode):
     changes: held by whoever changes parameters, the vocabulary or the segmenter; reentrant. It makes a change and what
         follows from it (the parameter after the vocabulary, the vocabulary after the parameter) one step.
     segmenter: None while no models are loaded.
+    log_refusal: gets the reason for which a change was refused, for the log.
     registry: ids, colours and versions, which outlive the models.
     keeper: the registry's file, with which they outlive the node.
 
@@ -60,6 +64,7 @@ class OptionNode(LifecycleNode):
         super().__init__(name, start_parameter_services=False, **node_arguments)
         self._ros_arguments = arguments_of(arguments, node_arguments)
         self.changes = threading.RLock()
+        self.log_refusal = ThrottledLog(lambda text: self.get_logger().warning(text), _REFUSAL_PERIOD_S)
         self.segmenter: Segmenter | None = None
         self._mirroring = False
         self.registry = VocabularyRegistry()
@@ -101,16 +106,16 @@ class OptionNode(LifecycleNode):
             )
         return segmenter
 
-    def change_vocabulary(self, operation: Operation, requests: Sequence[CategoryRequest]) -> Vocabulary:
+    def change_vocabulary(self, operation: Operation, requests: Sequence[CategoryRequest]) -> VocabularyChange:
         """Change the vocabulary, and the parameter `categories` with it.
 
         Raises VocabularyError with every reason against the change, OvsrError when no models are loaded.
         """
         with self.changes:
-            vocabulary = self.require_segmenter().change_vocabulary(operation, requests)
+            change = self.require_segmenter().change_vocabulary(operation, requests)
             self.mirror_categories()
         self.keeper.save()  # others need not wait for the disk
-        return vocabulary
+        return change
 
     def restore_vocabulary(self) -> None:
         """Let ids, colours, version and categories go on from the file, if there is one.
@@ -136,6 +141,21 @@ class OptionNode(LifecycleNode):
 
     def set_parameters_atomically(self, parameter_list: list[Parameter[Any]]) -> SetParametersResult:
         """Set parameters all or none; a whole number is accepted where a float is meant."""
+        result = self._set_parameters(parameter_list)
+        if not result.successful:
+            self.log_refusal(f"parameters refused: {result.reason}")
+        return result
+
+    def set_parameters(self, parameter_list: list[Parameter[Any]]) -> list[SetParametersResult]:
+        """Set parameters one by one."""
+        return [self.set_parameters_atomically([parameter]) for parameter in parameter_list]
+
+    def destroy_node(self) -> None:
+        """Destroy the node, and let it go from the ROS graph at once."""
+        super().destroy_node()
+        self._state_machine.destroy_when_not_in_use()  # it would keep the node there until it is collected
+
+    def _set_parameters(self, parameter_list: list[Parameter[Any]]) -> SetParametersResult:
         with self.changes:
             try:
                 parameters = normalise(parameter_list, _INFOS)
@@ -154,15 +174,6 @@ class OptionNode(LifecycleNode):
             self.mirror_categories()
         problem = self.keeper.save()
         return SetParametersResult(successful=True, reason=f"not saved: {problem}" if problem else "")
-
-    def set_parameters(self, parameter_list: list[Parameter[Any]]) -> list[SetParametersResult]:
-        """Set parameters one by one."""
-        return [self.set_parameters_atomically([parameter]) for parameter in parameter_list]
-
-    def destroy_node(self) -> None:
-        """Destroy the node, and let it go from the ROS graph at once."""
-        super().destroy_node()
-        self._state_machine.destroy_when_not_in_use()  # it would keep the node there until it is collected
 
     def on_node_options_changed(self) -> None:
         """Called when a change of parameters has been applied."""

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from rclpy.timer import Timer
 
     from ovsr_ros.nodes.depth_source import DepthSource
-    from ovsr_ros.nodes.image_source import ImageMessage, ImageSource
+    from ovsr_ros.nodes.image_source import ImageSource
+    from ovsr_ros.nodes.segmenter import ArrivedImage
     from ovsr_ros.nodes.worker import NewestItemWorker
 
 
@@ -27,7 +28,7 @@ class Pace:
 
     def __init__(
         self,
-        worker: NewestItemWorker[ImageMessage],
+        worker: NewestItemWorker[ArrivedImage],
         source: ImageSource,
         depth: DepthSource,
         create_timer: Callable[[Callable[[], None]], Timer],

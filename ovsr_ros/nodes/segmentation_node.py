@@ -24,18 +24,20 @@ from ovsr_ros.nodes.image_source import ImageMessage, ImageSource
 from ovsr_ros.nodes.log_forwarding import forward_logs, stop_forwarding
 from ovsr_ros.nodes.model_access import ModelAccess
 from ovsr_ros.nodes.monitor import StreamMonitor
+from ovsr_ros.nodes.namesakes import explain_namesakes
 from ovsr_ros.nodes.option_node import OptionNode
 from ovsr_ros.nodes.out_of_memory import describe_shortage, is_out_of_memory, remedy
 from ovsr_ros.nodes.outputs import Outputs
 from ovsr_ros.nodes.pace import Pace
 from ovsr_ros.nodes.process import EXIT_FAILED
 from ovsr_ros.nodes.publishers import offer
-from ovsr_ros.nodes.segmenter import Segmenter
+from ovsr_ros.nodes.segmenter import ArrivedImage, Segmenter
 from ovsr_ros.nodes.services import Services
 from ovsr_ros.nodes.silence import SilenceWatch
-from ovsr_ros.nodes.stamps import stamp_key, to_ns
+from ovsr_ros.nodes.stamps import stamp_key
 from ovsr_ros.nodes.statistics import StatisticsTopic
 from ovsr_ros.nodes.throttle import ThrottledLog
+from ovsr_ros.nodes.throughput import Throughput
 from ovsr_ros.nodes.worker import NewestItemWorker, WaitForTurn
 from ovsr_ros.pipeline import Pipeline
 from ovsr_ros.vocabulary import Operation, parse_category
@@ -74,7 +76,6 @@ class OvsrNode(OptionNode):
         self._failure = ""
         self._source: ImageSource | None = None
         self._depth: DepthSource | None = None
-        self._last_stamp_ns = 0
         self._track_ids = itertools.count(1)  # outlives the models: an id is never given twice
         self._monitor = StreamMonitor(self.node_options.statistics_window_s)
         self._log_error = ThrottledLog(lambda text: self.get_logger().error(text), _ERROR_PERIOD_S)
@@ -84,7 +85,8 @@ class OvsrNode(OptionNode):
             inform=lambda text: self.get_logger().info(text),
             period_s=_WARNING_PERIOD_S,
         )
-        self._worker = NewestItemWorker[ImageMessage]("segmentation", self._process, self._on_frame_error)
+        self._throughput = Throughput()
+        self._worker = NewestItemWorker[ArrivedImage]("segmentation", self._process, self._on_frame_error)
         # Timers run on a steady clock: a simulation that stands still must not silence the diagnostics.
         self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._pace: Pace | None = None
@@ -131,7 +133,6 @@ class OvsrNode(OptionNode):
     def _start(self) -> None:
         assert self.segmenter is not None
         self._monitor.reset()
-        self._last_stamp_ns = 0
         self._worker.start(self.segmenter.models.frames_in_flight, self.segmenter.models.prepare_thread)
         self._source = ImageSource(self, self.node_options.image_transport, self._on_image)
         self._depth = DepthSource(
@@ -141,7 +142,7 @@ class OvsrNode(OptionNode):
             self.segmenter.wants_points,
             self.is_remapped,
         )
-        self.segmenter.start(self._depth)
+        self.segmenter.start()
         period_s = 1.0 / self.node_options.rate_hz
         self._pace = Pace(
             self._worker,
@@ -263,11 +264,9 @@ class OvsrNode(OptionNode):
 
     def _on_image(self, message: ImageMessage, tells_pace: bool) -> None:
         self._monitor.image_arrived(tells_pace)
-        stamp_ns, depth = to_ns(message.header.stamp), self._depth
-        if stamp_ns < self._last_stamp_ns and depth is not None:
-            depth.step_back()  # a recording begins anew
-        self._last_stamp_ns = stamp_ns
-        self._worker.offer(message, stamp_key(message.header.stamp))
+        depth = self._depth
+        arrived = ArrivedImage(message, None if depth is None else depth.want(message.header))
+        self._worker.offer(arrived, stamp_key(message.header.stamp))
         pace = self._pace
         if pace is not None:
             pace.image_arrived()
@@ -276,11 +275,11 @@ class OvsrNode(OptionNode):
         segmenter = self.segmenter
         return segmenter is not None and (self.node_options.always_process or segmenter.has_subscribers())
 
-    def _process(self, message: ImageMessage, arrival: float, wait_for_turn: WaitForTurn) -> None:
+    def _process(self, arrived: ArrivedImage, arrival: float, wait_for_turn: WaitForTurn) -> None:
         segmenter = self.segmenter
         if segmenter is not None:
             with urgent_work():
-                segmenter.process(message, arrival, wait_for_turn)
+                segmenter.process(arrived, arrival, wait_for_turn)
 
     def _on_frame_error(self, error: Exception) -> None:
         segmenter, details = self.segmenter, ""
@@ -322,8 +321,10 @@ class OvsrNode(OptionNode):
     def _publish_diagnostics(self) -> None:
         source, segmenter, depth = self._source, self.segmenter, self._depth
         unserved = "" if segmenter is None else segmenter.explain_unserved()
-        if unserved:
-            self._log_warning(unserved)
+        starved, namesakes = self._explain_starvation(), explain_namesakes(self)
+        for problem in (unserved, starved, namesakes):
+            if problem:
+                self._log_warning(problem)
         health = NodeHealth(
             state=self._state,
             failure=self._failure,
@@ -337,6 +338,8 @@ class OvsrNode(OptionNode):
             device=self.pipeline_options.device if segmenter is None else str(segmenter.pipeline.device),
             memory_bytes=0 if segmenter is None else segmenter.pipeline.memory_bytes(),
             unserved=unserved,
+            starved=starved,
+            namesakes=namesakes,
             reduction="" if segmenter is None else segmenter.models.describe_reduction(),
             frame_memory_mib=math.nan if segmenter is None else segmenter.models.memory.peak_mib,
             vocabulary=self.vocabulary,
@@ -346,3 +349,12 @@ class OvsrNode(OptionNode):
         )
         self._diagnostics.publish(to_diagnostics(self.get_fully_qualified_name(), health, self.get_clock().now()))
         self._statistics.publish(health.statistics, health.counts, health.device)
+
+    def _explain_starvation(self) -> str:
+        """Why nearly none of the images that arrive are labelled, and what to do, or empty."""
+        segmenter = self.segmenter
+        if segmenter is None or self._state != "active" or not self._is_wanted():
+            self._throughput.reset()
+            return ""
+        todo = remedy(segmenter.pipeline.device, segmenter.pipeline.options.backend)
+        return self._throughput.judge(self._worker.counts, self.node_options.rate_hz, todo)

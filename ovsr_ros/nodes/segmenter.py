@@ -16,7 +16,7 @@ from sensor_msgs.msg import CompressedImage
 from ovsr_ros.backends import Frame, FrameEmbeddings
 from ovsr_ros.backends.reduction import Reduction
 from ovsr_ros.nodes.conversions import decode_compressed, to_rgb_array
-from ovsr_ros.nodes.depth_source import DepthSource, TakeDepth
+from ovsr_ros.nodes.depth_source import WantedDepth
 from ovsr_ros.nodes.image_source import ImageMessage
 from ovsr_ros.nodes.model_access import ModelAccess
 from ovsr_ros.nodes.monitor import StreamMonitor
@@ -28,6 +28,7 @@ from ovsr_ros.pipeline import FoundImage, Pipeline, PreparedVocabulary
 from ovsr_ros.results import Segmentation
 from ovsr_ros.tracking import Tracker
 from ovsr_ros.vocabulary import CategoryRequest, Operation, Vocabulary
+from ovsr_ros.vocabulary_change import VocabularyChange
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -38,6 +39,14 @@ _QUICK_S = 0.5
 
 _MOST_TRIES = 3
 """How often a frame is labelled in vain, its words changed meanwhile; then whoever changes them waits, however long."""
+
+
+@dataclass(frozen=True)
+class ArrivedImage:
+    """An image of the stream, with what comes for it."""
+
+    message: ImageMessage
+    depth: WantedDepth | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +93,6 @@ class Segmenter:
         self._vocabulary = pipeline.vocabulary
         self._tracker = Tracker(track_ids)
         self._publishing = False
-        self._depth: DepthSource | None = None
         self._frame_lock = threading.Lock()
         # One frame is labelled at a time, for memory's sake. Taken before the frame lock where both are.
         self._label_lock = threading.Lock()
@@ -106,36 +114,26 @@ class Segmenter:
         """Who subscribes and gets nothing, why, and what to do, or empty."""
         return self._outputs.explain_unserved()
 
-    def start(self, depth: DepthSource | None = None) -> None:
-        """Let frames be published; tracks begin anew.
-
-        depth: where their depth comes from.
-        """
+    def start(self) -> None:
+        """Let frames be published; tracks begin anew."""
         self._tracker.restart()
         with self._frame_lock:
             self._publishing = True
-            self._depth = depth
 
     def stop(self) -> None:
         """After this returns, no frame is published, though one may still be in work."""
         with self._frame_lock:
             self._publishing = False
 
-    def process(self, message: ImageMessage, arrival: float, wait_for_turn: WaitForTurn) -> None:
-        """Segment one image message and publish the outputs under its header.
+    def process(self, arrived: ArrivedImage, arrival: float, wait_for_turn: WaitForTurn) -> None:
+        """Segment one image and publish the outputs under its header.
 
-        arrival: monotonic time at which the message came in. wait_for_turn: returns when the images before it are done.
+        arrival: monotonic time at which it came in. wait_for_turn: returns when the images before it are done.
 
         Raises ImageError for a message that is no usable image, and whatever the pipeline raises.
         """
-        depth_source = self._depth if self._outputs.wants_depth() else None
-        with contextlib.nullcontext() if depth_source is None else depth_source.want(message.header) as take_depth:
-            self._process(message, arrival, wait_for_turn, take_depth)
-
-    def _process(
-        self, message: ImageMessage, arrival: float, wait_for_turn: WaitForTurn, take_depth: TakeDepth | None
-    ) -> None:
         begin = time.monotonic()
+        message, wanted = arrived.message, arrived.depth if self._outputs.wants_depth() else None
         image = decode_compressed(message) if isinstance(message, CompressedImage) else to_rgb_array(message)
         converted = time.monotonic()
         # A stamp of 0 is none; the tracks need to know how much time has passed all the same.
@@ -150,7 +148,7 @@ class Segmenter:
         frame = self._follow(image, found, time_s)
         embedded = time.monotonic()
         # Before the lock: who changes the vocabulary is not to wait for a depth image.
-        depth = None if take_depth is None else take_depth(image.shape[:2])
+        depth = None if wanted is None else wanted.take(image.shape[:2])
         depth_taken = time.monotonic()
         with self._labelled(frame, image.shape[:2], lambda: self._publishing) as labelled:
             if labelled is None:
@@ -165,7 +163,7 @@ class Segmenter:
             "convert": converted - begin,
             "turn": begin_turn - is_found,
             **segmentation.stage_seconds,
-            **({} if take_depth is None else {"depth": depth_taken - embedded}),
+            **({} if wanted is None else {"depth": depth_taken - embedded}),
             **painting,
             "publish": published - painted,
         }
@@ -175,8 +173,8 @@ class Segmenter:
 
     def change_vocabulary(
         self, operation: Operation, requests: Sequence[CategoryRequest], before_commit: Callable[[], None] | None = None
-    ) -> Vocabulary:
-        """Change the vocabulary whole or not at all, and publish it before any frame that it labels.
+    ) -> VocabularyChange:
+        """Change the vocabulary whole or not at all, publish it before any frame that it labels, and log the change.
 
         before_commit: called once the change is known to be possible; what it raises prevents the change.
 
@@ -189,9 +187,11 @@ class Segmenter:
             if prepared.text_options != self.pipeline.options.text:
                 prepared = self.pipeline.prepare_vocabulary(operation, requests)
         with self._frame_lock:
-            self._vocabulary = self.pipeline.commit_vocabulary(prepared)
+            before, self._vocabulary = self._vocabulary, self.pipeline.commit_vocabulary(prepared)
             self._outputs.publish_vocabulary(self._vocabulary, self.pipeline.options.score_threshold)
-            return self._vocabulary
+            change = VocabularyChange(before, self._vocabulary)
+        self._node.get_logger().info(f"vocabulary, {change.describe()}")
+        return change
 
     def update_options(self, changes: Mapping[str, object]) -> None:
         """Change the pipeline's options by dotted name, all or none; frames that are labelled later follow them.

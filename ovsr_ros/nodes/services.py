@@ -41,16 +41,18 @@ class Services:
         self, request: srv.SetVocabulary.Request, response: srv.SetVocabulary.Response
     ) -> srv.SetVocabulary.Response:
         try:
-            vocabulary = self._node.change_vocabulary(
+            change = self._node.change_vocabulary(
                 _to_operation(request.operation), to_category_requests(request.categories)
             )
+            vocabulary = change.after
             response.success = True
-            response.message = f"version {vocabulary.version}: {len(vocabulary.categories)} categories"
+            response.message = change.describe()
             if self._node.keeper.unsaved:
                 response.message += f"; not saved: {self._node.keeper.unsaved}"
         except Exception as error:  # whatever it is, the caller gets an answer
             response.success = False
             response.message = self._describe_failure(error)
+            self._node.log_refusal(f"set_vocabulary refused: {response.message}")
             vocabulary = self._node.vocabulary
         response.vocabulary = to_vocabulary_message(vocabulary, self._node.get_clock().now().to_msg())
         return response

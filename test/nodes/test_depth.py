@@ -98,7 +98,7 @@ class Rig:
         source, stamp_ns = self.node._depth, self.last_depth_ns
 
         def arrived():
-            return all(buffer._items and buffer._items[-1][0] == stamp for buffer, stamp in wanted)
+            return all(buffer.newest_ns == stamp for buffer, stamp in wanted)
 
         wanted = [(source._depths, stamp_ns), (source._infos, self.last_info_ns)]
         self.client.wait(arrived, "depth and camera_info to arrive")

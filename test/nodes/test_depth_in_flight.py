@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
+from ovsr_ros import msg
 from ovsr_ros.nodes.conversions import to_image_message
 
 SIZE_HW = (120, 160)
@@ -124,3 +127,33 @@ def test_a_frame_whose_depth_is_missing_is_honestly_without(start, ovsr):
             assert all(math.isnan(segment.distance) for segment in message.segments)
         else:
             assert distances(message) == pytest.approx([distance_m] * len(message.segments), abs=1e-3)
+
+
+def test_a_node_that_goes_to_rest_does_not_blame_the_depth_camera(start, ovsr, client):
+    """Each time the last subscriber leaves, frames in work are still to have their depth, which nobody receives now."""
+    walls = start(frames_in_flight=2)
+    client.stop_collecting("/ovsr/label_map")
+    ended = threading.Event()
+
+    def stream():
+        number = 0
+        while not ended.wait(PERIOD_S):
+            walls.send(100 + number * PERIOD_S, 1.0)
+            number += 1
+
+    camera = threading.Thread(target=stream)
+    camera.start()
+    try:
+        for _ in range(4):
+            segments = client.collect("/ovsr/segments", msg.SegmentArray)
+            client.wait(lambda segments=segments: any(map(distances, segments)), "places of segments")
+            client.stop_collecting("/ovsr/segments")
+            client.wait(lambda: "resting" in ovsr.status_message("segmentation"), "the node to rest")
+            seen = len(ovsr.diagnostics)
+            client.wait(lambda seen=seen: len(ovsr.diagnostics) > seen + 1, "diagnostics that are news")
+            status = ovsr.status("depth")
+            assert status.level == DiagnosticStatus.OK, status.message
+    finally:
+        ended.set()
+        camera.join()
+    assert not [log.msg for log in ovsr.logs if "has sent nothing" in log.msg]

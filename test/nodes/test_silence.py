@@ -81,7 +81,11 @@ def test_images_of_another_transport_are_found(start_node, ovsr, client, transpo
     ("transport", "topic", "said"),
     [
         ("raw", "/cam/compressed", "image_transport:=compressed, and the topic without /compressed (image:=/cam)"),
-        ("compressed", "/cam/compressed", "appends /compressed itself: give the topic without it (image:=/cam)"),
+        (
+            "compressed",
+            "/cam/compressed",
+            "no image for more than 0.5 s: /cam/compressed has 1 publisher, /test_client",
+        ),
         ("raw", "/cam", "/cam has 1 publisher of another type than sensor_msgs/msg/Image, /test_client (sensor_msgs/"),
     ],
 )

@@ -7,7 +7,6 @@ import time
 
 import pytest
 
-from ovsr_ros.nodes import stamp_buffer
 from ovsr_ros.nodes.stamp_buffer import Match, StampBuffer
 
 
@@ -101,72 +100,135 @@ def test_frames_whose_items_come_later_and_pass_by_are_served_in_any_order(buffe
         assert buffer.take(wanted[stamp], 0, wait_s=0.0) == Match(f"at {stamp}", 0)
 
 
-def test_what_nobody_takes_is_not_kept(buffer):
-    forgotten, taken = buffer.want(1), buffer.want(1)
-    buffer.forget(forgotten)
+def test_what_nobody_holds_any_more_is_not_kept(buffer):
+    kept, dropped, taken = buffer.want(1), buffer.want(1), buffer.want(1)
     buffer.take(taken, None, wait_s=0.0)
+    del dropped
     buffer.add(1, "item")
-    assert (forgotten.nearest, taken.nearest) == (None, None)
+    assert (kept.nearest, taken.nearest) == (Match("item", 0), None)
+    assert len(buffer._wanted) == 1
 
 
-# --- Stamps that step back ---
+# --- Stamps that step back: rounds of a recording ---
+
+
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
 
 
 @pytest.fixture
-def patient(monkeypatch):
-    """However slow the machine is, topics that step back together do so in time."""
-    monkeypatch.setattr(stamp_buffer, "_STEP_TOGETHER_S", 60.0)
+def clock():
+    return Clock()
 
 
-def test_a_step_back_forgets_the_round_before():
+@pytest.fixture
+def rounds(clock):
+    """A buffer that holds several rounds."""
+    return StampBuffer[str](100, clock=clock)
+
+
+def found(buffer, wanted):
+    """What belongs to a frame, at its own stamp; None where it has none."""
+    match = buffer.take(wanted, 0, wait_s=0.0)
+    return match.item if match is not None and match.offset_ns == 0 else None
+
+
+def test_after_a_step_back_the_round_before_is_nobodys(rounds):
+    for stamp in (0, 10, 20):
+        rounds.want(stamp)
+        rounds.add(stamp, f"first {stamp}")
+    rounds.add(0, "second 0")
+    frames = [rounds.want(stamp) for stamp in (0, 10)]
+    assert [found(rounds, frame) for frame in frames] == ["second 0", None]
+
+
+@pytest.mark.parametrize(
+    ("length", "ahead", "lost"),
+    [
+        (2, 0, {}),
+        (3, 0, {}),
+        (10, 0, {(1, 0), (3, 9), (4, 1)}),
+        (10, 2, {(1, 0), (3, 9), (4, 1)}),
+        (10, -2, {(1, 0), (3, 9), (4, 1)}),
+    ],
+)
+@pytest.mark.parametrize("items_first", [True, False])
+def test_every_frame_has_its_own_rounds_item(rounds, length, ahead, lost, items_first):
+    """Every round has the same stamps; items come before or after their frames, and some are lost."""
+    frames = [(number, index) for number in range(6) for index in range(length)]
+    wanted = {}
+    for at in range(-2, len(frames) + 2):
+        events = [("item", at + ahead), ("frame", at)]
+        for kind, place in events if items_first else reversed(events):
+            if not 0 <= place < len(frames):
+                continue
+            number, index = frames[place]
+            if kind == "frame":
+                wanted[number, index] = rounds.want(100 + 10 * index)
+            elif (number, index) not in lost:
+                rounds.add(100 + 10 * index, f"round {number}")
+    for (number, index), frame in wanted.items():
+        assert found(rounds, frame) == (None if (number, index) in lost else f"round {number}")
+
+
+def test_a_frame_that_waits_for_its_turn_keeps_what_it_found_before_the_step(rounds):
+    waiting = rounds.want(20)
+    for number, stamp in enumerate((10, 20, 0, 10, 20)):
+        rounds.add(stamp, f"item {number}")
+    assert found(rounds, waiting) == "item 1"
+
+
+def test_a_frame_of_the_round_before_waits_no_longer_once_items_have_stepped_back(rounds):
+    frame = rounds.want(30)
+    for stamp in (10, 20, 0):
+        rounds.add(stamp, f"at {stamp}")
+    begin = time.monotonic()
+    assert rounds.take(frame, 0, wait_s=20.0) == Match("at 20", -10)
+    assert time.monotonic() - begin < 10.0
+
+
+def test_a_frame_of_the_new_round_waits_though_later_stamps_of_the_old_one_come():
     buffer = StampBuffer[str](100)
     for stamp in (0, 10, 20):
-        buffer.add(stamp, f"first round {stamp}")
-    buffer.add(0, "second round 0")
-    assert len(buffer) == 1
-    assert buffer.take(buffer.want(10), 0, wait_s=0.0) == Match("second round 0", -10)
-    assert buffer.take(buffer.want(0), 0, wait_s=0.0) == Match("second round 0", 0)
-
-
-def test_a_frame_in_work_keeps_what_it_found_before_the_step():
-    buffer = StampBuffer[str](100)
-    wanted = buffer.want(20)
-    for stamp in (10, 20, 0, 10):
-        buffer.add(stamp, f"at {stamp}")
-    assert buffer.take(wanted, 0, wait_s=0.0) == Match("at 20", 0)
-
-
-def test_frames_that_step_back_first_do_not_get_the_round_before_and_wait_for_theirs(patient):
-    buffer = StampBuffer[str](100)
-    for stamp in (0, 10, 20):
-        buffer.add(stamp, "first round")
-    buffer.step_back()
-    wanted = buffer.want(0)
-    buffer.add(30, "late, of the first round")
-    timer = threading.Timer(0.05, lambda: buffer.add(0, "second round"))
+        buffer.want(stamp)
+        buffer.add(stamp, "first")
+    frame = buffer.want(0)
+    buffer.add(30, "late, of the first")
+    timer = threading.Timer(0.05, lambda: buffer.add(0, "second"))
     timer.start()
-    assert buffer.take(wanted, 0, wait_s=20.0) == Match("second round", 0)
+    assert buffer.take(frame, 0, wait_s=20.0) == Match("second", 0)
     timer.join()
-    assert len(buffer) == 1, "what came late is of the round before, too"
 
 
-def test_items_that_step_back_first_are_kept_for_the_frames_that_follow(patient):
-    buffer = StampBuffer[str](100)
-    for stamp in (20, 0, 10):
-        buffer.add(stamp, f"at {stamp}")
-    buffer.step_back()
-    assert buffer.take(buffer.want(0), 0, wait_s=0.0) == Match("at 0", 0)
+@pytest.mark.parametrize("who", ["frames", "items"])
+def test_if_only_one_of_them_steps_back_the_other_goes_on_after_a_moment(rounds, clock, who):
+    for stamp in (100, 110, 120):
+        rounds.want(stamp)
+        rounds.add(stamp, "before")
+    step = (lambda: rounds.want(0)) if who == "frames" else (lambda: rounds.add(0, "the other clock"))
+    step()
+    clock.now += 3.0
+    for stamp in (200, 210):
+        rounds.add(stamp, "after")
+        assert found(rounds, rounds.want(stamp)) == "after"
 
 
-@pytest.mark.parametrize("frames_first", [True, False])
-def test_round_after_round_each_step_counts_once(patient, frames_first):
-    """Loops shorter than the time in which two topics count as stepping together."""
-    buffer = StampBuffer[str](100)
-    for number in range(4):
-        if number and frames_first:
-            buffer.step_back()
-        for stamp in (0, 10, 20):
-            buffer.add(stamp, f"round {number}")
-            if number and stamp == 0 and not frames_first:
-                buffer.step_back()
-            assert buffer.take(buffer.want(stamp), 0, wait_s=0.0) == Match(f"round {number}", 0)
+def test_stamps_slightly_out_of_order_begin_nothing_anew(rounds):
+    for stamp in (0, 100, 200, 150, 300, 260):
+        frame = rounds.want(stamp)
+        rounds.add(stamp, f"at {stamp}")
+        assert found(rounds, frame) == f"at {stamp}"
+    assert len(rounds) == 6
+
+
+def test_items_that_hold_for_every_round_are_kept():
+    buffer = StampBuffer[str](100, has_rounds=False)
+    buffer.add(100, "once for all")
+    for stamp in (100, 110, 120, 0, 10, 120):
+        match = buffer.take(buffer.want(stamp), None, wait_s=0.0)
+        assert match is not None
+        assert match.item == "once for all"

@@ -7,6 +7,7 @@ import threading
 import time
 from contextlib import contextmanager
 
+import pytest
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 
 from ovsr_ros import msg, srv
@@ -46,6 +47,47 @@ def test_ids_stay_with_their_names(active_node, ovsr):
     assert ovsr.set_vocabulary(ADD, "floor").vocabulary.categories[-1].id not in first.values()
     again = {category.name: category.id for category in ovsr.set_vocabulary(ADD, "ball").vocabulary.categories}
     assert again["ball"] == first["ball"]
+
+
+@pytest.mark.parametrize(
+    ("operation", "words", "said"),
+    [
+        (ADD, ["wall", "floor"], "version 2: 4 categories; added 'wall' (id 2), 'floor' (id 3)"),
+        (REMOVE, ["ball"], "version 2: 1 category; removed 'ball'"),
+        (REPLACE, ["ball", "mug; beaker"], "version 2: 2 categories; changed 'mug'"),
+        (REPLACE, ["mug; cup", "ball"], "version 2: 2 categories; the same as before"),
+        (REPLACE, ["wall", "ball"], "version 2: 2 categories; added 'wall' (id 2); removed 'mug'"),
+        (REPLACE, [], "version 2: 0 categories; removed 'mug', 'ball'; everything stays unlabeled until there are"),
+    ],
+)
+def test_the_answer_and_the_log_say_what_a_change_did(active_node, ovsr, operation, words, said):
+    answer = ovsr.set_vocabulary(operation, *words)
+    assert answer.success
+    assert answer.message.startswith(said)
+    ovsr.client.wait(lambda: [log for log in ovsr.logs if log.msg == f"vocabulary, {answer.message}"], "it in the log")
+
+
+def test_of_many_names_some_are_told(active_node, ovsr):
+    message = ovsr.set_vocabulary(ADD, *(f"thing {number}" for number in range(20))).message
+    assert message.endswith("'thing 7' (id 9) and 12 more")
+
+
+def test_a_request_of_defaults_says_that_it_took_every_word_away(active_node, ovsr):
+    answer = ovsr.client.call("/ovsr/set_vocabulary", srv.SetVocabulary, srv.SetVocabulary.Request())
+    assert answer.success
+    assert "removed 'mug', 'ball'; everything stays unlabeled" in answer.message
+
+
+def test_a_change_by_the_parameter_is_in_the_log_and_so_are_refusals(active_node, ovsr):
+    def logged(text):
+        ovsr.client.wait(lambda: [log for log in ovsr.logs if text in log.msg], f"'{text}' in the log")
+
+    assert ovsr.set_parameters(categories=["wall"]).successful
+    logged("vocabulary, version 2: 1 category; added 'wall' (id 2); removed 'mug', 'ball'")
+    assert not ovsr.set_parameters(categories=["wall", "wall"]).successful
+    logged("parameters refused: ")
+    assert not ovsr.set_vocabulary(REMOVE, "moon").success
+    logged("set_vocabulary refused: 'moon' is unknown")
 
 
 def test_a_chosen_color_is_kept(active_node, ovsr):

@@ -279,6 +279,10 @@ def test_cameras_at_work_end_in_good_order_on_sigterm(run_module, client, node_c
     ("arguments", "code", "said"),
     [
         (["--cameras", "front, front"], 2, "front more than once"),
+        (["--cameras", "front=/a b"], 2, "front: image: expected a topic such as /front/image_raw, got '/a b'"),
+        (["--cameras", "front=/a//b"], 2, "two slashes in a row"),
+        (["--cameras", "front=/a; rear=/b"], 2, "put a comma between two cameras"),
+        (["--cameras", "front=/a\nrear=/b"], 2, "put a comma between two cameras"),
         (["--cameras"], 2, "expected one argument"),
         (["--camras", "front"], 2, "unrecognized arguments: --camras front"),
         (["rate_hz:=5"], 2, "ROS arguments follow --ros-args"),

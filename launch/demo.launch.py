@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, LogInfo, OpaqueFunction
-from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration
+from launch.actions import LogInfo
 from launch_ros.actions import Node
+
+from ovsr_ros.errors import ConfigError
+from ovsr_ros.nodes.launch_arguments import read_node_launch, read_seed, read_truth
+from ovsr_ros.nodes.launching import describe_launch, find_executable, start_node
 
 HERE = Path(__file__).parent
 ARGUMENTS = {
@@ -23,70 +24,60 @@ ARGUMENTS = {
     "rate": ("", "how often the newest image is labelled, Hz"),
     "seed": ("35", "which room the camera looks at"),
     "rviz": ("auto", "true, false; auto: where rviz2 is installed"),
+    "use_sim_time": ("", "true: camera, node and rviz take the time from /clock"),
     "log_level": ("info", "debug, info, warn, error, fatal"),
 }
+HANDED_ON = ("config", "categories", "device", "rate", "use_sim_time", "log_level")
+"""Those that are the node's."""
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Describe the launch: the arguments, the camera, the node, rviz."""
-    declarations = [
-        DeclareLaunchArgument(name, default_value=default, description=text)
-        for name, (default, text) in ARGUMENTS.items()
-    ]
-    handed_on = ("config", "categories", "device", "rate", "log_level")
-    node = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(str(HERE / "ovsr.launch.py")),
-        launch_arguments={
-            "image": "/demo/image_raw",
-            "depth": "/demo/depth_registered/image_rect",
-            **{name: LaunchConfiguration(name) for name in handed_on},
-        }.items(),
-    )
-    return LaunchDescription(
-        [*declarations, OpaqueFunction(function=start_camera), node, OpaqueFunction(function=start_rviz)]
-    )
+    """Describe the launch: the arguments, then the camera, the node, rviz."""
+    return describe_launch(ARGUMENTS, start_all)
 
 
-def start_camera(context: LaunchContext) -> list[Node]:
-    """Start the camera: /demo/image_raw, camera_info, depth_registered/image_rect, ground_truth/label_map.
+def start_all(context: LaunchContext, values: dict[str, str]) -> list[Node | LogInfo]:
+    """Start the camera, the node and rviz, with what the arguments say.
 
-    Raises ValueError when `seed` is not a whole number.
+    Raises ConfigError when an argument cannot be read, before anything is started: launch would leave what it has
+    started already without a parent.
     """
-    seed = LaunchConfiguration("seed").perform(context)
-    if not seed.isdecimal():
-        raise ValueError(f"seed: expected a whole number from 0, got '{seed}'")
-    camera = Node(
+    topics = {
+        "image": "/demo/image_raw",
+        "depth": "/demo/depth_registered/image_rect",
+    }
+    node = read_node_launch({**{name: values[name] for name in HANDED_ON}, **topics})
+    time = {name: value for name, value in node.parameters.items() if name == "use_sim_time"}
+    camera = start_camera({"seed": read_seed(values["seed"]), **time})
+    rviz = start_rviz(context, values["rviz"].strip().lower(), [time] if time else [])
+    return [camera, *start_node(node), rviz] if rviz else [camera, *start_node(node)]
+
+
+def start_camera(parameters: dict[str, object]) -> Node:
+    """Start the camera: /demo/image_raw, camera_info, depth_registered/image_rect, ground_truth/label_map."""
+    return Node(
         package="ovsr_ros",
         executable="demo_camera",
         name="demo_camera",
         namespace="demo",
-        parameters=[{"seed": int(seed)}],
+        parameters=[parameters],
         output="screen",
         emulate_tty=True,
     )
-    return [camera]
 
 
-def start_rviz(context: LaunchContext) -> list[Node | LogInfo]:
+def start_rviz(context: LaunchContext, wanted: str, parameters: list[dict[str, object]]) -> Node | LogInfo | None:
     """Start rviz where that is wanted and possible.
 
-    Raises ValueError when `rviz` is none of true, false, auto.
+    Raises ConfigError when `wanted` is neither a truth value nor auto, or rviz is wanted and not there.
     """
-    wanted = LaunchConfiguration("rviz").perform(context).lower()
-    if wanted not in ("true", "false", "auto"):
-        raise ValueError(f"rviz: expected true, false or auto, got '{wanted}'")
-    if wanted == "false":
-        return []
-    if wanted == "auto" and not is_installed("rviz2"):
-        return [LogInfo(msg="rviz2 is not installed: look at /ovsr/overlay with another viewer, or install rviz2")]
+    if wanted != "auto" and not read_truth("rviz", wanted, "auto"):
+        return None
+    if not find_executable(context, "rviz2", "rviz2"):
+        if wanted != "auto":
+            raise ConfigError("rviz: rviz2 is not installed; install it (ros-$ROS_DISTRO-rviz2), or leave rviz:=auto")
+        return LogInfo(msg="rviz2 is not installed: look at /ovsr/overlay with another viewer, or install rviz2")
     arguments = ["-d", str(HERE.parent / "config" / "ovsr.rviz")]
-    return [Node(package="rviz2", executable="rviz2", name="rviz2", arguments=arguments, output="log")]
-
-
-def is_installed(package: str) -> bool:
-    """Whether the ROS package can be found."""
-    try:
-        get_package_prefix(package)
-    except PackageNotFoundError:
-        return False
-    return True
+    return Node(
+        package="rviz2", executable="rviz2", name="rviz2", arguments=arguments, parameters=parameters, output="log"
+    )

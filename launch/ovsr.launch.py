@@ -4,25 +4,22 @@
     ros2 launch ovsr_ros ovsr.launch.py cameras:="front=/front/image_raw, rear=/rear/image_raw"
 
 `ros2 launch ovsr_ros ovsr.launch.py --show-args` lists the arguments. One that is left empty leaves the choice to the
-configuration; one that is given wins over it.
+configuration; one that is given wins over it. Those of a launch file that includes this one are its own: it hands them
+on by name, in the arguments of the include.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import yaml
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
-from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from ovsr_ros.nodes.cameras import TOPICS, format_cameras, parse_cameras
+from ovsr_ros.nodes.launch_arguments import read_node_launch
+from ovsr_ros.nodes.launching import describe_launch, start_node
 
 ARGUMENTS = {
     "config": ("", "preset (ovsr, faithful, fast_cpu, demo) or path of a YAML file; empty: ovsr"),
     "params_file": ("", "ROS parameter file on top of the configuration"),
-    "image": ("image", "image topic; with image_transport compressed, without its /compressed"),
+    "image": ("", "image topic; empty: image"),
     "cameras": (
         "",
         'several cameras, a node in a namespace for each: "front=/front/image_raw, rear=/rear/image_raw"; or YAML: '
@@ -35,7 +32,7 @@ ARGUMENTS = {
     "categories": (
         "",
         'what to look for: "mug; cup; #ff8000, ball" is two categories, the first with a synonym and a colour; or a '
-        "YAML list",
+        "YAML list, of which [] is none",
     ),
     "vocabulary_file": (
         "",
@@ -46,104 +43,19 @@ ARGUMENTS = {
     "rate": ("", "how often the newest image is labelled, Hz"),
     "namespace": ("", "namespace of the node: its topics are NAMESPACE/ovsr/label_map and so on"),
     "autostart": ("", "true: configure and activate without being told; false: leave that to a lifecycle manager"),
+    "use_sim_time": ("", "true: take the time from /clock; empty: as the launch has it"),
     "log_level": ("info", "debug, info, warn, error, fatal"),
 }
 
 
 def generate_launch_description() -> LaunchDescription:
     """Describe the launch: the arguments, then the node or nodes."""
-    declarations = [
-        DeclareLaunchArgument(name, default_value=default, description=text)
-        for name, (default, text) in ARGUMENTS.items()
-    ]
-    return LaunchDescription([*declarations, OpaqueFunction(function=start_nodes)])
+    return describe_launch(ARGUMENTS, start_nodes)
 
 
-def start_nodes(context: LaunchContext) -> list[Node]:
+def start_nodes(context: LaunchContext, values: dict[str, str]) -> list[Node]:
     """Start the node, or those of several cameras, with what the arguments say.
 
-    Raises ValueError or ConfigError when an argument cannot be read.
+    Raises ConfigError when an argument cannot be read, before anything is started.
     """
-    value = {name: LaunchConfiguration(name).perform(context).strip() for name in ARGUMENTS}
-    if value["processes"] not in ("one", "several"):
-        raise ValueError(f"processes: expected one or several, got '{value['processes']}'")
-    parameters = [*([value["params_file"]] if value["params_file"] else []), read_parameters(value)]
-    topics = {name: value[name] for name in TOPICS if value[name] not in ("", name)}
-    log_level = ["--ros-args", "--log-level", value["log_level"]]
-    if not value["cameras"]:
-        return [start_process(value["namespace"], parameters, topics, log_level, name="ovsr")]
-    cameras = parse_cameras(value["cameras"])
-    if value["processes"] == "one":
-        # Unnamed here: the nodes in it are, and parameters are for all of them.
-        arguments = ["--cameras", format_cameras(cameras), *log_level]
-        return [start_process(value["namespace"], parameters, topics, arguments)]
-    return [
-        start_process(
-            camera.namespace_in(value["namespace"]), parameters, {**topics, **camera.topics}, log_level, name="ovsr"
-        )
-        for camera in cameras
-    ]
-
-
-def start_process(
-    namespace: str,
-    parameters: list[str | dict[str, str | bool | float | list[str]]],
-    topics: Mapping[str, str],
-    arguments: list[str],
-    **node_arguments: str,
-) -> Node:
-    """A process of the executable ovsr_node. topics: by the input's name, where it comes from."""
-    return Node(
-        package="ovsr_ros",
-        executable="ovsr_node",
-        namespace=namespace,
-        parameters=parameters,
-        remappings=list(topics.items()),
-        arguments=arguments,
-        output="screen",
-        emulate_tty=True,
-        **node_arguments,
-    )
-
-
-def read_parameters(value: Mapping[str, str]) -> dict[str, str | bool | float | list[str]]:
-    """The node's parameters, of those arguments that are not empty."""
-    parameters: dict[str, str | bool | float | list[str]] = {}
-    for name in ("config", "device", "image_transport", "vocabulary_file"):
-        if value[name]:
-            parameters[name] = value[name]
-    if value["autostart"]:
-        parameters["autostart"] = to_bool("autostart", value["autostart"])
-    if value["rate"]:
-        parameters["rate_hz"] = to_float("rate", value["rate"])
-    if value["categories"]:
-        parameters["categories"] = to_categories(value["categories"])
-    return parameters
-
-
-def to_bool(name: str, text: str) -> bool:
-    """The truth value that `text` names."""
-    if text.lower() not in ("true", "1", "false", "0"):
-        raise ValueError(f"{name}: expected true or false, got '{text}'")
-    return text.lower() in ("true", "1")
-
-
-def to_float(name: str, text: str) -> float:
-    """The number that `text` names."""
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"{name}: expected a number, got '{text}'") from None
-
-
-def to_categories(text: str) -> list[str]:
-    """The categories in "mug; cup; #ff8000, ball", or in a YAML list: ["mug; cup", "ball"]."""
-    if not text.startswith("["):
-        return [part.strip() for part in text.split(",") if part.strip()]
-    try:
-        items = yaml.safe_load(text)
-    except yaml.YAMLError:
-        items = None
-    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-        raise ValueError(f'categories: expected "mug; cup, ball" or ["mug; cup", "ball"], got {text}')
-    return items
+    return start_node(read_node_launch(values))

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from ovsr_ros.errors import ConfigError
+from ovsr_ros.options_text import parse_device_index
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
@@ -28,13 +29,10 @@ def resolve_device(name: str) -> torch.device:
 
     Raises ConfigError when the name is no such name, or this machine has no such GPU.
     """
-    match = re.fullmatch(r"auto|cpu|cuda(?::(\d+))?", name)
-    if match is None:
-        raise ConfigError(f"device: expected auto, cpu, cuda or cuda:N (N from 0), got {name!r}")
+    index = parse_device_index(name)
     num_gpus = torch.cuda.device_count() if name != "cpu" and torch.cuda.is_available() else 0
     if name == "cpu" or (name == "auto" and num_gpus == 0):
         return torch.device("cpu")
-    index = int(match[1] or 0)
     if index >= num_gpus:
         known = ", ".join(["auto", "cpu", *(f"cuda:{n}" for n in range(num_gpus))])
         raise ConfigError(f"device: PyTorch sees {num_gpus} GPUs here, got {name!r}; possible: {known}")

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import yaml
 
 from ovsr_ros.errors import ConfigError
+from ovsr_ros.nodes.names import find_namespace_problem, find_topic_problem
+from ovsr_ros.options_text import read_words
 
 TOPICS = ("image", "depth", "camera_info")
 """The node's inputs, each of which a camera may name."""
 
-_NAME = re.compile(r"/?[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*")
+_NOTHING = (None, "", "~", "null")
+"""A camera's value in YAML where it has none."""
 _EXPECTED = (
     'cameras: expected "front=/front/image_raw, rear=/rear/image_raw", or YAML: '
     "{front: /front/image_raw, rear: {image: /rear/image_raw, camera_info: /rear/camera_info}}"
@@ -48,16 +50,17 @@ def parse_cameras(text: str) -> tuple[Camera, ...]:
     """The cameras in "front=/front/image_raw, rear=/rear/image_raw", or in a YAML list of such, or in a YAML mapping.
 
     A name alone, as in "front, rear", is a camera whose topics are called as every camera's are, in its namespace. In a
-    mapping, a camera's value is its image topic, or a mapping of input to topic.
+    mapping, a camera's value is its image topic, or a mapping of input to topic. All of it is text: a camera may be
+    called `on`.
 
     Raises ConfigError that says what cannot be read.
     """
     content: object = text
     if text.strip().startswith(("[", "{")):
         try:
-            content = yaml.safe_load(text)
+            content = read_words(text)
         except yaml.YAMLError as error:
-            raise ConfigError(f"{_EXPECTED}; got what is no YAML: {text}") from error
+            raise ConfigError(f"{_EXPECTED}; got what is no YAML: {text} ({_problem(error)})") from error
     if isinstance(content, str):
         content = [part for part in content.split(",") if part.strip()]
     if isinstance(content, dict):
@@ -85,26 +88,53 @@ def find_namespace(arguments: Sequence[str]) -> str:
     return "/"
 
 
+def _problem(error: yaml.YAMLError) -> str:
+    return str(getattr(error, "problem", None) or "unreadable")
+
+
 def _split(item: object) -> tuple[object, object]:
     if not isinstance(item, str):
         raise ConfigError(f"{_EXPECTED}; got {item!r} in a list")
-    name, _, topic = (part.strip() for part in item.partition("="))
+    name, equals, topic = (part.strip() for part in item.partition("="))
+    if equals and name and not topic:
+        raise ConfigError(f"cameras: {name}: expected an image topic after '=', got nothing{_hint(item)}")
     return name, topic or None
 
 
 def _to_camera(name: object, topics: object) -> Camera:
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ConfigError(f"cameras: expected a name of letters, digits and _, parts apart by /, got '{name}'")
-    if topics is None:
+    problem = find_namespace_problem(name) if isinstance(name, str) else "it is no text"
+    if problem or name == "/":
+        raise ConfigError(
+            "cameras: expected a name of letters, digits and _, parts apart by /, "
+            f"got {name!r}: {problem or 'it names nothing'}{_hint(name)}"
+        )
+    if topics in _NOTHING:
         topics = {}
     elif isinstance(topics, str):
         topics = {"image": topics}
-    if not isinstance(topics, dict) or not all(isinstance(topic, str) and topic for topic in topics.values()):
+    if not isinstance(topics, dict) or not all(isinstance(topic, str) for topic in topics.values()):
         raise ConfigError(f"cameras: {name}: expected an image topic or {{image: TOPIC, ...}}, got {topics!r}")
-    for known in topics:
+    for known, topic in topics.items():
         if known not in TOPICS:
             raise ConfigError(f"cameras: {name}: expected {', '.join(TOPICS)}, got '{known}'")
-    return Camera(name, topics)
+        problem = find_topic_problem(topic)
+        if problem:
+            raise ConfigError(
+                f"cameras: {name}: {known}: expected a topic such as /{str(name).strip('/')}/image_raw, "
+                f"got {topic!r}: {problem}{_hint(topic)}"
+            )
+    return Camera(str(name), topics)
+
+
+def _hint(text: object) -> str:
+    """What was probably meant by a name or topic that cannot be one."""
+    if not isinstance(text, str):
+        return ""
+    if ";" in text or any(character.isspace() for character in text):
+        return "; put a comma between two cameras"
+    if ":" in text:
+        return "; put = between a camera and its topic, or braces around YAML"
+    return ""
 
 
 def _check_distinct(cameras: Sequence[Camera]) -> None:

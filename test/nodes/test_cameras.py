@@ -7,10 +7,15 @@ import time
 
 import numpy as np
 import pytest
+import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import Log
 from rcl_interfaces.srv import GetParameters
+from rclpy._rclpy_pybind11 import RCLError
+from rclpy.context import Context
+from rclpy.exceptions import InvalidTopicNameException
+from rclpy.node import Node
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
@@ -18,6 +23,7 @@ from ovsr_ros import msg, srv
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.nodes.cameras import Camera, find_namespace, format_cameras, parse_cameras
 from ovsr_ros.nodes.conversions import to_image_message
+from ovsr_ros.nodes.names import find_topic_problem
 
 NODE = "ovsr_ros.nodes.ovsr_node"
 END_S = 2.0
@@ -47,6 +53,41 @@ def test_cameras_are_written_as_a_list_or_as_yaml(text):
     assert parse_cameras(format_cameras(cameras)) == cameras
 
 
+def test_what_yaml_takes_for_something_else_is_a_name():
+    text = "{on: /a, y: yes, rear: , left: ~}"
+    assert [(camera.name, dict(camera.topics)) for camera in parse_cameras(text)] == [
+        ("on", {"image": "/a"}),
+        ("y", {"image": "yes"}),
+        ("rear", {}),
+        ("left", {}),
+    ]
+    assert parse_cameras("[n, off]") == (Camera("n"), Camera("off"))
+
+
+# As rcl's own parser of remap rules and its check of names have it.
+TOPICS = [
+    "/a", "a", "/a/b", "~/a", "a_", "_a", "/_a", "/a/_", "/A_B9", "/a_/b", "image", "/" + "a" * 246,
+    "~", "/a/", "/a//b", "/a b", "/a__b", "/1a", "a/1", "/a-b", "/a.b", "/{node}", "{ns}/a", "/a;", "/a=b", "/\u00e4",
+    "/", "//a", "\\1", "/a/~b", "~a", "~/", "__ns", "rostopic://a", "a:=b", "/a\n", "*", "/**", "@", "/a,/b",
+    "/" + "a" * 247,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_a_topic_is_refused_if_and_only_if_rcl_refuses_it(topic):
+    context = Context()
+    try:
+        rclpy.init(args=["--ros-args", "-r", f"image:={topic}"], context=context)
+        node = Node("ovsr", context=context)
+        node.create_subscription(Image, "image", lambda message: None, 1)
+        refused = False
+    except (RCLError, InvalidTopicNameException):
+        refused = True
+    finally:
+        rclpy.try_shutdown(context=context)
+    assert bool(find_topic_problem(topic)) == refused, find_topic_problem(topic)
+
+
 def test_a_camera_may_be_a_name_alone_and_may_name_every_input():
     assert parse_cameras("front, rear") == (Camera("front"), Camera("rear"))
     topics = {"image": "rgb", "depth": "/depth", "camera_info": "rgb/info"}
@@ -63,8 +104,40 @@ def test_a_camera_may_be_a_name_alone_and_may_name_every_input():
         ("=/a", "got ''"),
         ("front=/a, rear=/b, front=/c", "front more than once"),
         ("front, /front", "front more than once"),
-        ("[1, 2]", "got 1"),
-        ("{front: 1}", "got 1"),
+        ("[1, 2]", "got '1': '1' begins with a digit"),
+        ("{front: 1}", "front: image: expected a topic such as /front/image_raw, got '1'"),
+        ("{front: [/a]}", "front: expected an image topic or {image: TOPIC, ...}, got ['/a']"),
+        ("{front: /a, front: /b}", "front more than once"),
+        ("{front: {image: /a, image: /b}}", "image more than once"),
+        ("[&a [*a]]", "no YAML"),
+        ("front=/a b", "got '/a b': ' ' (character 3): letters a to z"),
+        ("front=/a rear=/b", "front: image: expected a topic such as /front/image_raw, got '/a rear=/b'"),
+        ("front=/a rear=/b", "put a comma between two cameras"),
+        ("front=/a\nrear=/b", "put a comma between two cameras"),
+        ("front=/a; rear=/b", "put a comma between two cameras"),
+        ("[front=/a; rear=/b]", "put a comma between two cameras"),
+        ("front rear", "put a comma between two cameras"),
+        ("front; rear", "put a comma between two cameras"),
+        ("front:/a", "put = between a camera and its topic"),
+        ("front: /a", "got 'front: /a'"),
+        ("front=", "front: expected an image topic after '=', got nothing"),
+        ("front==/a", "got '=/a': '=' (character 1)"),
+        ("front=/a//b", "got '/a//b': two slashes in a row"),
+        ("front=/a/", "got '/a/': it ends with a slash"),
+        ("front=/", "got '/': it ends with a slash"),
+        ("front=/1a", "'1a' begins with a digit"),
+        ("front=/a__b", "two underscores in a row"),
+        ("front=/a-b", "'-' (character 3)"),
+        ("front=/\u00e4", "'\u00e4' (character 2)"),
+        ("front=a~b", "'~' (character 2)"),
+        ("front={node}/a", "'{' (character 1)"),
+        ("front=/" + "a" * 247, "248 characters, at most 247"),
+        ("{front: {image: /a, depth: /d e}}", "front: depth: expected a topic such as"),
+        ("{front: {camera_info: ''}}", "got '': it is empty"),
+        ("fr__ont=/a", "got 'fr__ont': two underscores in a row"),
+        ("front/=/a", "got 'front/': it ends with a slash"),
+        ("/", "got '/'"),
+        ("f" * 201, "201 characters, at most 200"),
         ("{front: {imgae: /a}}", "image, depth, camera_info, got 'imgae'"),
     ],
 )
@@ -206,6 +279,10 @@ def test_cameras_at_work_end_in_good_order_on_sigterm(run_module, client, node_c
     ("arguments", "code", "said"),
     [
         (["--cameras", "front, front"], 2, "front more than once"),
+        (["--cameras", "front=/a b"], 2, "front: image: expected a topic such as /front/image_raw, got '/a b'"),
+        (["--cameras", "front=/a//b"], 2, "two slashes in a row"),
+        (["--cameras", "front=/a; rear=/b"], 2, "put a comma between two cameras"),
+        (["--cameras", "front=/a\nrear=/b"], 2, "put a comma between two cameras"),
         (["--cameras"], 2, "expected one argument"),
         (["--camras", "front"], 2, "unrecognized arguments: --camras front"),
         (["rate_hz:=5"], 2, "ROS arguments follow --ros-args"),

@@ -41,9 +41,9 @@ class Services:
         self, request: srv.SetVocabulary.Request, response: srv.SetVocabulary.Response
     ) -> srv.SetVocabulary.Response:
         try:
-            vocabulary = self._node.change_vocabulary(
-                _to_operation(request.operation), to_category_requests(request.categories)
-            )
+            operation = _to_operation(request.operation)
+            requests = to_category_requests(request.categories, names_only=operation == Operation.REMOVE)
+            vocabulary = self._node.change_vocabulary(operation, requests)
             response.success = True
             response.message = f"version {vocabulary.version}: {len(vocabulary.categories)} categories"
             if self._node.keeper.unsaved:

@@ -9,15 +9,19 @@ from typing import Any
 import yaml
 
 from ovsr_ros.errors import ConfigError
+from ovsr_ros.names import shown, undecoded
 
 
 def parse_overrides(assignments: Iterable[str]) -> dict[str, object]:
     """Options by dotted name from KEY=VALUE texts, the value in YAML; the last one counts where a key comes twice.
 
-    Raises ConfigError for a text without "=" or a value that is not YAML.
+    Raises ConfigError for a text without "=", that was not UTF-8, or whose value is not YAML.
     """
     overrides: dict[str, object] = {}
     for assignment in assignments:
+        problem = undecoded(assignment)
+        if problem:
+            raise ConfigError(f"--set {shown(assignment)} {problem}")
         key, equals, text = assignment.partition("=")
         if not equals or not key.strip():
             raise ConfigError(f"--set {assignment}: expected KEY=VALUE, such as score_threshold=0.5")

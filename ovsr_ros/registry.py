@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ovsr_ros.errors import VocabularyError
+from ovsr_ros.names import name_key, shown
 from ovsr_ros.palette import Rgb, default_color
 from ovsr_ros.vocabulary import (
     MAX_CATEGORIES,
@@ -18,9 +19,7 @@ from ovsr_ros.vocabulary import (
     CategoryRequest,
     Operation,
     Vocabulary,
-    name_key,
     normalise_requests,
-    shown,
 )
 
 
@@ -28,12 +27,14 @@ from ovsr_ros.vocabulary import (
 class KnownName:
     """A name that was ever given an id, spelled as it was last. color_rgb: chosen by an operator, None: the palette's.
 
-    id: 0 to 253; color_rgb: 0 to 255 each.
+    id: 0 to 253; color_rgb: 0 to 255 each. is_retired: the name is another spelling of one that has its id already; its
+        own id is given to nobody any more.
     """
 
     id: int
     name: str
     color_rgb: Rgb | None
+    is_retired: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ class RegistryState:
 class VocabularyRegistry:
     """The vocabulary in force, and the ids ever given.
 
-    A name (case folded, white space normalised) is given an id once, at its first commit; the id is never given to
-    another name, and a removed name that is added again has its old one. Thread-safe.
+    A name (see `name_key` for what is one) is given an id once, at its first commit; the id is never given to another
+    name, and a removed name that is added again has its old one. Thread-safe.
     """
 
     def __init__(self) -> None:
@@ -57,6 +58,7 @@ class VocabularyRegistry:
         self._ids: dict[str, int] = {}  # by name key
         self._names: dict[str, str] = {}  # as last spelled, by name key
         self._colors: dict[str, Rgb] = {}  # chosen by an operator, by name key
+        self._retired: tuple[KnownName, ...] = ()
 
     @property
     def current(self) -> Vocabulary:
@@ -68,16 +70,19 @@ class VocabularyRegistry:
         """All that it remembers: a snapshot."""
         with self._lock:
             known = [KnownName(id, self._names[key], self._colors.get(key)) for key, id in self._ids.items()]
-            return RegistryState(self._current, tuple(sorted(known, key=lambda name: name.id)))
+            return RegistryState(self._current, tuple(sorted((*known, *self._retired), key=lambda name: name.id)))
 
     def restore(self, state: RegistryState) -> None:
         """Remember all that another registry did, and put its vocabulary in force.
 
         Raises VocabularyError when the state contradicts itself, or this registry has given ids of its own.
         """
-        ids = {name_key(name.name): name.id for name in state.known}
+        retired = tuple(name for name in state.known if name.is_retired)
+        known = {name_key(name.name): name for name in state.known if not name.is_retired}
+        ids = {key: name.id for key, name in known.items()}
         in_force = {name_key(category.name): category.id for category in state.vocabulary.categories}
-        if sorted(ids.values()) != list(range(len(state.known))) or len(ids) > MAX_CATEGORIES:
+        given = sorted([*ids.values(), *(name.id for name in retired)])
+        if given != list(range(len(state.known))) or len(given) > MAX_CATEGORIES:
             raise VocabularyError(f"ids: expected one for each name, 0 to {len(state.known) - 1}, each once")
         if len(in_force) != len(state.vocabulary) or not in_force.items() <= ids.items():
             raise VocabularyError("categories: expected names that have ids, each once")
@@ -86,8 +91,9 @@ class VocabularyRegistry:
                 raise VocabularyError("ids have been given already")
             self._current = state.vocabulary
             self._ids = ids
-            self._names = {name_key(name.name): name.name for name in state.known}
-            self._colors = {name_key(name.name): name.color_rgb for name in state.known if name.color_rgb is not None}
+            self._names = {key: name.name for key, name in known.items()}
+            self._colors = {key: name.color_rgb for key, name in known.items() if name.color_rgb is not None}
+            self._retired = retired
 
     def propose(self, operation: Operation, requests: Sequence[CategoryRequest]) -> Vocabulary:
         """The vocabulary that the change would lead to, one version after the current; nothing is changed.
@@ -128,7 +134,8 @@ class VocabularyRegistry:
                     f"the vocabulary has changed meanwhile (it is version {self._current.version}, the change was "
                     f"prepared for version {vocabulary.version - 1}); send the change again"
                 )
-            given = {id: key for key, id in self._ids.items()}
+            given: dict[int, str | None] = {id: key for key, id in self._ids.items()}
+            given.update((name.id, None) for name in self._retired)
             for category in vocabulary.categories:
                 key = name_key(category.name)
                 if self._ids.get(key, category.id) != category.id or given.get(category.id, key) != key:
@@ -143,14 +150,15 @@ class VocabularyRegistry:
             return vocabulary
 
     def _with_ids(self, requests: Sequence[CategoryRequest]) -> list[Category]:
-        ids = dict(self._ids)
+        ids, num_given = dict(self._ids), len(self._ids) + len(self._retired)
         for request in requests:
-            ids.setdefault(name_key(request.name), len(ids))
-        if len(ids) > MAX_CATEGORIES:
+            ids.setdefault(name_key(request.name), len(ids) + len(self._retired))
+        num_new = len(ids) - len(self._ids)
+        if num_given + num_new > MAX_CATEGORIES:
             raise VocabularyError(
-                f"the change needs {len(ids) - len(self._ids)} new ids and {MAX_CATEGORIES - len(self._ids)} of the "
-                f"{MAX_CATEGORIES} are left (an id is never reused for another name); use earlier names, or restart, "
-                "with a new vocabulary_file if there is one"
+                f"the change needs {num_new} new ids and {MAX_CATEGORIES - num_given} of the {MAX_CATEGORIES} are left "
+                "(an id is never reused for another name); use earlier names, or restart, with a new vocabulary_file "
+                "if there is one"
             )
         categories = []
         for request in requests:

@@ -21,10 +21,12 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ovsr_ros.config import option
+from ovsr_ros.errors import ConfigError
 from ovsr_ros.low_priority import run_at_low_priority, wait_for_a_gap
+from ovsr_ros.names import clean_name, name_key, name_problem
 from ovsr_ros.prompts import TEMPLATES, fill
 from ovsr_ros.results import UNLABELED_ID
-from ovsr_ros.vocabulary import SOMETHING_ELSE, Vocabulary, name_key
+from ovsr_ros.vocabulary import SOMETHING_ELSE, Vocabulary
 
 _logger = logging.getLogger(__name__)
 
@@ -37,7 +39,10 @@ _FIRST_PIECE, _MAX_PIECE = 4, 32
 
 @dataclass(frozen=True)
 class TextOptions:
-    """How categories become text embeddings."""
+    """How categories become text embeddings.
+
+    Raises ConfigError for a name that no category could have; "something else" itself may stand among these.
+    """
 
     templates: str = option(
         "single", help="prompt template set in which a name is put before it is encoded", choices=tuple(TEMPLATES)
@@ -57,10 +62,18 @@ class TextOptions:
         read_only=True,
     )
 
+    def __post_init__(self) -> None:
+        for option_name in ("something_else", "background_names"):
+            for number, text in enumerate(getattr(self, option_name), start=1):
+                problem = name_problem(text)
+                if problem:
+                    raise ConfigError(f"{option_name}: name {number}: {problem}")
+
     @property
     def unlabeled_names(self) -> tuple[str, ...]:
         """The names that label nothing, each once."""
-        names = {name_key(name): name for name in reversed((*self.something_else, *self.background_names))}
+        texts = (*self.something_else, *self.background_names)
+        names = {name_key(text): clean_name(text) for text in reversed(texts)}
         return tuple(reversed(names.values()))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -12,15 +11,16 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ovsr_ros.names import clean_name, name_key, name_problem, shown
 from ovsr_ros.palette import Rgb, default_color
 from ovsr_ros.results import UNLABELED_ID
 
 MAX_CATEGORIES = 254
 """Most categories at once, and most ids over a registry's life: 0 to 253."""
 
-MAX_NAME_CHARACTERS = 200
 MAX_SYNONYMS = 32
 
+_SEPARATOR = re.compile("[;\u037e]")  # the Greek question mark is a semicolon to Unicode
 _COLOR_PATTERN = re.compile(r"#[0-9a-fA-F]{6}")
 
 SOMETHING_ELSE = "something else"
@@ -100,12 +100,12 @@ def parse_category(text: str) -> CategoryRequest:
 
     What begins with # and is no colour, or a second one, stays among the synonyms, to be refused there.
     """
-    name, *others = text.split(";")
-    colors = [other for other in others if _COLOR_PATTERN.fullmatch(other.strip())]
-    if not colors:
-        return CategoryRequest(name, tuple(others))
-    others.remove(colors[0])
-    return CategoryRequest(name, tuple(others), parse_color(colors[0].strip()))
+    name, *others = _SEPARATOR.split(text)
+    for place, other in enumerate(others):
+        color = clean_name(other)
+        if _COLOR_PATTERN.fullmatch(color):
+            return CategoryRequest(name, (*others[:place], *others[place + 1 :]), parse_color(color))
+    return CategoryRequest(name, tuple(others))
 
 
 def format_category(category: Category) -> str:
@@ -129,27 +129,25 @@ def format_color(color_rgb: Rgb) -> str:
     return f"#{bytes(color_rgb).hex()}"
 
 
-def name_key(name: str) -> str:
-    """What two spellings of one name have in common: case folded, white space normalised."""
-    return unicodedata.normalize("NFC", _normalise(name).casefold())
-
-
 def normalise_requests(
     requests: Sequence[CategoryRequest], names_only: bool
 ) -> tuple[list[CategoryRequest], list[str]]:
-    """Requests with "mug; cup" taken apart and white space normalised, and what is wrong with them."""
+    """Requests with "mug; cup" taken apart and names cleaned, and what is wrong with them.
+
+    names_only: synonyms and colours do not count.
+    """
     wanted: list[CategoryRequest] = []
     problems: list[str] = []
     seen: dict[str, str] = {}  # by key, whose name it is
     for number, request in enumerate(requests, start=1):
         parsed = parse_category(request.name)
-        raw = (parsed.name, *(() if names_only else (*parsed.synonyms, *request.synonyms)))
-        names = [_normalise(name) for name in raw]
-        color = request.color_rgb or parsed.color_rgb
+        texts = (parsed.name, *(() if names_only else (*parsed.synonyms, *request.synonyms)))
+        names = [clean_name(text) for text in texts]
+        color = None if names_only else request.color_rgb or parsed.color_rgb
         wanted.append(CategoryRequest(names[0], tuple(names[1:]), color))
-        for place, (name, text) in enumerate(zip(names, raw, strict=True)):
+        for place, (name, text) in enumerate(zip(names, texts, strict=True)):
             what = f"category {number}" if place == 0 else f"category {number} ('{shown(names[0])}'), synonym {place}"
-            problem = _name_problem(name, text) or (_synonym_problem(name) if place else "")
+            problem = word_problem(text, is_synonym=place > 0)
             if problem:
                 problems.append(f"{what}: {problem}")
             elif name_key(name) in seen:
@@ -163,28 +161,16 @@ def normalise_requests(
     return wanted, problems
 
 
-def _name_problem(name: str, text: str) -> str:
-    if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text):
-        return "has control characters (such as a tab or a line break); leave them out"
-    if not any(unicodedata.category(character) != "Cf" for character in name):
-        return "is empty; give it a name (in YAML, ' #' begins a comment: put quotes around what has a colour)"
-    if len(name) > MAX_NAME_CHARACTERS:
-        return f"'{shown(name)}' has {len(name)} characters; at most {MAX_NAME_CHARACTERS} are possible"
-    if name.casefold() == SOMETHING_ELSE:
+def word_problem(text: str, is_synonym: bool) -> str:
+    """Why a text cannot be a category's name, or its synonym, and what to do about it; empty: it can."""
+    problem = name_problem(text)
+    if problem:
+        return problem
+    name, key = clean_name(text), name_key(text)
+    if key == name_key(SOMETHING_ELSE):
         return f"'{SOMETHING_ELSE}' is built in and labels nothing; choose another name"
-    return ""
-
-
-def _synonym_problem(name: str) -> str:
-    if name.startswith("#"):
+    if key.startswith("#") and is_synonym:
         return f"'{shown(name)}' is not a colour, or a second one; at most one, # and six hexadecimal digits (#ff8000)"
+    if key.startswith("#") and " " not in key[1:].strip():
+        return f"'{shown(name)}' is read as a colour, which needs a name before it: 'mug; #ff8000'"
     return ""
-
-
-def _normalise(name: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", name).split())
-
-
-def shown(name: str) -> str:
-    """The name for a message, cut when it is long."""
-    return name if len(name) <= 40 else f"{name[:37]}..."

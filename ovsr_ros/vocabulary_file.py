@@ -8,25 +8,21 @@ import fcntl
 import itertools
 import json
 import os
+import re
 import threading
 from pathlib import Path
 from typing import Any
 
 from ovsr_ros.errors import VocabularyError, VocabularyFileError
+from ovsr_ros.former_names import adapt
 from ovsr_ros.palette import default_color
 from ovsr_ros.registry import KnownName, RegistryState, VocabularyRegistry
-from ovsr_ros.vocabulary import (
-    Category,
-    CategoryRequest,
-    Vocabulary,
-    format_color,
-    normalise_requests,
-    parse_color,
-)
+from ovsr_ros.vocabulary import MAX_SYNONYMS, Category, Vocabulary, format_color, parse_color
 
 FORMAT = "ovsr_ros vocabulary"
 FORMAT_VERSION = 1
 _MAX_VERSION = 2**32 - 1
+_NEVER_WRITTEN = re.compile("[;\ud800-\udfff]")  # in a name, by no version
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -34,10 +30,12 @@ class VocabularyFile:
     """A registry's memory on disk, written whole and atomically: a crash leaves the file as it was. Thread-safe.
 
     path: its folder is made when it is first written. Nobody else may use it meanwhile: see `claim`.
+    left_out: what of the loaded vocabulary an earlier version took and this one does not, with the reasons.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(os.path.realpath(Path(path).expanduser()))  # a link stays a link
+        self.left_out: tuple[str, ...] = ()
         self._lock = threading.Lock()
         self._saved_version = -1
         self._problem = ""
@@ -69,18 +67,21 @@ class VocabularyFile:
         short, or contradicting itself.
         """
         try:
-            text = self.path.read_text(encoding="utf-8")
+            text = self.path.read_text(
+                encoding="utf-8-sig"
+            )  # whoever mended it by hand may have an editor that marks it
         except FileNotFoundError:
             return None
         except OSError as error:
             raise VocabularyFileError(f"{self.path}: cannot be read: {error.strerror}") from error
         except UnicodeDecodeError as error:
-            raise VocabularyFileError(f"{self.path}: expected JSON, got bytes that are no text") from error
+            raise VocabularyFileError(f"{self.path}: expected JSON, got bytes that are no text in UTF-8") from error
         try:
             content = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise VocabularyFileError(f"{self.path}: expected JSON, got something else: {error}") from error
-        state = _from_content(content, self.path)
+        state, left_out = _from_content(content, self.path)
+        self.left_out = tuple(left_out)
         with self._lock:
             self._saved_version = state.vocabulary.version
         return state
@@ -157,13 +158,14 @@ def _to_content(state: RegistryState) -> dict[str, Any]:
                 "id": known.id,
                 "name": known.name,
                 "color": None if known.color_rgb is None else format_color(known.color_rgb),
+                **({"retired": True} if known.is_retired else {}),
             }
             for known in state.known
         ],
     }
 
 
-def _from_content(content: Any, path: Path) -> RegistryState:
+def _from_content(content: Any, path: Path) -> tuple[RegistryState, list[str]]:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise VocabularyFileError(f"{path}: expected a file that this node wrote, with 'format': '{FORMAT}'")
     if content.get("format_version") != FORMAT_VERSION:
@@ -172,12 +174,12 @@ def _from_content(content: Any, path: Path) -> RegistryState:
             "of ovsr_ros wrote it; use that one, or another file"
         )
     try:
-        state = _read_state(content)
+        state, left_out = adapt(_read_state(content))
         VocabularyRegistry().restore(state)
     except (KeyError, TypeError, ValueError, VocabularyError) as error:
         cause = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise VocabularyFileError(f"{path}: damaged: {cause}") from error
-    return state
+    return state, left_out
 
 
 def _read_state(content: dict[str, Any]) -> RegistryState:
@@ -186,17 +188,15 @@ def _read_state(content: dict[str, Any]) -> RegistryState:
             _read_int("id", entry["id"], 253),
             _read_name(entry["name"]),
             None if entry["color"] is None else parse_color(entry["color"]),
+            entry.get("retired") is True,
         )
         for entry in content["names"]
     )
     colors = {name.id: name.color_rgb or default_color(name.id) for name in known}
     categories = tuple(
-        Category(entry["id"], _read_name(entry["name"]), tuple(map(_read_name, entry["synonyms"])), colors[entry["id"]])
+        Category(entry["id"], _read_name(entry["name"]), _read_synonyms(entry["synonyms"]), colors[entry["id"]])
         for entry in content["categories"]
     )
-    _, problems = normalise_requests([CategoryRequest(each.name, each.synonyms) for each in categories], False)
-    if problems:
-        raise ValueError("; ".join(problems))
     version = _read_int("version", content["version"], _MAX_VERSION)
     return RegistryState(Vocabulary(version, tuple(sorted(categories, key=lambda category: category.id))), known)
 
@@ -208,10 +208,15 @@ def _read_int(name: str, value: Any, most: int) -> int:
 
 
 def _read_name(value: Any) -> str:
-    _, problems = normalise_requests([CategoryRequest(value)] if isinstance(value, str) else [], False)
-    if not isinstance(value, str) or ";" in value or problems:
+    if not isinstance(value, str) or _NEVER_WRITTEN.search(value):
         raise ValueError(f"name: expected a category's name, got {value!r}")
     return value
+
+
+def _read_synonyms(values: Any) -> tuple[str, ...]:
+    if not isinstance(values, list) or len(values) > MAX_SYNONYMS:
+        raise ValueError(f"synonyms: expected a list of at most {MAX_SYNONYMS}, got {values!r}")
+    return tuple(map(_read_name, values))
 
 
 def _explain(path: Path, error: OSError) -> str:

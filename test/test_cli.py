@@ -166,6 +166,12 @@ def test_categories_can_come_from_the_configuration(tmp_path: Path, config: str)
     [
         ([], "no categories to look for"),
         (["--categories", ""], "category 1: is empty"),
+        (["--categories", "m\ufffdg"], "category 1: 'm\ufffdg' was decoded wrongly: U+FFFD at character 2"),
+        (["--categories", "mug; \udcff"], "synonym 1: ' \\udcff' is not UTF-8: byte 0xFF at character 2"),
+        (["--categories", "mug", "--categories", "\ufeffMug"], "category 2: 'Mug' is a duplicate"),
+        (["--categories", "something\u200b else"], "built in"),
+        (["--categories", "#00ff00"], "category 1: '#00ff00' is read as a colour, which needs a name before it"),
+        (["--categories", "a", "--set", "text.background_names=[sky, \u3164]"], "background_names: name 2: is empty"),
         (["--categories", "a", "--config", "no_such"], "no such config file, nor a preset of that name; presets: "),
         (["--categories", "a", "--set", "score_treshold=1"], "nearest known key is 'score_threshold'"),
         (["--categories", "a", "--set", "score_threshold=2"], "score_threshold: expected 0 to 1, got 2"),
@@ -181,6 +187,26 @@ def test_what_cannot_be_done_ends_in_one_line_and_exit_code_2(
     image = write_image(tmp_path / "x.png")
     assert main(["segment", str(image), "--out", str(tmp_path / "out"), *arguments]) == 2
     lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("ovsr: ")
+    assert message in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--categories", b"caf\xe9"], "category 1: 'caf\\udce9' is not UTF-8: byte 0xE9 at character 4"),
+        (["--set", b"categories=[mug\xff]"], "--set categories=[mug\\udcff] is not UTF-8: byte 0xFF at character 16"),
+    ],
+)
+def test_a_name_that_is_not_utf_8_is_refused(
+    tmp_path: Path, config: str, arguments: list[str | bytes], message: str
+) -> None:
+    image = write_image(tmp_path / "x.png")
+    command = [sys.executable, "-m", "ovsr_ros.cli", "segment", str(image), "--config", config, "--out", str(tmp_path)]
+    done = subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == 2
+    lines = done.stderr.decode().splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("ovsr: ")
     assert message in lines[0]

@@ -164,6 +164,16 @@ def test_a_category_is_one_row_with_its_synonyms_averaged() -> None:
     torch.testing.assert_close(classifier.embeddings, expected)
 
 
+def test_a_name_is_encoded_without_what_is_invisible_in_it() -> None:
+    encoder = BagOfWords()
+    cache = TextEmbeddingCache(encoder, "bag", "plain", None)
+    options = TextOptions(something_else=("rest\u200b",), background_names=("\ufeffsky", "wa\u00adll"))
+    words = vocabulary("\ufeffmug\u200b; c\u00adup", "\u2764\ufe0f\u200d\U0001f525", "Wall")
+    classifier = TextClassifier.build(words, cache, options.unlabeled_names)
+    assert encoder.encoded == ["mug", "cup", "\u2764\ufe0f\u200d\U0001f525", "Wall", "rest", "sky"]
+    assert classifier.names == ("mug", "\u2764\ufe0f\u200d\U0001f525", "Wall", "rest", "sky")
+
+
 def test_background_names_that_the_operator_uses_are_left_out() -> None:
     cache = TextEmbeddingCache(BagOfWords(), "bag", "single", None)
     classifier = TextClassifier.build(vocabulary("mug", "Wall; floor"), cache, ("wall", "floor", "sky"))

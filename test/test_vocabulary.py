@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ovsr_ros.errors import VocabularyError
+from ovsr_ros.names import name_key
 from ovsr_ros.palette import default_color
 from ovsr_ros.registry import VocabularyRegistry
 from ovsr_ros.vocabulary import (
@@ -19,7 +20,6 @@ from ovsr_ros.vocabulary import (
     Operation,
     Vocabulary,
     format_category,
-    name_key,
     parse_category,
 )
 

@@ -12,10 +12,11 @@ from ovsr_ros.backends import Frame, FrameEmbeddings
 from ovsr_ros.evaluation.predictor import UNLABELED, Prediction
 from ovsr_ros.evaluation.provenance import weights_of
 from ovsr_ros.evaluation.sample import Dataset, Sample
+from ovsr_ros.names import name_key
 from ovsr_ros.pipeline import Pipeline, PreparedVocabulary
 from ovsr_ros.results import Segmentation
 from ovsr_ros.settings import PipelineOptions, values_in_use
-from ovsr_ros.vocabulary import name_key, parse_category
+from ovsr_ros.vocabulary import parse_category
 
 
 class PipelinePredictor:

@@ -15,7 +15,8 @@ from ovsr_ros.evaluation.matching import match_clusters
 from ovsr_ros.evaluation.metrics import Counts, center_square, confusion, overlap, resize_nearest
 from ovsr_ros.evaluation.predictor import UNLABELED, Prediction
 from ovsr_ros.evaluation.sample import IGNORED, NO_CLASS, Dataset, Sample
-from ovsr_ros.vocabulary import name_key, parse_category
+from ovsr_ros.names import name_key
+from ovsr_ros.vocabulary import parse_category
 
 OPENVOCAB, HUNGARIAN, HUNGARIAN_DATASET = PROTOCOLS = ("openvocab", "hungarian", "hungarian-dataset")
 MIN_OBJECT_AREA_PX = 200

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import yaml
 
 from ovsr_ros.errors import ConfigError
-from ovsr_ros.nodes.names import find_namespace_problem, find_topic_problem
+from ovsr_ros.nodes.topic_names import find_namespace_problem, find_topic_problem
 from ovsr_ros.options_text import read_words
 
 TOPICS = ("image", "depth", "camera_info")

@@ -17,11 +17,12 @@ from rclpy.task import Future
 from sensor_msgs.msg import Image
 
 from ovsr_ros import msg, srv
+from ovsr_ros.names import name_key
 from ovsr_ros.nodes.conversions import to_label_array, to_rgb_array
 from ovsr_ros.nodes.qos import latched_qos
 from ovsr_ros.nodes.stamps import to_ns
 from ovsr_ros.results import UNLABELED_ID
-from ovsr_ros.vocabulary import Operation, name_key
+from ovsr_ros.vocabulary import Operation
 
 _KEPT_FRAMES = 64
 _RATE_WINDOW = 20

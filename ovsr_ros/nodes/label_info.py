@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from builtin_interfaces.msg import Time
 from std_msgs.msg import Header
 
+from ovsr_ros.names import name_key
 from ovsr_ros.nodes.publishers import offer
 from ovsr_ros.nodes.qos import latched_qos
 from ovsr_ros.results import UNLABELED_ID
-from ovsr_ros.vocabulary import Vocabulary, name_key
+from ovsr_ros.vocabulary import Vocabulary
 
 try:
     from vision_msgs.msg import LabelInfo, VisionClass

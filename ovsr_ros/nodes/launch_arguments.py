@@ -21,7 +21,7 @@ from ovsr_ros.config import check_value, find_config, iter_options, read_config
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.node_options import NodeOptions
 from ovsr_ros.nodes.cameras import TOPICS, Camera, format_cameras, parse_cameras
-from ovsr_ros.nodes.names import find_namespace_problem, find_topic_problem
+from ovsr_ros.nodes.topic_names import find_namespace_problem, find_topic_problem
 from ovsr_ros.options_text import parse_device_index, read_words
 from ovsr_ros.vocabulary import CategoryRequest, normalise_requests
 

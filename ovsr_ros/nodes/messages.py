@@ -13,9 +13,11 @@ from std_msgs.msg import ColorRGBA, Header
 
 from ovsr_ros import msg
 from ovsr_ros.errors import VocabularyError
+from ovsr_ros.names import clean_name, shown
 from ovsr_ros.ops.spatial import SegmentLocations
+from ovsr_ros.palette import Rgb
 from ovsr_ros.results import UNLABELED_ID, Segmentation
-from ovsr_ros.vocabulary import Category, CategoryRequest, Vocabulary, format_category, parse_category
+from ovsr_ros.vocabulary import Category, CategoryRequest, Vocabulary, format_category, normalise_requests
 
 
 def to_segment_array(
@@ -45,12 +47,22 @@ def to_vocabulary_message(vocabulary: Vocabulary, stamp: Time) -> msg.Vocabulary
     )
 
 
-def to_category_requests(categories: Iterable[msg.Category]) -> list[CategoryRequest]:
-    """What a service's caller asks for; "mug; cup; #ff8000" as a name gives all three.
+def to_category_requests(categories: Iterable[msg.Category], names_only: bool = False) -> list[CategoryRequest]:
+    """What a service's caller asks for; "mug; cup; #ff8000" as a name gives all three, the field `color` wins.
 
-    Raises VocabularyError naming the category when its colour is out of range.
+    names_only: synonyms and colours do not count, whatever they are.
+
+    Raises VocabularyError with every reason, when the field `color` of a category cannot be used.
     """
-    return [_to_request(category) for category in categories]
+    requests, problems = [], []
+    for number, category in enumerate(categories, start=1):
+        color_rgb, problem = (None, "") if names_only else _read_color(category.color)
+        if problem:
+            problems.append(f"category {number} ('{shown(clean_name(category.name))}'): {problem}")
+        requests.append(CategoryRequest(category.name, tuple(category.synonyms), color_rgb))
+    if problems:
+        raise VocabularyError("; ".join(problems + normalise_requests(requests, names_only)[1]))
+    return requests
 
 
 def to_parameter_value(vocabulary: Vocabulary) -> list[str]:
@@ -118,14 +130,16 @@ def _to_category(category: Category) -> msg.Category:
     )
 
 
-def _to_request(category: msg.Category) -> CategoryRequest:
-    parsed = parse_category(category.name)
-    color = category.color
-    if color.a == 0.0:
-        color_rgb = parsed.color_rgb
-    else:
-        channels = (color.r, color.g, color.b)
-        if not all(0.0 <= channel <= 1.0 for channel in channels):
-            raise VocabularyError(f"'{category.name}': color: expected r, g, b from 0 to 1, got {channels}")
-        color_rgb = (round(channels[0] * 255), round(channels[1] * 255), round(channels[2] * 255))
-    return CategoryRequest(name=parsed.name, synonyms=(*parsed.synonyms, *category.synonyms), color_rgb=color_rgb)
+def _read_color(color: ColorRGBA) -> tuple[Rgb | None, str]:
+    """The colour, None where it is left to the node; and what is wrong with it."""
+    channels = {"r": color.r, "g": color.g, "b": color.b}
+    for field, value in {**channels, "a": color.a}.items():
+        if not 0.0 <= value <= 1.0:  # NaN is not either
+            return None, f"color.{field}: expected 0 to 1, got {value:g}"
+    if color.a > 0.0:
+        red, green, blue = (round(value * 255) for value in channels.values())
+        return (red, green, blue), ""
+    chosen = [field for field, value in channels.items() if value > 0.0]
+    if chosen:
+        return None, f"color.a: is 0, for no colour, but color.{chosen[0]} is not; set a to 1, or all four to 0"
+    return None, ""

@@ -18,6 +18,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from ovsr_ros.errors import OvsrError
+from ovsr_ros.names import shown, undecoded
 from ovsr_ros.nodes.middleware import make_room_for_images
 from ovsr_ros.nodes.throttle import ThrottledLog
 
@@ -122,6 +123,11 @@ def _run_nodes(name: str, create: Callable[[ExitRequest], Sequence[Node]], args:
     # Python: an answer with 250 categories, words made into tokens. By default they then wait for up to 5 ms.
     sys.setswitchinterval(_SWITCH_S)
     _limit_malloc_arenas()
+    for argument in sys.argv if args is None else args:
+        problem = undecoded(argument)
+        if problem:
+            print(f"{name}: argument '{shown(argument)}' {problem}", file=sys.stderr)
+            return EXIT_BAD_CONFIG
     exit_request = ExitRequest()
     exit_request.install_signal_handlers()
     make_room_for_images()

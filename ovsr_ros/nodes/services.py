@@ -41,9 +41,9 @@ class Services:
         self, request: srv.SetVocabulary.Request, response: srv.SetVocabulary.Response
     ) -> srv.SetVocabulary.Response:
         try:
-            change = self._node.change_vocabulary(
-                _to_operation(request.operation), to_category_requests(request.categories)
-            )
+            operation = _to_operation(request.operation)
+            requests = to_category_requests(request.categories, names_only=operation == Operation.REMOVE)
+            change = self._node.change_vocabulary(operation, requests)
             vocabulary = change.after
             response.success = True
             response.message = change.describe()

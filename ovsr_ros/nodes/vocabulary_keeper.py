@@ -30,7 +30,7 @@ class VocabularyKeeper:
         name = node.get_fully_qualified_name().strip("/").replace("/", "_")
         self._file = VocabularyFile(path.replace("{node}", name)) if path else None
         self._restored = False
-        self._started_anew = ""
+        self._not_restored = ""
         self._unsaved = ""
         self._tried_at = 0.0
         self._log_unsaved = ThrottledLog(lambda text: node.get_logger().warning(text), _LOG_PERIOD_S)
@@ -48,7 +48,7 @@ class VocabularyKeeper:
     @property
     def problem(self) -> str:
         """What an operator should know and do about the file; empty: nothing."""
-        return self._unsaved or self._started_anew
+        return self._unsaved or self._not_restored
 
     def restore(self) -> bool:
         """At the first call, give the registry what the file holds; returns whether it held a vocabulary.
@@ -77,6 +77,12 @@ class VocabularyKeeper:
             f"vocabulary_file: {self.path} holds version {vocabulary.version}, {len(vocabulary)} categories, "
             f"{len(state.known)} names with ids"
         )
+        if self._file.left_out:
+            self._not_restored = (
+                f"{self.path}: left out are names that an earlier version took: {'; '.join(self._file.left_out)}; ids "
+                "stay as they were: add what is missing under a name that can be"
+            )
+            self._node.get_logger().warning(f"vocabulary_file: {self._not_restored}")
         return True
 
     def save(self) -> str:
@@ -111,11 +117,11 @@ class VocabularyKeeper:
         except OSError as error:
             self._give_up(f"{cause}; it cannot be renamed either ({error.strerror}): move it away, then restart")
             return
-        self._started_anew = (
+        self._not_restored = (
             f"{cause}; kept as {aside}; ids and versions start anew: restart what remembers them, or mend the file, "
             "put it back, and restart the node"
         )
-        self._node.get_logger().error(f"vocabulary_file: {self._started_anew}")
+        self._node.get_logger().error(f"vocabulary_file: {self._not_restored}")
 
     def _give_up(self, cause: str) -> None:
         assert self._file is not None

@@ -23,7 +23,7 @@ from ovsr_ros import msg, srv
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.nodes.cameras import Camera, find_namespace, format_cameras, parse_cameras
 from ovsr_ros.nodes.conversions import to_image_message
-from ovsr_ros.nodes.names import find_topic_problem
+from ovsr_ros.nodes.topic_names import find_topic_problem
 
 NODE = "ovsr_ros.nodes.ovsr_node"
 END_S = 2.0

@@ -62,6 +62,9 @@ def test_a_signal_ends_a_node_at_work_on_frames(run_module, ovsr, client, node_c
         (["-p", "score_treshold:=0.5"], 2, "the nearest known key is 'score_threshold'"),
         (["-p", "rate_hz:=1000.0"], 2, "rate_hz: expected 0.1 to 120 Hz, got 1000"),
         (["-p", "categories:=[mug, mug]"], 2, "duplicate"),
+        (["-p", "categories:=['#00ff00']"], 2, "a name before it"),
+        (["-p", b"categories:=[caf\xe9]"], 2, "is not UTF-8: byte 0xE9 at character 17"),
+        (["-p", "text.background_names:=['\u3164']"], 2, "text.background_names: name 1: is empty"),
         (["--params-file", "/no/such/file.yaml"], 2, "/no/such/file.yaml"),
         (["-p", "use_sim_time:=1"], 2, "cannot start: Trying to set parameter 'use_sim_time' to '1'"),
         (["-p", "features.model:=/no/such/model"], 1, "/no/such/model"),
@@ -69,7 +72,7 @@ def test_a_signal_ends_a_node_at_work_on_frames(run_module, ovsr, client, node_c
     ],
 )
 def test_a_node_that_cannot_start_says_why_and_fails(run_module, node_config, arguments, code, said):
-    config = [] if "config:=" in arguments[1] else ["-p", f"config:={node_config}"]
+    config = [] if "config:=no" in str(arguments[1]) else ["-p", f"config:={node_config}"]
     node = run_module(NODE, "--ros-args", *config, *arguments)
     assert node.wait(60.0) == code, node.output
     assert said in node.output

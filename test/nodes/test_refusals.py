@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from std_msgs.msg import ColorRGBA
 
 from ovsr_ros import msg, srv
 
@@ -29,6 +30,12 @@ def as_set(vocabulary):
         (REPLACE, [f"thing {number}" for number in range(255)], "254"),
         (ADD, [f"thing {number}" for number in range(253)], "254"),
         (REPLACE, ["wall\tpaper"], "control"),
+        (REPLACE, ["m\ufffdg"], "U+FFFD at character 2"),
+        (REPLACE, ["\u3164"], "empty"),
+        (REPLACE, ["something \u200belse"], "built in"),
+        (REPLACE, ["#00ff00"], "a name before it"),
+        (ADD, ["mug\u200b"], "duplicate"),
+        (ADD, ["pot; c\u00adup"], "duplicate"),
         (REMOVE, ["wall"], "unknown"),
         (7, ["wall"], "operation: expected one of 0 (REPLACE), 1 (ADD), 2 (REMOVE), got 7"),
     ],
@@ -45,12 +52,37 @@ def test_a_refused_change_says_why_and_changes_nothing(shared_ovsr, operation, n
     assert ovsr.label().vocabulary_version == before[0]
 
 
-def test_a_color_out_of_range_is_refused(shared_ovsr):
-    request = srv.SetVocabulary.Request(operation=ADD, categories=[msg.Category(name="wall")])
-    request.categories[0].color.r, request.categories[0].color.a = 7.0, 1.0
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("rgba", "reason"),
+    [
+        ((7.0, 0.0, 0.0, 1.0), "color.r: expected 0 to 1, got 7"),
+        ((0.0, -0.5, 0.0, 1.0), "color.g: expected 0 to 1, got -0.5"),
+        ((0.0, 0.0, NAN, 1.0), "color.b: expected 0 to 1, got nan"),
+        ((0.0, 1.0, 0.0, NAN), "color.a: expected 0 to 1, got nan"),
+        ((0.0, 1.0, 0.0, -1.0), "color.a: expected 0 to 1, got -1"),
+        ((0.0, 1.0, 0.0, 255.0), "color.a: expected 0 to 1, got 255"),
+        ((float("inf"), 1.0, 0.0, 1.0), "color.r: expected 0 to 1, got inf"),
+        ((NAN, 0.0, 0.0, 0.0), "color.r: expected 0 to 1, got nan"),
+        ((-1.0, 0.0, 0.0, 0.0), "color.r: expected 0 to 1, got -1"),
+        ((0.0, 1.0, 0.0, 0.0), "color.a: is 0, for no colour, but color.g is not; set a to 1, or all four to 0"),
+    ],
+)
+def test_a_color_that_cannot_be_is_refused_by_its_field(shared_ovsr, rgba, reason):
+    red, green, blue, alpha = rgba
+    wall = msg.Category(name="wall", color=ColorRGBA(r=red, g=green, b=blue, a=alpha))
+    empty = msg.Category(name="\u200b")
+    request = srv.SetVocabulary.Request(operation=ADD, categories=[msg.Category(name="pot"), wall, empty])
     answer = shared_ovsr.client.call("/ovsr/set_vocabulary", srv.SetVocabulary, request)
     assert not answer.success
-    assert "color" in answer.message
+    assert f"category 2 ('wall'): {reason}" in answer.message
+    assert "category 3: is empty" in answer.message, "every reason is given"
+    once = srv.SegmentImage.Request(image=shared_ovsr.image(), categories=[wall])
+    answer = shared_ovsr.client.call("/ovsr/segment_image", srv.SegmentImage, once)
+    assert not answer.success
+    assert reason in answer.message
 
 
 def test_a_refused_parameter_says_why_and_changes_nothing(shared_ovsr):

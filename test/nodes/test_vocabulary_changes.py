@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
+from std_msgs.msg import ColorRGBA
 
 from ovsr_ros import msg, srv
 
@@ -97,6 +98,47 @@ def test_a_chosen_color_is_kept(active_node, ovsr):
     answer = ovsr.client.call("/ovsr/set_vocabulary", srv.SetVocabulary, request)
     chosen = answer.vocabulary.categories[-1].color
     assert (chosen.r, chosen.g, round(chosen.b, 2)) == (1.0, 0.0, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("rgba", "chosen"),
+    [
+        ((0.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0)),  # none: the one in the name
+        ((0.0, 0.0, 0.0, 1.0), (0.0, 0.0, 0.0)),
+        ((0.2, 0.4, 1.0, 0.01), (0.2, 0.4, 1.0)),
+    ],
+)
+def test_a_color_counts_where_alpha_is_not_0(active_node, ovsr, rgba, chosen):
+    red, green, blue, alpha = rgba
+    wall = msg.Category(name="wall; #00ff00", color=ColorRGBA(r=red, g=green, b=blue, a=alpha))
+    request = srv.SetVocabulary.Request(operation=ADD, categories=[wall])
+    answer = ovsr.client.call("/ovsr/set_vocabulary", srv.SetVocabulary, request)
+    assert answer.success, answer.message
+    color = answer.vocabulary.categories[-1].color
+    assert (round(color.r, 3), round(color.g, 3), round(color.b, 3), color.a) == (*chosen, 1.0)
+
+
+def test_colors_and_synonyms_of_what_is_removed_are_ignored(active_node, ovsr):
+    ball = msg.Category(name="ball", synonyms=["\ufffd", "mug"], color=ColorRGBA(r=float("nan"), a=-1.0))
+    request = srv.SetVocabulary.Request(operation=REMOVE, categories=[ball])
+    answer = ovsr.client.call("/ovsr/set_vocabulary", srv.SetVocabulary, request)
+    assert answer.success, answer.message
+    assert names_of(answer.vocabulary) == ["mug"]
+
+
+def test_invisible_characters_make_no_other_name(active_node, ovsr):
+    answer = ovsr.set_vocabulary(ADD, "\ufeffwall\u200b; pain\u00adt")
+    assert answer.success, answer.message
+    assert as_set(answer.vocabulary)[1][-1] == (2, "wall", ("paint",))
+    assert ovsr.get_parameter("categories") == ["mug; cup", "ball", "wall; paint"]
+    assert names_of(ovsr.set_vocabulary(REMOVE, "BALL\U000e0061").vocabulary) == ["mug", "wall"]
+    assert ovsr.set_parameters(categories=["wa\u2060ll", "\uff42all"]).successful
+    ids = {category.name: category.id for category in ovsr.get_vocabulary().categories}
+    assert ids == {"wall": 2, "\uff42all": 1}
+    assert {segment.label for segment in ovsr.label().segments} <= set(ids)
+    refused = ovsr.set_parameters(text__background_names=["sky", "\u3164"])
+    assert not refused.successful
+    assert "text.background_names: name 2: is empty" in refused.reason
 
 
 def test_the_vocabulary_may_become_empty(active_node, ovsr):

@@ -109,6 +109,29 @@ def test_an_unusable_file_is_kept_and_said_and_the_node_goes_on(start, ovsr, pat
     assert ids_of(start().vocabulary) == {"mug": 0, "ball": 1}, "the new file is good"
 
 
+def test_names_that_an_earlier_version_took_cost_no_ids(start, ovsr, path):
+    names = ["mug\u200b", "m\ufffdg", "mug", "wall"]
+    content = {
+        "format": "ovsr_ros vocabulary",
+        "format_version": 1,
+        "version": 4,
+        "categories": [{"id": id, "name": names[id], "synonyms": []} for id in (0, 1, 3)],
+        "names": [{"id": id, "name": name, "color": None} for id, name in enumerate(names)],
+    }
+    path.parent.mkdir()
+    path.write_text(json.dumps(content), encoding="utf-8")
+    node = start()
+    assert ids_of(node.vocabulary) == {"mug": 0, "wall": 3}
+    assert list(node.get_parameter("categories").value) == ["mug", "wall"]
+    ovsr.client.wait(lambda: "U+FFFD at character 2" in ovsr.status_message("vocabulary"), "a warning that says why")
+    assert ovsr.status("vocabulary").level == DiagnosticStatus.WARN
+    assert ids_of(change(node, ADD, "floor")) == {"mug": 0, "wall": 3, "floor": 4}
+    assert ids_of(start().vocabulary) == {"mug": 0, "wall": 3, "floor": 4}
+    status = ovsr.client.wait(lambda: ovsr.status("vocabulary"), "the second node's status")
+    assert status.level == DiagnosticStatus.OK, "nothing is left out any more"
+    assert not list(path.parent.glob("*.bad"))
+
+
 def test_two_nodes_do_not_share_a_file(start, start_node, ovsr, path):
     first = start()
     content = path.read_text()

@@ -29,6 +29,7 @@ from typing import Literal, get_args
 
 from ovsr_ros.errors import DatasetError, VocabularyError
 from ovsr_ros.evaluation.sample import IGNORED
+from ovsr_ros.names import clean_name
 from ovsr_ros.registry import VocabularyRegistry
 from ovsr_ros.vocabulary import Operation, parse_category
 
@@ -44,7 +45,8 @@ _VALUE = re.compile(r"(\d+)\s*:\s*(.*)")
 class ClassList:
     """The classes of a data set.
 
-    words: what each class is called, as `parse_category` reads it; the background's names under its own index.
+    words: what each class is called, as `parse_category` reads it, names cleaned; the background's names under its own
+        index.
     background: index of the class that unlabeled pixels count as; None without one.
     values: the value of each class in masks, 0 to 65535.
     ignored: values of pixels that are not judged.
@@ -111,7 +113,8 @@ def parse_classes(text: str, source: str) -> ClassList:
     ignored: tuple[int, ...] | None = None
     background: int | None = None
     for number, raw in enumerate(text.splitlines(), start=1):
-        line, place = raw.strip(), f"{source}, line {number}"
+        # Files that were put together have byte order marks in the middle.
+        line, place = raw.replace("\ufeff", "").strip(), f"{source}, line {number}"
         if not line or line.startswith("#"):
             continue
         key, colon, rest = line.partition(":")
@@ -143,7 +146,8 @@ def parse_classes(text: str, source: str) -> ClassList:
     both = sorted(set(ignored) & set(numbers))
     if both:
         raise DatasetError(f"{source}: value {both[0]} is a class and ignored; take it from one of them")
-    return ClassList(tuple(words), background, numbers, ignored, has_values)
+    cleaned = tuple("; ".join(map(clean_name, word.split(";"))) for word in words)
+    return ClassList(cleaned, background, numbers, ignored, has_values)
 
 
 def _value(text: str, place: str) -> int:

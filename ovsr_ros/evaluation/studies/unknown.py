@@ -16,6 +16,7 @@ from ovsr_ros.evaluation.metrics import overlap
 from ovsr_ros.evaluation.sample import IGNORED, Sample
 from ovsr_ros.evaluation.studies.plots import Curve, plot_thresholds
 from ovsr_ros.evaluation.studies.report import Study, StudyRequest, rows_table
+from ovsr_ros.names import name_key
 from ovsr_ros.pipeline import Pipeline, PreparedVocabulary
 from ovsr_ros.results import UNLABELED_ID
 from ovsr_ros.vocabulary import parse_category
@@ -173,11 +174,11 @@ def _prepare(pipeline: Pipeline, sample: Sample, left_out: int | None) -> _Words
         if left_out is None or word_class != left_out
     ]
     prepared = pipeline.classifier_for([parse_category(word) for word, _ in pairs])
-    class_of_name = {parse_category(word).name: word_class for word, word_class in pairs}
+    class_of_name = {name_key(parse_category(word).name): word_class for word, word_class in pairs}
     table = np.full(256, _OTHER_WORD, np.uint8)
     table[UNLABELED_ID] = UNLABELED_ID
     for category in prepared.vocabulary.categories:
-        word_class = class_of_name[category.name]
+        word_class = class_of_name[name_key(category.name)]
         table[category.id] = word_class if word_class >= 0 else _OTHER_WORD
     return _Words(prepared, table)
 

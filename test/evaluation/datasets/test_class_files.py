@@ -6,8 +6,9 @@ import pytest
 
 from ovsr_ros.errors import DatasetError
 from ovsr_ros.evaluation.datasets.class_files import builtin_classes, parse_classes, read_classes
+from ovsr_ros.names import name_key
 from ovsr_ros.registry import VocabularyRegistry
-from ovsr_ros.vocabulary import MAX_CATEGORIES, Operation, name_key, parse_category
+from ovsr_ros.vocabulary import MAX_CATEGORIES, Operation, parse_category
 
 COUNTS = {"voc": 21, "context": 60, "coco_object": 81, "coco_stuff": 171, "ade20k": 150, "cityscapes": 19}
 WITH_BACKGROUND = {"voc", "context", "coco_object"}
@@ -116,6 +117,14 @@ def test_the_file_of_an_editor_that_marks_utf_8(tmp_path):
     assert read_classes(path).words == ("mug", "ball")
 
 
+def test_invisible_characters_are_no_part_of_names():
+    text = "\ufeff# put together of two files\nbackground: sk\u00ady; wall\u200b\n\ufeffmug\u2060; cup \nball\n"
+    classes = parse_classes(text, "f")
+    assert classes.words == ("sky; wall", "mug; cup", "ball")
+    assert classes.titles == ("background", "mug", "ball")
+    assert classes.background_names == ("sky", "wall")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -133,6 +142,9 @@ def test_the_file_of_an_editor_that_marks_utf_8(tmp_path):
         ("ignored: 1\nignored: 2\nmug", "f, line 2: expected one line of ignored values, came a second"),
         ("ignored: 1\nmug\nball", "f: value 1 is a class and ignored"),
         ("something else", "f: .*is built in"),
+        ("m\ufffdg", "f: category 1: .*U.FFFD at character 2"),
+        ("mug\nm\u200bug", "f: category 2: 'mug' is a duplicate"),
+        ("background: sky; \u3164\nmug", "f: category 2: is empty"),
         ("\n".join(f"class {i}" for i in range(255)), "f: 255 categories are more than the 254"),
     ],
 )

@@ -37,7 +37,7 @@ from ovsr_ros.nodes.stamps import stamp_key
 from ovsr_ros.nodes.statistics import StatisticsTopic
 from ovsr_ros.nodes.throttle import ThrottledLog
 from ovsr_ros.nodes.throughput import Throughput
-from ovsr_ros.nodes.topic_namesakes import explain_namesakes
+from ovsr_ros.nodes.namesakes import explain_namesakes
 from ovsr_ros.nodes.worker import NewestItemWorker, WaitForTurn
 from ovsr_ros.pipeline import Pipeline
 from ovsr_ros.vocabulary import Operation, parse_category

@@ -85,6 +85,7 @@ setup(
         "pyyaml>=5.4",
         "safetensors>=0.4",
         "scipy>=1.8",
+        "simplejpeg>=1.7",
         "timm>=1.0.15",
         "torch>=2.2",
         "torchvision>=0.17",

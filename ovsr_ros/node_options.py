@@ -26,6 +26,14 @@ class DepthOptions:
         max=1.0,
         unit="s",
     )
+    unit_m: float = option(
+        0.001,
+        help="what a 16UC1 or mono16 depth image counts in: 0.001 is millimetres, as REP 118 has it; 0.0001 where the "
+        "camera counts in 0.1 mm; 32FC1 is in metres always",
+        min=1e-6,
+        max=1.0,
+        unit="m",
+    )
     queue: int = option(10, help="how many depth images are kept until their image is processed", min=1, max=200)
 
 

@@ -137,16 +137,19 @@ def test_unreadable_images_are_named_and_the_others_go_on(
     good = write_image(tmp_path / "good.png")
     cut = write_image(tmp_path / "cut.jpg")
     cut.write_bytes(cut.read_bytes()[:20])
+    damaged = tmp_path / "damaged.jpg"
+    content = write_image(damaged).read_bytes()
+    damaged.write_bytes(content[: len(content) // 2] + content[len(content) * 3 // 4 :])
     empty = tmp_path / "empty.png"
     empty.write_bytes(b"")
     tiny = write_image(tmp_path / "tiny.png", (8, 8))
     missing, unmatched = tmp_path / "missing.png", tmp_path / "none" / "*.png"
-    inputs = [str(path) for path in (cut, empty, tiny, missing, unmatched, good)]
+    inputs = [str(path) for path in (cut, damaged, empty, tiny, missing, unmatched, good)]
     out = tmp_path / "out"
     assert main(["segment", *inputs, "--categories", "mug", "--config", config, "--out", str(out)]) == 1
     printed = capsys.readouterr()
     lines = printed.err.splitlines()
-    for path in (cut, empty, tiny, missing, unmatched):
+    for path in (cut, damaged, empty, tiny, missing, unmatched):
         assert any(line.startswith(f"ovsr: {path}: ") for line in lines), path
     assert (out / "good.json").exists()
     assert len(printed.out.splitlines()) == 1

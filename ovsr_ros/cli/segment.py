@@ -80,20 +80,25 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """An image file as (H, W, 3) uint8 RGB, turned as its EXIF data says. Raises ImageError when it cannot be read."""
+    """An image file as (H, W, 3) uint8 RGB, turned as its EXIF data says.
+
+    Raises ImageError when it cannot be read, or is damaged.
+    """
     import cv2
+
+    from ovsr_ros.image_files import decode_image
 
     try:
         encoded = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as error:
         raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from error
     try:
-        image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if len(encoded) else None
-    except cv2.error:  # more pixels than OpenCV takes
-        image = None
-    if image is None:
-        raise ImageError(f"{path}: not an image that can be read ({len(encoded)} bytes)")
-    return np.ascontiguousarray(image[..., ::-1], np.uint8)
+        as_stored = decode_image(encoded)
+    except ImageError as error:
+        raise ImageError(f"{path}: not an image that can be read ({len(encoded)} bytes): it is {error}") from error
+    # It is whole. OpenCV turns it, unless it is stricter: about a jpeg that lacks no more than its end marker, say.
+    turned = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    return as_stored if turned is None else np.ascontiguousarray(turned[..., ::-1], np.uint8)
 
 
 def write_result(

@@ -13,28 +13,29 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from ovsr_ros.errors import ImageError
+from ovsr_ros.image_files import decode_image
 from ovsr_ros.nodes.encodings import (
     ENCODINGS,
-    SUPPORTED_ENCODINGS,
     check_size,
     find_encoding,
+    nearest_encoding,
     read_rgb,
     read_rows,
     to_bytes,
     to_rgb,
 )
+from ovsr_ros.nodes.row_layout import Warn, no_warning
 
-# Rotated by its EXIF data, an image would no longer match the camera's calibration, nor what its driver publishes raw.
-_AS_STORED = cv2.IMREAD_IGNORE_ORIENTATION
 _JPEG_MAX_SIDE_PX = 65500
 
 
-def to_rgb_array(message: Image) -> NDArray[np.uint8]:
+def to_rgb_array(message: Image, warn: Warn = no_warning) -> NDArray[np.uint8]:
     """The message's image as (H, W, 3) uint8 RGB.
 
     Alpha is dropped, grey is repeated over the channels, 16-bit values keep their high byte, mosaics are interpolated,
     padding at the ends of rows is cut off. An rgb8 image is a view of the message's data: do not write to it.
-    Encodings that `encodings` does not know are left to cv_bridge, where it is installed.
+    Encodings that `encodings` does not know are left to cv_bridge, where it is installed. warn: told what is wrong with
+    the message, where it can be read all the same.
 
     Raises ImageError naming the field at fault, what it must be and what it is.
     """
@@ -42,7 +43,7 @@ def to_rgb_array(message: Image) -> NDArray[np.uint8]:
     if encoding is None:
         check_size(message.width, message.height)
         return _with_cv_bridge(message)
-    return read_rgb(message, encoding)
+    return read_rgb(message, encoding, warn)
 
 
 def decode_compressed(message: CompressedImage) -> NDArray[np.uint8]:
@@ -51,9 +52,10 @@ def decode_compressed(message: CompressedImage) -> NDArray[np.uint8]:
     format: "jpeg", "png", or as image_transport writes it, "rgb8; jpeg compressed bgr8": what the image was, how it
     was compressed, and in which order its colours were given to the compressor. Two cases need it: "compressed rgb"
     (the file's red and blue are swapped), and a Bayer encoding, of which image_transport compresses the mosaic.
-    16-bit values keep their high byte, alpha is dropped, EXIF orientation is ignored.
+    16-bit values keep their high byte, alpha is dropped, EXIF orientation is ignored: rotated, an image would no longer
+    match the camera's calibration, nor what its driver publishes raw.
 
-    Raises ImageError when the data is empty or cannot be decoded.
+    Raises ImageError when the data is empty, damaged (see `decode_image`) or cannot be decoded.
     """
     data = to_bytes(message.data)
     if "compresseddepth" in message.format.lower():
@@ -65,28 +67,18 @@ def decode_compressed(message: CompressedImage) -> NDArray[np.uint8]:
         raise ImageError(f"data: expected an image of format '{message.format}', got 0 bytes")
     original_name, _, compression = message.format.lower().partition(";")
     original = find_encoding(original_name.strip()) if original_name.startswith("bayer_") else None
-    # IMREAD_ANYCOLOR leaves grey in one channel. Both give 8 bits per value.
-    image = _decode(data, message.format, cv2.IMREAD_COLOR if original is None else cv2.IMREAD_ANYCOLOR)
+    try:
+        image = decode_image(data, keep_grey=original is not None)
+    except ImageError as error:
+        raise ImageError(
+            f"data: expected a whole jpeg or png image, got one of format '{message.format}' that is {error}"
+        ) from error
     if original is not None and image.ndim == 2:
         check_size(image.shape[1], image.shape[0], original_name, original)
         return to_rgb(image, original)
     if image.ndim == 2:
         return to_rgb(image, ENCODINGS["mono8"])
-    return image if "compressed rgb" in compression else to_rgb(image, ENCODINGS["bgr8"])
-
-
-def _decode(data: NDArray[np.uint8], image_format: str, flags: int) -> NDArray[np.uint8]:
-    cause = ""
-    try:
-        image = cv2.imdecode(data, flags | _AS_STORED)
-    except cv2.error as error:  # more pixels than OpenCV reads, for one
-        image, cause = None, f": {error}"
-    if image is None:
-        raise ImageError(
-            f"data: expected a whole jpeg or png image, got {data.size} bytes of format '{image_format}' that cannot "
-            f"be decoded{cause}"
-        )
-    return np.asarray(image, np.uint8)
+    return to_rgb(image, ENCODINGS["bgr8"]) if "compressed rgb" in compression else image
 
 
 def to_image_message(image: NDArray[Any], encoding: str, header: Header) -> Image:
@@ -143,16 +135,16 @@ def to_label_array(message: Image) -> NDArray[np.generic]:
 
 
 def _with_cv_bridge(message: Image) -> NDArray[np.uint8]:
-    known = ", ".join(SUPPORTED_ENCODINGS)
+    near = nearest_encoding(message.encoding)
+    expected = (
+        f"encoding: expected one that docs/interfaces.md lists, got '{message.encoding}'"
+        f"{f' (did you mean {near!r}?)' if near else ''}"
+    )
     try:
         from cv_bridge import CvBridge
     except ImportError as error:
-        raise ImageError(
-            f"encoding: expected one of {known}, got '{message.encoding}'; let the camera send one of those"
-        ) from error
+        raise ImageError(f"{expected}; let the camera send {near or 'rgb8 or bgr8'}") from error
     try:
         return np.asarray(CvBridge().imgmsg_to_cv2(message, "rgb8"), np.uint8)
     except Exception as error:  # its own error class, OpenCV's, NumPy's: whatever it raises, the image is at fault
-        raise ImageError(
-            f"encoding: expected one of {known}, got '{message.encoding}', which cv_bridge cannot convert: {error}"
-        ) from error
+        raise ImageError(f"{expected}, which cv_bridge cannot convert: {error}") from error

@@ -8,20 +8,24 @@ from sensor_msgs.msg import Image
 
 from ovsr_ros.errors import ImageError
 from ovsr_ros.nodes.encodings import Encoding, read_rows
+from ovsr_ros.nodes.row_layout import Warn, no_warning
 from ovsr_ros.ops.spatial import resize_nearest
 
 _ASPECT_TOLERANCE = 0.01
-_MILLIMETRES = Encoding(1, None, 2)
+_COUNTS = Encoding(1, None, 2)
 _METRES = Encoding(1, None, 4)
-_ENCODINGS = {"16uc1": _MILLIMETRES, "mono16": _MILLIMETRES, "32fc1": _METRES}
+_ENCODINGS = {"16uc1": _COUNTS, "mono16": _COUNTS, "32fc1": _METRES}
 
 
-def to_depth_m(message: Image, size_hw: tuple[int, int]) -> NDArray[np.float32]:
+def to_depth_m(
+    message: Image, size_hw: tuple[int, int], unit_m: float = 0.001, warn: Warn = no_warning
+) -> NDArray[np.float32]:
     """A depth image in metres, at the size of the image that it is registered to: (H, W) float32.
 
-    16UC1 and mono16 hold millimetres, 32FC1 metres (REP 118), in either byte order, rows padded or not. What is no
-    distance (0, NaN, infinite) stays that. Depth of another size, but of the same aspect within 1 %, is resized: each
-    pixel gets its nearest one.
+    16UC1 and mono16 count `unit_m`, by REP 118 millimetres, 32FC1 metres whatever that is, in either byte order, rows
+    padded or not. What is no distance (0, NaN, infinite) stays that. Depth of another size, but of the same aspect
+    within 1 %, is resized: each pixel gets its nearest one. warn: told what is wrong with the message, where it can be
+    read all the same.
 
     Raises ImageError naming the field at fault, what it must be and what it is.
     """
@@ -32,15 +36,15 @@ def to_depth_m(message: Image, size_hw: tuple[int, int]) -> NDArray[np.float32]:
             "registered depth image"
         )
     try:
-        rows = np.ascontiguousarray(read_rows(message, encoding))
+        rows = np.ascontiguousarray(read_rows(message, encoding, lambda text: warn(f"depth: {text}")))
     except ImageError as error:
         raise ImageError(f"depth: {error}") from error
     order = ">" if message.is_bigendian else "<"
     _check_aspect(message, size_hw)
     if encoding is _METRES:
         return resize_nearest(rows.view(f"{order}f4").astype(np.float32, copy=False), size_hw)
-    depth_mm = rows.view(f"{order}u2").astype(np.float32)
-    return resize_nearest(depth_mm * np.float32(0.001), size_hw)
+    counts = rows.view(f"{order}u2").astype(np.float32)
+    return resize_nearest(counts * np.float32(unit_m), size_hw)
 
 
 def _check_aspect(message: Image, size_hw: tuple[int, int]) -> None:

@@ -204,16 +204,17 @@ class DepthSource:
         info = self._infos.take(wanted.info, None, 0.0)
         if info is None:
             raise OvsrError(f"no camera_info: {self._explain_silence(self._info, 'camera_info')}")
-        depth = RegisteredDepth(to_depth_m(match.item, size_hw), to_intrinsics(info.item, size_hw))
+        doubts: list[str] = []
+        depth_m = to_depth_m(match.item, size_hw, options.unit_m, doubts.append)
+        depth = RegisteredDepth(depth_m, to_intrinsics(info.item, size_hw))
         self._tell_of_distortion(info.item)
-        doubt = ""
         expected, given = wanted.header.frame_id, match.item.header.frame_id
         if given != expected:
-            doubt = (
+            doubts.append(
                 f"depth: expected frame_id '{expected}' as the image, got '{given}': depth that is not registered to "
                 "the image gives wrong places; remap depth to the registered one"
             )
-        return depth, match.offset_ns / 1e9, doubt
+        return depth, match.offset_ns / 1e9, "; ".join(doubts)
 
     def _explain_offset(self, options: DepthOptions, match: Match[Image]) -> str:
         exact, offset_ms = options.sync == "exact", match.offset_ns / 1e6

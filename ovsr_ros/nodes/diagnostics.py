@@ -24,6 +24,7 @@ class NodeHealth:
     state: the lifecycle state's name. failure: why configuring failed, or empty.
     resting: active, but nobody subscribes to the results and always_process is off.
     silence: why no image arrives and what to do, or empty while images come.
+    oddity: what is wrong with images that are used all the same and what to do, or empty.
     vocabulary_file: where the vocabulary is kept, or empty.
     vocabulary_file_problem: what is wrong with that file and what to do, or empty.
     memory_bytes: what the models and buffers occupy on the device; 0 when nothing is loaded.
@@ -50,6 +51,7 @@ class NodeHealth:
     vocabulary_file: str = ""
     vocabulary_file_problem: str = ""
     depth: DepthHealth | None = None
+    oddity: str = ""
     unserved: str = ""
     starved: str = ""
     namesakes: str = ""
@@ -83,6 +85,8 @@ def _input_status(health: NodeHealth) -> DiagnosticStatus:
         level, message = DiagnosticStatus.OK, f"not subscribed: the node is {health.state}"
     elif health.silence:
         level, message = DiagnosticStatus.WARN, health.silence
+    elif health.oddity:
+        level, message = DiagnosticStatus.WARN, f"used all the same: {health.oddity}"
     else:
         level, message = DiagnosticStatus.OK, f"{_number(statistics.input_rate_hz)} Hz on {health.topic}"
     values = [

@@ -7,6 +7,7 @@ OpenCV converts it.
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ovsr_ros.errors import ImageError
+from ovsr_ros.nodes.row_layout import Warn, find_row_bytes, no_warning
 
 
 @dataclass(frozen=True)
@@ -100,16 +102,23 @@ def find_encoding(name: str) -> Encoding | None:
     return _BY_LOWER_CASE.get(name.lower())
 
 
-def read_rgb(message: Any, encoding: Encoding) -> NDArray[np.uint8]:
+def nearest_encoding(name: str) -> str | None:
+    """The known name that is most like one that is not known; None where none is like it."""
+    near = difflib.get_close_matches(name.lower(), _BY_LOWER_CASE, 1)
+    return next((known for known in ENCODINGS if [known.lower()] == near), None)
+
+
+def read_rgb(message: Any, encoding: Encoding, warn: Warn = no_warning) -> NDArray[np.uint8]:
     """The image of a sensor_msgs/Image, stored as `encoding`, as (H, W, 3) uint8 RGB.
 
-    Where the pixels are 8-bit RGB without padding already, the result is a view of the message's data.
+    Where the pixels are 8-bit RGB without padding already, the result is a view of the message's data. warn: told where
+    the message does not say how its rows lie, and the data's length does.
 
     Raises ImageError naming the field at fault.
     """
     if encoding is _NV24:
-        return _read_nv24(message)
-    rows = read_rows(message, encoding)
+        return _read_nv24(message, warn)
+    rows = read_rows(message, encoding, warn)
     if encoding.bytes_per_value == 2:
         rows = np.ascontiguousarray(rows[:, 0 if message.is_bigendian else 1 :: 2])
     if encoding.channels > 1:
@@ -127,15 +136,15 @@ def to_rgb(pixels: NDArray[np.uint8], encoding: Encoding) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(pixels, encoding.code), np.uint8)
 
 
-def read_rows(message: Any, encoding: Encoding) -> NDArray[np.uint8]:
+def read_rows(message: Any, encoding: Encoding, warn: Warn = no_warning) -> NDArray[np.uint8]:
     """The bytes of the image's rows, padding cut off, a view of the message's data.
 
-    (H * planes, W * channels * bytes_per_value) uint8: the colour plane's rows follow the luma's.
+    (H * planes, W * channels * bytes_per_value) uint8: the colour plane's rows follow the luma's. warn: as `read_rgb`.
 
     Raises ImageError naming the field at fault.
     """
-    data = _read_data(message, encoding)
-    return data.reshape(-1, message.step)[:, : message.width * encoding.channels * encoding.bytes_per_value]
+    data, step = _read_data(message, encoding, warn)
+    return data.reshape(-1, step)[:, : message.width * encoding.channels * encoding.bytes_per_value]
 
 
 def check_size(width: int, height: int, encoding_name: str = "", encoding: Encoding | None = None) -> None:
@@ -163,31 +172,20 @@ def to_bytes(data: Any) -> NDArray[np.uint8]:
     return np.frombuffer(data, np.uint8) if isinstance(data, bytes) else np.asarray(data, np.uint8).reshape(-1)
 
 
-def _read_data(message: Any, encoding: Encoding) -> NDArray[np.uint8]:
-    """The bytes of all planes, row padding included: (step * height * num_planes,) uint8."""
+def _read_data(message: Any, encoding: Encoding, warn: Warn) -> tuple[NDArray[np.uint8], int]:
+    """The bytes of all planes, row padding included, (step * height * num_planes,) uint8, and the step that holds."""
     check_size(message.width, message.height, message.encoding, encoding)
-    row_bytes = message.width * encoding.channels * encoding.bytes_per_value
-    if message.step < row_bytes:
-        raise ImageError(
-            f"step: expected at least {row_bytes} (width {message.width} x "
-            f"{encoding.channels * encoding.bytes_per_value} bytes of {message.encoding}), got {message.step}; "
-            "the publisher must set it to the bytes of a row, padding included"
-        )
     data = to_bytes(message.data)
-    expected = int(message.step * message.height * encoding.num_planes)
-    if data.size < expected:
-        planes = "" if encoding.num_planes == 1 else f" x {encoding.num_planes:g} for the planes of {message.encoding}"
-        raise ImageError(
-            f"data: expected {expected} bytes (step {message.step} x height {message.height}{planes}), "
-            f"got {data.size}; the publisher must send every row whole, and its padding"
-        )
-    return data[:expected]
+    row_bytes = message.width * encoding.channels * encoding.bytes_per_value
+    step = find_row_bytes(message, data, row_bytes, encoding.num_planes, warn)
+    num_bytes = int(step * message.height * encoding.num_planes)
+    return data[:num_bytes] if data.size >= num_bytes else np.pad(data, (0, num_bytes - data.size)), step
 
 
-def _read_nv24(message: Any) -> NDArray[np.uint8]:
+def _read_nv24(message: Any, warn: Warn) -> NDArray[np.uint8]:
     """OpenCV lacks the code for nv24: each pixel is made a pair of pixels that share their colour, as in yuyv."""
-    height, width, step = message.height, message.width, message.step
-    data = _read_data(message, _NV24)
+    height, width = message.height, message.width
+    data, step = _read_data(message, _NV24, warn)
     luma = data[: step * height].reshape(height, step)[:, :width]
     chroma = data[step * height :].reshape(height, 2 * step)[:, : 2 * width].reshape(height, width, 2)  # (H, W, UV)
     u, v = cv2.split(chroma)

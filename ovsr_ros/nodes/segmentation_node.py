@@ -24,6 +24,7 @@ from ovsr_ros.nodes.image_source import ImageMessage, ImageSource
 from ovsr_ros.nodes.log_forwarding import forward_logs, stop_forwarding
 from ovsr_ros.nodes.model_access import ModelAccess
 from ovsr_ros.nodes.monitor import StreamMonitor
+from ovsr_ros.nodes.oddities import Oddities
 from ovsr_ros.nodes.option_node import OptionNode
 from ovsr_ros.nodes.out_of_memory import describe_shortage, is_out_of_memory, remedy
 from ovsr_ros.nodes.outputs import Outputs
@@ -80,6 +81,7 @@ class OvsrNode(OptionNode):
         self._monitor = StreamMonitor(self.node_options.statistics_window_s)
         self._log_error = ThrottledLog(lambda text: self.get_logger().error(text), _ERROR_PERIOD_S)
         self._log_warning = ThrottledLog(lambda text: self.get_logger().warning(text), _WARNING_PERIOD_S)
+        self._oddities = Oddities(lambda text: self.get_logger().warning(f"image used all the same: {text}"))
         self._silence = SilenceWatch(
             warn=lambda text: self.get_logger().warning(text),
             inform=lambda text: self.get_logger().info(text),
@@ -204,7 +206,7 @@ class OvsrNode(OptionNode):
         pipeline = Pipeline(self.pipeline_options, self.registry)
         outputs = Outputs(self, jpeg_quality=lambda: self.node_options.overlay_jpeg_quality)
         models = ModelAccess(self, pipeline, self.node_options.frames_in_flight, self._budget_mib)
-        self.segmenter = Segmenter(self, pipeline, models, outputs, self._monitor, self._track_ids)
+        self.segmenter = Segmenter(self, pipeline, models, outputs, self._monitor, self._oddities, self._track_ids)
         try:
             pipeline.warm_up(WARM_UP_HW)
             requests = [parse_category(text) for text in self.node_options.categories]
@@ -329,6 +331,7 @@ class OvsrNode(OptionNode):
             state=self._state,
             failure=self._failure,
             silence=self._silence.text,
+            oddity=self._oddities.recent(),
             topic="" if source is None else source.describe(),
             num_publishers=0 if source is None else source.num_publishers,
             counts=self._worker.counts,

@@ -22,6 +22,7 @@ from ovsr_ros.nodes.model_access import ModelAccess
 from ovsr_ros.nodes.monitor import StreamMonitor
 from ovsr_ros.nodes.out_of_memory import enlarge
 from ovsr_ros.nodes.outputs import Outputs
+from ovsr_ros.nodes.row_layout import Warn
 from ovsr_ros.nodes.stamps import image_age_s, to_ns
 from ovsr_ros.nodes.worker import WaitForTurn
 from ovsr_ros.pipeline import FoundImage, Pipeline, PreparedVocabulary
@@ -73,7 +74,8 @@ class Segmenter:
     labelled by exactly one vocabulary, and once `change_vocabulary` has returned, whatever is published is labelled by
     the new one.
 
-    models: the pipeline's. track_ids: where the ids of tracks come from.
+    models: the pipeline's. warn_of_image: told what is wrong with an image that is used. track_ids: where the ids of
+        tracks come from.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Segmenter:
         models: ModelAccess,
         outputs: Outputs,
         monitor: StreamMonitor,
+        warn_of_image: Warn,
         track_ids: Iterator[int],
     ) -> None:
         self.pipeline = pipeline
@@ -90,6 +93,7 @@ class Segmenter:
         self._node = node
         self._outputs = outputs
         self._monitor = monitor
+        self._warn_of_image = warn_of_image
         self._vocabulary = pipeline.vocabulary
         self._tracker = Tracker(track_ids)
         self._publishing = False
@@ -134,7 +138,10 @@ class Segmenter:
         """
         begin = time.monotonic()
         message, wanted = arrived.message, arrived.depth if self._outputs.wants_depth() else None
-        image = decode_compressed(message) if isinstance(message, CompressedImage) else to_rgb_array(message)
+        if isinstance(message, CompressedImage):
+            image = decode_compressed(message)
+        else:
+            image = to_rgb_array(message, self._warn_of_image)
         converted = time.monotonic()
         # A stamp of 0 is none; the tracks need to know how much time has passed all the same.
         time_s = to_ns(message.header.stamp) / 1e9 or arrival

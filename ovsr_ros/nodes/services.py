@@ -69,7 +69,8 @@ class Services:
         header = request.image.header
         try:
             segmenter = self._node.require_segmenter()
-            image = to_rgb_array(request.image)
+            oddities: list[str] = []
+            image = to_rgb_array(request.image, oddities.append)
             labelled = segmenter.segment_once(image, to_category_requests(request.categories))
             segmentation, vocabulary = labelled.segmentation, labelled.vocabulary
             response.label_map = to_image_message(segmentation.label_map, "mono8", header)
@@ -77,6 +78,7 @@ class Services:
             response.segments = to_segment_array(segmentation, vocabulary, header)
             response.vocabulary = to_vocabulary_message(vocabulary, self._node.get_clock().now().to_msg())
             response.success = True
+            response.message = "; ".join(oddities)
         except Exception as error:  # whatever it is, the caller gets an answer
             response.success = False
             response.message = self._describe_failure(error)

@@ -37,8 +37,8 @@ def message_of(data, encoding, step=None, big_endian=0):
     [
         ({"width": 0}, "width: expected more than 0, got 0"),
         ({"height": 0}, "height: expected more than 0, got 0"),
-        ({"step": 20}, r"step: expected at least 21 \(width 7 x 3 bytes of rgb8\), got 20"),
-        ({"step": 22}, r"data: expected 110 bytes \(step 22 x height 5\), got 105"),
+        ({"step": 20, "height": 4}, r"step: expected at least 21 \(width 7 x 3 bytes of rgb8\), got 20"),
+        ({"step": 30, "height": 6}, r"data: expected 180 bytes \(step 30 x height 6\), got 105"),
         ({"data": b""}, "data: expected 105 bytes"),
         ({"height": 6}, "data: expected 126 bytes"),
     ],

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from rclpy.qos import qos_profile_sensor_data
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2, RegionOfInterest
 from std_msgs.msg import Header
 
 from ovsr_ros.demo.scenes import Scene
@@ -70,11 +70,14 @@ class Rig:
         self.last_depth_ns = to_ns(message.header.stamp)
         self.client.publisher("/depth", Image, 10).publish(message)
 
-    def send_info(self, header):
+    def send_info(self, header, **fields):
         # Only with depth is there a subscription of camera_info.
         self.client.publisher("/depth", Image, 10)
         self.last_info_ns = to_ns(header.stamp)
-        self.client.publisher("/camera_info", CameraInfo, 10).publish(to_camera_info(self.frame, header))
+        info = to_camera_info(self.frame, header)
+        for field, value in fields.items():
+            setattr(info, field, value)
+        self.client.publisher("/camera_info", CameraInfo, 10).publish(info)
 
     def shifted(self, header, offset_ms):
         nanoseconds = header.stamp.sec * 10**9 + header.stamp.nanosec + round(offset_ms * 1e6)
@@ -84,10 +87,10 @@ class Rig:
     def segments(self, header):
         return self.ovsr.result("/ovsr/segments", header)
 
-    def labelled(self, **depth):
+    def labelled(self, info_fields=None, **depth):
         """The segments of an image that came with depth and camera_info."""
         header = self.header()
-        self.send_info(header)
+        self.send_info(header, **(info_fields or {}))
         self.send_depth(header, **depth)
         self.wait_until_arrived()
         self.send_image(header)
@@ -248,6 +251,39 @@ def test_a_bad_depth_image_costs_its_frame_s_places_and_nothing_else(rig, fields
     rig.wait_for_warning(reason)
     assert rig.ovsr.diagnostic("segmentation", "failed") == "0"
     assert all(segment.depth_count for segment in rig.labelled().segments)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"p": [math.inf, *[0.0] * 4, 100.0, *[0.0] * 6]}, "camera_info: p[0]: expected a finite number, got inf"),
+        ({"p": [100.0, 0.0, math.nan, 0.0, 0.0, 100.0, *[0.0] * 6]}, "camera_info: p[2]: expected a finite number"),
+        ({"binning_x": 65535, "binning_y": 65535}, "camera_info: binning_x: expected at most the image's width, 160"),
+        ({"roi": RegionOfInterest(x_offset=10**6)}, "camera_info: roi: expected a part of the calibrated image"),
+    ],
+)
+def test_a_calibration_without_sense_costs_its_frame_s_places_and_nothing_else(rig, fields, reason):
+    assert_nowhere(rig.labelled(fields))
+    rig.wait_for_warning(reason)
+    assert rig.ovsr.diagnostic("segmentation", "failed") == "0"
+    assert all(segment.depth_count for segment in rig.labelled().segments)
+
+
+def test_rows_of_depth_whose_step_is_wrong_are_read_with_a_warning(rig):
+    assert all(segment.depth_count for segment in rig.labelled(step=0).segments)
+    rig.wait_for_warning("depth: step: expected 640, as data's 76800 bytes / (height 120) is, got 0")
+
+
+def test_the_unit_of_16_bits_can_be_changed_while_it_runs(rig):
+    millimetres = rig.labelled(encoding="16UC1").segments
+    assert rig.ovsr.set_parameters(depth__unit_m=0.0001).successful
+    tenths = rig.labelled(encoding="16UC1").segments
+    metres = rig.labelled(encoding="32FC1").segments
+    for in_tenths, in_millimetres, in_metres in zip(tenths, millimetres, metres, strict=True):
+        assert in_tenths.distance == pytest.approx(in_millimetres.distance / 10, rel=1e-3)
+        assert in_metres.distance == pytest.approx(in_millimetres.distance, abs=0.01)
+    for bad in (0.0, -0.001, math.nan, 2.0):
+        assert not rig.ovsr.set_parameters(depth__unit_m=bad).successful
 
 
 def test_depth_of_another_camera_is_used_with_a_warning(rig):

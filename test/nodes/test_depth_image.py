@@ -34,6 +34,14 @@ def test_both_units_in_either_byte_order_with_or_without_padding(encoding, bigen
     np.testing.assert_allclose(depth_m, DEPTH_M, rtol=1e-6)
 
 
+@pytest.mark.parametrize("encoding", ["16UC1", "mono16", "32FC1"])
+@pytest.mark.parametrize("unit_m", [0.001, 0.0001, 0.00025, 0.01])
+def test_counts_are_of_the_unit_given_and_metres_are_metres(encoding, unit_m):
+    depth_m = to_depth_m(message(encoding), (2, 3), unit_m)
+    scale = 1.0 if encoding == "32FC1" else unit_m / 0.001
+    np.testing.assert_allclose(depth_m, DEPTH_M * scale, rtol=1e-6)
+
+
 def test_what_is_no_distance_stays_that():
     depth_m = to_depth_m(message("32FC1", np.array([[np.nan, np.inf, -np.inf]], np.float32)), (1, 3))
     np.testing.assert_array_equal(depth_m, [[np.nan, np.inf, -np.inf]])
@@ -49,7 +57,7 @@ def test_depth_of_another_resolution_takes_the_nearest_pixel():
     [
         ({"encoding": "rgb8"}, r"depth: encoding: expected 16UC1 \(mm\) or 32FC1 \(m\), got 'rgb8'"),
         ({"height": 3}, r"depth: data: expected 36 bytes"),
-        ({"step": 4}, r"depth: step: expected at least 12"),
+        ({"step": 4, "width": 4, "height": 2}, r"depth: step: expected at least 16"),
         ({"width": 0}, r"depth: width: expected more than 0"),
     ],
 )

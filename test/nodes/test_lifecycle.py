@@ -7,6 +7,7 @@ from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
 from ovsr_ros import srv
+from ovsr_ros.demo.scenes import Scene
 
 RELIABLE = QoSProfile(depth=10, reliability=QoSReliabilityPolicy.RELIABLE)
 BEST_EFFORT = QoSProfile(depth=10, reliability=QoSReliabilityPolicy.BEST_EFFORT)
@@ -115,6 +116,28 @@ def test_compressed_images_are_decoded(start_node, ovsr, client):
     broken = CompressedImage(header=ovsr.new_header(), format="jpeg", data=b"no image")
     client.publisher("/image/compressed", CompressedImage, RELIABLE).publish(broken)
     client.wait(lambda: ovsr.errors("data: expected a whole jpeg or png image"), "an error about the broken image")
+
+
+def test_damaged_jpegs_are_refused_in_the_log_and_in_diagnostics(start_node, ovsr, client):
+    import cv2
+
+    start_node(image_transport="compressed")
+    ovsr.wait_until_active()
+    for number in range(3):
+        image = Scene(number, split="test").render(0.0, (320, 240)).image  # no two of one length
+        encoded = cv2.imencode(".jpg", image)[1].tobytes()
+        message = CompressedImage(header=ovsr.new_header(), format="jpeg")
+        message.data = encoded[: len(encoded) // 2] + encoded[len(encoded) * 3 // 4 :]
+        client.publisher("/image/compressed", CompressedImage, RELIABLE).publish(message)
+        client.wait(lambda n=number: ovsr.diagnostic("segmentation", "failed") == str(n + 1), "the frame to fail")
+    said = "data: expected a whole jpeg or png image, got one of format 'jpeg' that is damaged: Corrupt JPEG data"
+    assert said in ovsr.status_message("segmentation")
+    reasons = {error.partition(" (")[0] for error in client.wait(lambda: ovsr.errors(said), "an error in the log")}
+    assert len(reasons) == 1, "what differs from frame to frame would be logged for each"
+    assert not ovsr.segments
+    whole = CompressedImage(header=ovsr.new_header(), format="jpeg", data=encoded)
+    client.publisher("/image/compressed", CompressedImage, RELIABLE).publish(whole)
+    assert ovsr.result("/ovsr/segments", whole.header).segments
 
 
 def pixels_of(message):

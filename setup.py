@@ -86,6 +86,7 @@ setup(
         "safetensors>=0.4",
         "scipy>=1.8",
         "timm>=1.0.15",
+        "tokenizers>=0.15",
         "torch>=2.2",
         "torchvision>=0.17",
         "tqdm>=4.57",

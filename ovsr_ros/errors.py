@@ -9,6 +9,7 @@
     ├── SampleError          one image or mask of a data set that cannot be used
     └── ModelError           a model that cannot be used
         ├── ModelNotFoundError   its weights are not on this machine
+        │   └── TokenizerNotFoundError   they are, but not its tokenizer
         └── ModelFormatError     its file is cut short, of another architecture, or of another checksum
 
 Messages say what was expected, what came, and what to do.
@@ -49,6 +50,10 @@ class ModelError(OvsrError):
 
 class ModelNotFoundError(ModelError):
     """A model's weights are not on this machine; the message names the command that gets them."""
+
+
+class TokenizerNotFoundError(ModelNotFoundError):
+    """A model's tokenizer is not on this machine, while its weights are; the message names the command that gets it."""
 
 
 class ModelFormatError(ModelError):

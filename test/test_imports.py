@@ -34,7 +34,9 @@ RANKS = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 BUILD_TIME = {"msg", "srv"}  # generated from msg/ and srv/
 
 ROS = {"ament_index_python", "builtin_interfaces", "cv_bridge", "launch", "launch_ros", "rcl_interfaces", "rclpy"}
-MODEL_LIBRARIES = {"huggingface_hub", "open_clip", "safetensors", "segment_anything", "timm", "transformers"}
+MODEL_LIBRARIES = {
+    *("huggingface_hub", "open_clip", "safetensors", "segment_anything", "timm", "tokenizers", "transformers"),
+}
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 

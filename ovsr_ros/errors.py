@@ -1,6 +1,7 @@
 """Every exception this package raises on purpose.
 
     OvsrError
+    ├── InterpreterError     a package that the running Python lacks or cannot load
     ├── ConfigError          a config file, a preset, an option's key or value
     ├── VocabularyError      a category list that cannot be applied
     ├── VocabularyFileError  a file that should hold a vocabulary, and does not
@@ -18,6 +19,10 @@ Messages say what was expected, what came, and what to do.
 
 class OvsrError(Exception):
     """Root of the tree: catch this to catch everything that this package raises on purpose."""
+
+
+class InterpreterError(OvsrError):
+    """The running Python lacks a package, or cannot load it; the message names both, and the two ways out."""
 
 
 class ConfigError(OvsrError):

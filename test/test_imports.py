@@ -16,7 +16,7 @@ PACKAGE = ROOT / "ovsr_ros"
 # From the bottom up. A part imports from the layers below its own, and from itself: never from its neighbours.
 LAYERS = (
     {"errors", "low_priority", "palette", "prompts"},
-    {"config", "options_text", "results"},
+    {"config", "interpreter", "options_text", "results"},
     {"node_options", "vocabulary"},
     {"registry", "text_embeddings", "drawing"},
     {"vocabulary_file"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
+from ovsr_ros.interpreter import DEMO_CAMERA
 from ovsr_ros.nodes.process import ExitRequest, run_process
 
 if TYPE_CHECKING:
@@ -12,8 +13,11 @@ if TYPE_CHECKING:
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
-    """Run the camera until it is told to end; the exit code is 0, or 2 (bad configuration)."""
-    run_process("demo_camera", _create, args)
+    """Run the camera until it is told to end.
+
+    The exit code is 0, or 2 (bad configuration, a Python that lacks something).
+    """
+    run_process("demo_camera", _create, args, DEMO_CAMERA)
 
 
 def _create(exit_request: ExitRequest) -> list[Node]:

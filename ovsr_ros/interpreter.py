@@ -44,6 +44,8 @@ DEMO_CAMERA = ("cv2", "numpy", "yaml", "rclpy", "ovsr_ros.msg")
 _GENERATED = re.compile(r"ovsr_ros\.(msg|srv|ovsr_ros_s__\w+)\b|cannot import name '(msg|srv)' from 'ovsr_ros'")
 _ROS = re.compile(r"(rclpy|rpyutils|ament_index_python|builtin_interfaces|rcl_interfaces|rosidl_\w+|\w+_msgs)\b")
 _PACKAGE = Path(__file__).parent
+_OLDEST = (3, 10)
+_CAUSE_LENGTH = 400
 
 
 @contextlib.contextmanager
@@ -55,6 +57,7 @@ def explained_imports(needs: Sequence[str], other_python: str) -> Iterator[None]
 
     A module of this package that is not there, or fails by itself, is a fault of this package's and stays as it is.
     """
+    _check_version(other_python)
     try:
         yield
     except Exception as error:
@@ -66,9 +69,16 @@ def explained_imports(needs: Sequence[str], other_python: str) -> Iterator[None]
 
 def check_modules(needs: Sequence[str], other_python: str) -> None:
     """Raise InterpreterError as `explained_imports` where modules cannot be found; none of them is imported."""
+    _check_version(other_python)
     missing = [name for name in needs if not _is_found(name)]
     if missing:
         raise InterpreterError(_lacks(missing, other_python))
+
+
+def _check_version(other_python: str) -> None:
+    if sys.version_info < _OLDEST:
+        oldest = ".".join(map(str, _OLDEST))
+        raise InterpreterError(f"{_running()} is too old: use Python {oldest} or newer, PYTHON:\n  {other_python}")
 
 
 def _explain(error: Exception, needs: Sequence[str], other_python: str) -> str | None:
@@ -79,7 +89,7 @@ def _explain(error: Exception, needs: Sequence[str], other_python: str) -> str |
     if isinstance(error, ImportError) and not _is_found(culprit):
         missing = [name for name in needs if not _is_found(name)]
         return _lacks(list(dict.fromkeys([*missing, culprit])), other_python)
-    cause = f"{type(error).__name__}: {(str(error).strip() or '(no message)').splitlines()[0]}"
+    cause = f"{type(error).__name__}: {' '.join(str(error).split())[:_CAUSE_LENGTH] or '(no message)'}"
     return _cannot_load(culprit, cause, _place(steps), other_python)
 
 
@@ -161,10 +171,14 @@ def _cannot_load(name: str, cause: str, place: str, other_python: str) -> str:
 def _ways_out(what: str, todo: Sequence[str], other_python: str) -> str:
     either = "; and\n  ".join(todo)
     return (
-        f"{_python()} (Python {platform.python_version()}) {what}. Either\n  {either}\nor use a Python that has all of "
+        f"{_running()} {what}. Either\n  {either}\nor use a Python that has all of "
         "it, PYTHON, such as DIR/bin/python of a virtual environment that sees the system's packages (python3 -m venv "
         f"--system-site-packages DIR):\n  {other_python}"
     )
+
+
+def _running() -> str:
+    return f"{_python()} (Python {platform.python_version()})"
 
 
 def _python() -> str:

@@ -109,6 +109,12 @@ OTHER_PYTHON = "raise ImportError('The C extension is not there', name='rclpy._r
         (OVSR, "torch", "raise ImportError('libc10.so: no such')", "cannot load it: ImportError: libc10.so: no such"),
         (NODE, "torchvision", OTHER_TORCH, "RuntimeError: operator torchvision::nms does not exist (imported by ovsr_"),
         (OVSR, "torchvision", OTHER_TORCH, "-m pip install --force-reinstall torch torchvision\n"),
+        (
+            OVSR,
+            "torch",
+            r"raise ImportError('Failed:\n   no C')",
+            "cannot load it: ImportError: Failed: no C (imported",
+        ),
         (OVSR, "scipy", "raise ValueError('numpy.dtype size changed')", "ValueError: numpy.dtype size changed"),
         (OVSR, "open_clip", "", "ModuleNotFoundError: No module named 'open_clip."),  # of another version
         (NODE, "timm", "raise SystemError", "cannot load it: SystemError: (no message)"),
@@ -187,6 +193,22 @@ def test_into_a_python_of_the_operating_systems_pip_is_told_to_install() -> None
     )
     assert f"{SYSTEM} (Python 3." in done.stdout
     assert "-m pip install --break-system-packages no_such_package" in done.stdout
+
+
+OLDER = next((path for path in map(shutil.which, ("python3.9", "python3.8")) if path), None)
+
+
+def _runs(python: str | None) -> bool:
+    return python is not None and subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not _runs(OLDER), reason="there is no Python here that is too old")
+@pytest.mark.parametrize("module", [NODE, CAMERA, DEMO, OVSR])
+def test_a_python_that_is_too_old_is_told(module: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    command = [str(OLDER), "-m", module]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert_told(done, "is too old: use Python 3.10 or newer, PYTHON:")
 
 
 def test_every_package_that_pip_installs_with_this_one_is_known_by_its_module() -> None:

@@ -87,6 +87,7 @@ setup(
         "scipy>=1.8",
         "simplejpeg>=1.7",
         "timm>=1.0.15",
+        "tokenizers>=0.15",
         "torch>=2.2",
         "torchvision>=0.17",
         "tqdm>=4.57",

@@ -1,6 +1,7 @@
 """Every exception this package raises on purpose.
 
     OvsrError
+    ├── InterpreterError     a package that the running Python lacks or cannot load
     ├── ConfigError          a config file, a preset, an option's key or value
     ├── VocabularyError      a category list that cannot be applied
     ├── VocabularyFileError  a file that should hold a vocabulary, and does not
@@ -9,6 +10,7 @@
     ├── SampleError          one image or mask of a data set that cannot be used
     └── ModelError           a model that cannot be used
         ├── ModelNotFoundError   its weights are not on this machine
+        │   └── TokenizerNotFoundError   they are, but not its tokenizer
         └── ModelFormatError     its file is cut short, of another architecture, or of another checksum
 
 Messages say what was expected, what came, and what to do.
@@ -17,6 +19,10 @@ Messages say what was expected, what came, and what to do.
 
 class OvsrError(Exception):
     """Root of the tree: catch this to catch everything that this package raises on purpose."""
+
+
+class InterpreterError(OvsrError):
+    """The running Python lacks a package, or cannot load it; the message names both, and the two ways out."""
 
 
 class ConfigError(OvsrError):
@@ -49,6 +55,10 @@ class ModelError(OvsrError):
 
 class ModelNotFoundError(ModelError):
     """A model's weights are not on this machine; the message names the command that gets them."""
+
+
+class TokenizerNotFoundError(ModelNotFoundError):
+    """A model's tokenizer is not on this machine, while its weights are; the message names the command that gets it."""
 
 
 class ModelFormatError(ModelError):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -367,6 +368,60 @@ def test_a_download_that_fails_leaves_no_model_behind(tmp_path: Path, hub: tuple
     assert not (tmp_path / "model_directory" / "timm" / name).exists()
 
 
+SIGLIP = "ViT-B-16-SigLIP-256/webli"  # a tokenizer from another repository than its weights
+SIGLIP_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+
+
+@pytest.mark.parametrize("repo", ["timm/ViT-B-16-SigLIP", "timm/ViT-B-16-SigLIP-256"])
+def test_a_tokenizer_is_fetched_with_the_weights(
+    tmp_path: Path, hub: tuple[str, type[_Hub]], capsys: pytest.CaptureFixture[str], seeded_models: Any, repo: str
+) -> None:
+    endpoint, handler = hub
+    weights = Path(seeded_models.clip, "open_clip_model.safetensors").read_bytes()
+    handler.files = {f"{repo}/{file}": b"{}" for file in SIGLIP_FILES}
+    handler.files["timm/ViT-B-16-SigLIP-256/open_clip_model.safetensors"] = weights
+    done = download(endpoint, SIGLIP)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "model_directory" / "open_clip" / SIGLIP
+    names = {path.name for path in folder.iterdir()}
+    assert names == {*SIGLIP_FILES, "open_clip_config.json", "open_clip_model.safetensors"}
+    assert main(["models", "list", SIGLIP]) == 0
+    assert "here  model directory" in capsys.readouterr().out
+
+
+def test_a_model_that_lacks_its_tokenizer_alone_gets_it_alone(
+    tmp_path: Path, hub: tuple[str, type[_Hub]], capsys: pytest.CaptureFixture[str], seeded_models: Any
+) -> None:
+    """As what was fetched without one, and a folder that somebody copied."""
+    endpoint, handler = hub
+    clip = Path(seeded_models.clip)
+    config = json.loads((clip / "open_clip_config.json").read_text(encoding="utf-8"))
+    config["model_cfg"]["text_cfg"]["hf_tokenizer_name"] = "timm/ViT-B-16-SigLIP"
+    local = tmp_path / "siglip"
+    for folder in (tmp_path / "model_directory" / "open_clip" / SIGLIP, local):
+        folder.mkdir(parents=True)
+        shutil.copy(clip / "open_clip_model.safetensors", folder)
+        (folder / "open_clip_config.json").write_text(json.dumps(config), encoding="utf-8")
+    assert main(["models", "list", SIGLIP, str(local)]) == 0
+    printed = capsys.readouterr().out
+    assert f"missing  its tokenizer; get it: ovsr models download {SIGLIP}" in printed
+    assert f"missing  its tokenizer; get it: ovsr models download {local}" in printed
+
+    done = download(endpoint, SIGLIP)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert "its tokenizer cannot be downloaded from timm/ViT-B-16-SigLIP: " in done.stderr
+    assert "there is no tokenizer.json in timm/ViT-B-16-SigLIP" in done.stderr
+    handler.files = {"timm/ViT-B-16-SigLIP/tokenizer.json": b"{}"}
+    done = download(endpoint, SIGLIP, str(local))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("fetching its tokenizer") == 2
+    assert not [path for path in handler.paths if "model.safetensors" in path]
+    assert (local / "tokenizer.json").read_bytes() == b"{}"
+    assert not (local / ".cache").exists()
+    assert main(["models", "download", SIGLIP, str(local)]) == 0
+    assert capsys.readouterr().out.count("is here already") == 2
+
+
 # --- bench ---
 
 
@@ -396,6 +451,7 @@ def test_bench_prints_json_alone(config: str, capsys: pytest.CaptureFixture[str]
         (["--size", "96x64", "--image", "a.png"], "has its own"),
         (["--image", "none.png"], "none.png: cannot be read"),
         (["--config", "ovsr", "--size", "96x64", "--repeats", "1"], "ovsr models download"),
+        (["--set", "clip.model=roberta-ViT-B-32", "--random-weights"], "transformers library are not supported"),
     ],
 )
 def test_bench_refuses_what_it_cannot_use(

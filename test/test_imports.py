@@ -16,7 +16,7 @@ PACKAGE = ROOT / "ovsr_ros"
 # From the bottom up. A part imports from the layers below its own, and from itself: never from its neighbours.
 LAYERS = (
     {"errors", "low_priority", "names", "palette", "prompts"},
-    {"config", "image_files", "options_text", "results"},
+    {"config", "image_files", "interpreter", "options_text", "results"},
     {"node_options", "vocabulary"},
     {"registry", "text_embeddings", "drawing"},
     {"former_names"},
@@ -35,7 +35,9 @@ RANKS = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 BUILD_TIME = {"msg", "srv"}  # generated from msg/ and srv/
 
 ROS = {"ament_index_python", "builtin_interfaces", "cv_bridge", "launch", "launch_ros", "rcl_interfaces", "rclpy"}
-MODEL_LIBRARIES = {"huggingface_hub", "open_clip", "safetensors", "segment_anything", "timm", "transformers"}
+MODEL_LIBRARIES = {
+    *("huggingface_hub", "open_clip", "safetensors", "segment_anything", "timm", "tokenizers", "transformers"),
+}
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from ovsr_ros import __version__
 from ovsr_ros.errors import OvsrError
+from ovsr_ros.interpreter import PIPELINE, explained_imports
 
 # Each module has add_parser(subparsers). Only the one that is asked for is imported: torch takes seconds.
 _COMMANDS = {
@@ -26,14 +27,15 @@ EXIT_ERROR = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code. What goes wrong as foreseen ends in one line on stderr."""
+    """Run one command and return its exit code. What goes wrong as foreseen ends in a message on stderr."""
     # OpenMP's threads spin while they wait for each other, which on a busy machine costs many times what it saves.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = list(sys.argv[1:] if arguments is None else arguments)
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     try:
-        parsed = _parser(words[0] if words else "").parse_args(words)
-        return int(parsed.run(parsed))
+        with explained_imports(PIPELINE, "PYTHON -m ovsr_ros.cli"):
+            parsed = _parser(words[0] if words else "").parse_args(words)
+            return int(parsed.run(parsed))
     except OvsrError as error:
         print(f"ovsr: {error}", file=sys.stderr)
         return EXIT_ERROR

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ovsr_ros.cli.configuration import add_config_arguments, load_chosen_settings
 from ovsr_ros.config import find_presets
-from ovsr_ros.errors import ConfigError, ModelError, ModelNotFoundError
+from ovsr_ros.errors import ConfigError, ModelError, ModelNotFoundError, TokenizerNotFoundError
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -40,15 +40,17 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
 def run_list(arguments: argparse.Namespace) -> int:
     """Print one line per model: kind, name, and where it is or what gets it."""
     from ovsr_ros.models.hub import model_directory
-    from ovsr_ros.models.weights import DEMO, resolve
+    from ovsr_ros.models.weights import resolve
 
     print(f"model directory: {model_directory()}")
     for kind, name in _chosen(arguments, or_presets=True):
         try:
             found = resolve(name, kind)
             state = f"here  {found.source}  {_megabytes(found.weights.stat().st_size)}  {found.weights}"
+        except TokenizerNotFoundError:
+            state = f"missing  its tokenizer; get it: ovsr models download {name}"
         except ModelNotFoundError as error:
-            state = f"missing  {error}" if name == DEMO else f"missing  get it: ovsr models download {name}"
+            state = f"missing  {error}" if _is_local(name) else f"missing  get it: ovsr models download {name}"
         except ModelError as error:
             state = f"unusable  {error}"
         print(f"{kind:10} {name:32} {state}")
@@ -57,20 +59,22 @@ def run_list(arguments: argparse.Namespace) -> int:
 
 def run_download(arguments: argparse.Namespace) -> int:
     """Fetch what is missing."""
-    from ovsr_ros.models.hub import download, hub_entry
-    from ovsr_ros.models.weights import DEMO, resolve
+    from ovsr_ros.models.hub import hub_entry
+    from ovsr_ros.models.weights import resolve
 
     for kind, name in _chosen(arguments):
         try:
             found = resolve(name, kind)
             print(f"{name}: is here already ({found.source}): {found.weights}")
+            continue
+        except TokenizerNotFoundError:
+            print(f"{name}: fetching its tokenizer")
         except ModelNotFoundError:
-            if name == DEMO:
+            if _is_local(name):
                 raise
-            entry = hub_entry(name, kind)
-            print(f"{name}: fetching {entry.repo}")
-            folder = download(entry)
-            print(f"{name}: {_megabytes(resolve(name, kind).weights.stat().st_size)} in {folder}")
+            print(f"{name}: fetching {hub_entry(name, kind).repo}")
+        found = resolve(name, kind, allow_download=True)
+        print(f"{name}: {_megabytes(found.weights.stat().st_size)} in {found.weights.parent}")
     return 0
 
 
@@ -123,6 +127,13 @@ def _chosen(arguments: argparse.Namespace, or_presets: bool = False) -> list[tup
     if not chosen:
         raise ConfigError("name a model, or a configuration: --config PRESET|FILE")
     return list(dict.fromkeys(chosen))
+
+
+def _is_local(name: str) -> bool:
+    """Whether a name is of something that the hub does not have."""
+    from ovsr_ros.models.weights import DEMO
+
+    return name == DEMO or "@" in name or Path(name).expanduser().exists()
 
 
 def _kinds_of_path(name: str) -> list[tuple[Kind, str]]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ovsr_ros.models.hub import Kind
 from ovsr_ros.models.tensors import save_tensors
+from ovsr_ros.models.tokenizer import STAND_IN
 from ovsr_ros.models.untrained import new_registered_clip, new_registered_sam
 
 _BATCH = 2
@@ -26,7 +27,8 @@ def write_calibrated(name: str, kind: Kind, images: Tensor, folder: Path, seed: 
     """Draw weights for a listed model, calibrate them on images, write them, and say what a model option calls them.
 
     name: as listed by timm or open_clip, its tag included, or a SAM's. images: (B, 3, H, W) uint8 RGB. Returns
-    NAME@FILE; of a SAM, whose weights tell its architecture, the file.
+    NAME@FILE; of a SAM, whose weights tell its architecture, the file. A CLIP whose tokenizer the hub has gets a
+    stand-in beside its file, for nothing is fetched here. Raises ModelError where there is no such network to draw.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -37,6 +39,8 @@ def write_calibrated(name: str, kind: Kind, images: Tensor, folder: Path, seed: 
     file = folder / f"{kind}-{name.replace('/', '-')}.safetensors"
     folder.mkdir(parents=True, exist_ok=True)
     save_tensors(network.state_dict(), file)
+    if kind == "open_clip":
+        (folder / STAND_IN).touch()
     return str(file) if kind == "sam" else f"{name}@{file}"
 
 

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import logging
-import tempfile
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
-import open_clip
 import torch
 from open_clip.convert import convert_state_dict
 from open_clip.model import convert_to_custom_text_state_dict
@@ -28,10 +21,11 @@ from ovsr_ros.models.clip_dense import (
     project_values,
 )
 from ovsr_ros.models.device import inference, resolve_precision
-from ovsr_ros.models.hub import CONFIG_NAMES, registry_config
 from ovsr_ros.models.lean import speed_up_attention, store_products
+from ovsr_ros.models.open_clip_network import create_clip
 from ovsr_ros.models.packed import pack_products
-from ovsr_ros.models.weights import ResolvedModel, read_config, resolve
+from ovsr_ros.models.tokenizer import Tokenize, load_tokenizer
+from ovsr_ros.models.weights import ResolvedModel, described_config, resolve
 
 _TEXT_BATCH = 32
 """Sentences encoded at once: few, since turning words into numbers holds Python's lock, which frames need, too."""
@@ -44,11 +38,11 @@ class ClipModel:
     """A pretrained CLIP.
 
     name: see `weights.resolve`. device: where it runs. precision: auto, fp32, bf16, fp16.
-    allow_download: fetch weights that are not here.
+    allow_download: fetch weights, or a tokenizer, that are not here.
 
     image_size: S, side of its input in pixels. embedding_dim: D. logit_scale: factor of the cosine before softmax.
     mean, std: (3,) float32 on the device, of inputs in [0, 1] before normalisation.
-    model_id: the name and the weights' checksum.
+    model_id: the name and the checksums of weights and tokenizer.
 
     Raises ModelError when the model cannot be had or is damaged.
     """
@@ -176,26 +170,11 @@ class ClipModel:
         return torch.cat(parts)
 
 
-def _build(resolved: ResolvedModel) -> tuple[Any, Callable[[list[str]], Tensor], dict[str, Any]]:
-    with contextlib.ExitStack() as stack:
-        folder = resolved.folder
-        if folder is None:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            described = json.dumps(registry_config(resolved.architecture))
-            (folder / CONFIG_NAMES["open_clip"]).write_text(described, encoding="utf-8")
-        config = read_config(folder, "open_clip")
-        if "hf_model_name" in config["model_cfg"].get(
-            "text_cfg", {}
-        ):  # open_clip would ask the hub for its description
-            raise ModelFormatError(f"{resolved.name}: text towers of the transformers library are not supported")
-        try:
-            with _without_random_weights_warning():
-                network: Any = open_clip.create_model(f"local-dir:{folder}", load_weights=False, pretrained_text=False)
-            tokenizer: Any = open_clip.get_tokenizer(f"local-dir:{folder}")
-        except Exception as error:  # a config file can make any constructor fail in any way
-            message = f"{resolved.name}: open_clip cannot build what {resolved.architecture} describes: {error}"
-            raise ModelFormatError(message) from error
-    return network, lambda texts: torch.as_tensor(tokenizer(texts)), config
+def _build(resolved: ResolvedModel) -> tuple[Any, Tokenize, dict[str, Any]]:
+    config = described_config(resolved)
+    network = create_clip(config, f"{resolved.name} ({resolved.architecture})")
+    text_cfg = config["model_cfg"]["text_cfg"]
+    return network, load_tokenizer(text_cfg, resolved.tokenizer, resolved.name), config
 
 
 def _load(network: Any, resolved: ResolvedModel) -> None:
@@ -219,18 +198,3 @@ def _image_size(network: Any, name: str) -> int:
     if len(sides) != 1:
         raise ModelFormatError(f"{name}: expected a network with square input, got {size}")
     return int(sides.pop())
-
-
-@contextlib.contextmanager
-def _without_random_weights_warning() -> Iterator[None]:
-    # open_clip warns that a model was built without weights. They are loaded right after, by checkpoint.py.
-    root = logging.getLogger()
-
-    def is_other(record: logging.LogRecord) -> bool:
-        return "weights" not in record.getMessage()
-
-    root.addFilter(is_other)
-    try:
-        yield
-    finally:
-        root.removeFilter(is_other)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import os
@@ -13,11 +14,12 @@ from typing import Any, Literal
 
 import open_clip
 import timm
-from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+from huggingface_hub import hf_hub_download, try_to_load_from_cache
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError, RepositoryNotFoundError
 
 from ovsr_ros.errors import ModelNotFoundError
 from ovsr_ros.models.checkpoint import read_state_dict
+from ovsr_ros.models.tokenizer import STAND_IN, TOKENIZER, TOKENIZER_FILES, tokenizer_repo
 
 Kind = Literal["timm", "open_clip", "sam"]
 
@@ -96,7 +98,11 @@ def nearest(name: str, kind: Kind) -> str:
 
 
 def hub_entry(name: str, kind: Kind) -> HubEntry:
-    """What the library knows of a hub name. Raises ModelNotFoundError, with the nearest names, when it knows none."""
+    """What the library knows of a hub name.
+
+    Raises ModelNotFoundError, with the nearest names, when it knows none, ModelFormatError for a text tower that cannot
+    be used.
+    """
     if not is_architecture(name, kind):
         form = {"timm": "ARCHITECTURE.TAG", "open_clip": "ARCHITECTURE/TAG", "sam": "sam_vit_SIZE"}[kind]
         raise ModelNotFoundError(
@@ -131,6 +137,7 @@ def _open_clip_entry(name: str) -> HubEntry:
     repo, _, file = cfg.get("hf_hub", "").rpartition("/")
     if not repo:
         raise ModelNotFoundError(f"{name}: not on the hub; get {cfg.get('url')} and name it {name}@FILE")
+    tokenizer_repo(registry_config(name)["model_cfg"], name)  # told before gigabytes are fetched in vain
     files = (str(Path(file).with_suffix(".safetensors")), file) if file else _HUB_WEIGHTS["open_clip"]
     return HubEntry("open_clip", f"{architecture}/{tag}", architecture, repo, tuple(dict.fromkeys(files)))
 
@@ -162,7 +169,11 @@ def download(entry: HubEntry) -> Path:
         elif entry.kind == "open_clip":
             # Not every repository has one, and the registry knows which activation the weights want.
             config = part / CONFIG_NAMES["open_clip"]
-            config.write_text(json.dumps(registry_config(entry.name), indent=2) + "\n", encoding="utf-8")
+            described = registry_config(entry.name)
+            config.write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+            tokenizer = tokenizer_repo(described["model_cfg"], entry.name)
+            if tokenizer is not None:
+                _fetch_tokenizer((tokenizer, entry.repo), part)
     except Exception as error:  # network, hub, disk: each with exceptions of its own
         raise ModelNotFoundError(
             f"{entry.name}: cannot be downloaded from {entry.repo}: {_reason(error)}; on a machine with a network, run "
@@ -173,6 +184,55 @@ def download(entry: HubEntry) -> Path:
     shutil.rmtree(entry.folder, ignore_errors=True)
     part.rename(entry.folder)
     return entry.folder
+
+
+def find_tokenizer(weights: Path, repo: str, folders: Sequence[Path] = ()) -> Path | None:
+    """The tokenizer.json beside a weight file, in one of the other folders, or of a repository in the hub's cache."""
+    for path in (weights.with_name(TOKENIZER), weights.with_name(STAND_IN), *(each / TOKENIZER for each in folders)):
+        if path.is_file():
+            return path
+    cached = try_to_load_from_cache(repo, TOKENIZER)
+    return Path(cached) if isinstance(cached, str) else None
+
+
+def download_tokenizer(name: str, repo: str, folder: Path | None) -> None:
+    """Fetch a tokenizer whose model is here already, into the model's folder; None: into the hub's cache.
+
+    Raises ModelNotFoundError when the hub cannot be reached or lacks it.
+    """
+    try:
+        _fetch_tokenizer((repo,), folder)
+    except Exception as error:  # network, hub, disk: each with exceptions of its own
+        raise ModelNotFoundError(
+            f"{name}: its tokenizer cannot be downloaded from {repo}: {_reason(error)}; on a machine with a network, "
+            f"run `hf download {repo} {' '.join(TOKENIZER_FILES)}`, and copy them beside the weights"
+        ) from error
+    if folder is not None:
+        shutil.rmtree(folder / ".cache" / "huggingface", ignore_errors=True)
+        with contextlib.suppress(OSError):  # something else's, or there is none
+            (folder / ".cache").rmdir()
+
+
+def _fetch_tokenizer(repos: Sequence[str], folder: Path | None) -> None:
+    """A tokenizer's files of the first repository that has it."""
+    missing: Exception | None = None
+    for repo in dict.fromkeys(repos):
+        try:
+            hf_hub_download(repo, TOKENIZER, local_dir=folder)
+        except LocalEntryNotFoundError:  # no network; a kind of EntryNotFoundError
+            raise
+        except (EntryNotFoundError, RepositoryNotFoundError) as error:
+            missing = error
+            continue
+        for file in TOKENIZER_FILES[1:]:
+            try:
+                hf_hub_download(repo, file, local_dir=folder)
+            except LocalEntryNotFoundError:
+                raise
+            except EntryNotFoundError:
+                pass  # not every tokenizer has both
+        return
+    raise FileNotFoundError(f"there is no {TOKENIZER} in {' or '.join(dict.fromkeys(repos))}") from missing
 
 
 def _fetch_first(entry: HubEntry, folder: Path) -> Path:

@@ -127,6 +127,8 @@ class SelfAttention(nn.MultiheadAttention):
         heads = parts.permute(2, 0, 3, 1, 4)  # (3, N, heads, L, d)
         if mask is not None and mask.dtype != torch.bool:
             mask = mask.to(heads.dtype)
+        if mask is not None and mask.ndim == 3:  # one for each head of each text: (N * heads, L, L)
+            mask = mask.view(-1, self.num_heads, *mask.shape[1:])
         attended = functional.scaled_dot_product_attention(heads[0], heads[1], heads[2], mask)
         result: Tensor = self.out_proj(attended.transpose(1, 2).flatten(2))
         return (result if self.batch_first else result.transpose(0, 1)), None

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from ovsr_ros.models.clip_dense import patch_values, project_values
 from ovsr_ros.models.hub import registry_config
+from ovsr_ros.models.open_clip_network import create_clip
+from ovsr_ros.models.tokenizer import tokenizer_repo
 
 
 def new_feature_network(architecture: str, num_classes: int, **sizes: Any) -> nn.Module:
@@ -40,8 +42,14 @@ def new_clip(model_config: dict[str, Any], patch_dropout: float = 0.0) -> nn.Mod
 
 
 def new_registered_clip(name: str) -> nn.Module:
-    """A CLIP of open_clip's, ARCHITECTURE or ARCHITECTURE/TAG, weights drawn anew."""
-    return new_clip(registry_config(name)["model_cfg"])
+    """A CLIP of open_clip's, of any class, ARCHITECTURE or ARCHITECTURE/TAG, weights drawn anew.
+
+    Raises ModelError as `create_clip`, ModelFormatError as `tokenizer_repo`.
+    """
+    config = registry_config(name)
+    tokenizer_repo(config["model_cfg"], name)
+    network: nn.Module = create_clip(config, name)
+    return network
 
 
 def new_registered_vit(name: str) -> nn.Module:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import try_to_load_from_cache
 
-from ovsr_ros.errors import ModelFormatError, ModelNotFoundError
+from ovsr_ros.errors import ModelFormatError, ModelNotFoundError, TokenizerNotFoundError
 from ovsr_ros.models.checkpoint import WEIGHT_SUFFIXES, checksum
 from ovsr_ros.models.hub import (
     CONFIG_NAMES,
@@ -17,10 +17,15 @@ from ovsr_ros.models.hub import (
     HubEntry,
     Kind,
     download,
+    download_tokenizer,
+    find_tokenizer,
     hub_entry,
     is_architecture,
+    model_directory,
     nearest,
+    registry_config,
 )
+from ovsr_ros.models.tokenizer import TOKENIZER, tokenizer_repo
 
 DEMO = "demo"
 DEMO_WEIGHTS = Path(__file__).parent.parent / "demo" / "weights"
@@ -37,6 +42,7 @@ class ResolvedModel:
         describes the input. weights: the weight file. checksum: its SHA-256.
     folder: holds the JSON config that describes the model; None: the library's registry does.
     source: where it was found: demo, local, model directory, or hub cache.
+    tokenizer: the tokenizer.json of a CLIP that has one; None: the library's own does.
     """
 
     name: str
@@ -46,11 +52,13 @@ class ResolvedModel:
     checksum: str
     folder: Path | None
     source: str
+    tokenizer: Path | None = None
 
     @property
     def model_id(self) -> str:
-        """The name and the checksum's first 12 digits: other weights, another id."""
-        return f"{self.name}#{self.checksum[:12]}"
+        """The name and the checksum's first 12 digits: other weights, another id; another tokenizer, too."""
+        tokenizer = "" if self.tokenizer is None else f"-{checksum(self.tokenizer)[:12]}"
+        return f"{self.name}#{self.checksum[:12]}{tokenizer}"
 
     @property
     def description(self) -> str:
@@ -61,10 +69,23 @@ class ResolvedModel:
 def resolve(name: str, kind: Kind, allow_download: bool = False) -> ResolvedModel:
     """Find a model by hub name, local folder, local file, ARCHITECTURE@FILE, or `demo`.
 
-    allow_download: fetch a hub model that is not on this machine; otherwise the network is never used.
+    allow_download: fetch a hub model, or a tokenizer, that is not on this machine; otherwise the network is never used.
 
-    Raises ModelNotFoundError naming the command that gets it; ModelFormatError when what was found is not a model.
+    Raises ModelNotFoundError naming the command that gets it, of which TokenizerNotFoundError when all else is here;
+    ModelFormatError when what was found is not a model.
     """
+    found = _find(name, kind, allow_download)
+    return found if kind != "open_clip" else _with_tokenizer(found, allow_download)
+
+
+def described_config(resolved: ResolvedModel) -> dict[str, Any]:
+    """The open_clip_config.json of a CLIP, its folder's or the registry's. Raises ModelFormatError as `read_config`."""
+    if resolved.folder is not None:
+        return read_config(resolved.folder, "open_clip")
+    return registry_config(resolved.architecture)
+
+
+def _find(name: str, kind: Kind, allow_download: bool) -> ResolvedModel:
     if name == DEMO:
         return _resolve_demo(kind)
     path = Path(name).expanduser()
@@ -87,6 +108,29 @@ def resolve(name: str, kind: Kind, allow_download: bool = False) -> ResolvedMode
             f"get them: ovsr models download {name}"
         )
     return found
+
+
+def _with_tokenizer(found: ResolvedModel, allow_download: bool) -> ResolvedModel:
+    repo = tokenizer_repo(described_config(found)["model_cfg"], found.name)
+    if repo is None:
+        return found
+    copies = [] if found.folder is not None else _copies(found.architecture)
+    tokenizer = find_tokenizer(found.weights, repo, copies)
+    if tokenizer is None and allow_download:
+        download_tokenizer(found.name, repo, None if found.source == "hub cache" else found.weights.parent)
+        tokenizer = find_tokenizer(found.weights, repo)
+    if tokenizer is None:
+        beside = found.weights.with_name(TOKENIZER)
+        raise TokenizerNotFoundError(
+            f"{found.name}: its tokenizer is not on this machine (neither {beside} nor that of {repo} in the Hugging "
+            f"Face cache); get it: ovsr models download {found.name}"
+        )
+    return replace(found, tokenizer=tokenizer)
+
+
+def _copies(architecture: str) -> list[Path]:
+    """The folders in which the model directory has copies of an architecture of open_clip's, whatever their tags."""
+    return sorted((model_directory() / "open_clip" / architecture.partition("/")[0]).glob("*"))
 
 
 def find_copy(entry: HubEntry, name: str) -> ResolvedModel | None:

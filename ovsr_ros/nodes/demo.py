@@ -15,9 +15,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from ovsr_ros.config import read_config
+from ovsr_ros.errors import InterpreterError
+from ovsr_ros.interpreter import NODE, check_modules, explained_imports
 from ovsr_ros.nodes.child_process import ChildProcess, start_node, stop_all
 from ovsr_ros.nodes.console import StatusLine
+from ovsr_ros.nodes.process import EXIT_BAD_CONFIG, EXIT_FAILED
 
 CAMERA_NAMESPACE = "/demo"
 OVSR_NODE = "/ovsr"
@@ -25,6 +27,7 @@ OVSR_NODE = "/ovsr"
 _SILENCE_S = 60.0
 _CHILD_GRACE_S = 3.0
 _LAST_LINES = 15
+_OTHER_PYTHON = "PYTHON -m ovsr_ros.nodes.demo"
 
 
 class DemoError(Exception):
@@ -32,7 +35,20 @@ class DemoError(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the demo; returns the exit code: 0 when it ended as asked or by Ctrl-C, 1 when something broke down."""
+    """Run the demo; returns the exit code: 0 when it ended as asked or by Ctrl-C, 1 when something broke down.
+
+    2: bad arguments, or a Python that lacks something.
+    """
+    try:
+        check_modules(NODE, _OTHER_PYTHON)  # the children's, too
+        with explained_imports(NODE, _OTHER_PYTHON):
+            return _main(arguments)
+    except InterpreterError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return EXIT_BAD_CONFIG
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     options = _parse(arguments)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -45,13 +61,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DemoError as failure:
         console.close()
         print(f"demo: {failure}", file=sys.stderr)
-        return 1
+        return EXIT_FAILED
     console.close()
     console.say(f"overlay pictures and logs are in {options.out.resolve()}")
     return 0
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    from ovsr_ros.config import read_config
+
     parser = argparse.ArgumentParser(prog="demo", description="Demo camera and segmentation node over real DDS.")
     parser.add_argument("--frames", type=int, help="end after this many labelled frames")
     parser.add_argument("--seconds", type=float, help="end this many seconds after the first labelled frame")

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
+from ovsr_ros.interpreter import DEMO_CAMERA
 from ovsr_ros.nodes.process import run_process
 
 if TYPE_CHECKING:
@@ -13,9 +14,12 @@ if TYPE_CHECKING:
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
-    """Run the camera until it is told to end; the exit code is 0, or 2 (bad configuration)."""
+    """Run the camera until it is told to end.
+
+    The exit code is 0, or 2 (bad configuration, a Python that lacks something).
+    """
     arguments = list(sys.argv if args is None else args)
-    run_process("demo_camera", lambda exit_request: _create(arguments), args)
+    run_process("demo_camera", lambda exit_request: _create(arguments), args, DEMO_CAMERA)
 
 
 def _create(arguments: Sequence[str]) -> list[Node]:

@@ -8,25 +8,29 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from ovsr_ros.errors import ConfigError, OvsrError
-from ovsr_ros.nodes.cameras import Camera, find_namespace, parse_cameras
 from ovsr_ros.nodes.process import ExitRequest, run_process
 
 if TYPE_CHECKING:
     from rclpy.node import Node
 
+    from ovsr_ros.nodes.cameras import Camera
+
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the node, or one for each camera, until told to end.
 
-    The exit code is 0, 1 (a node cannot start), 2 (bad arguments or configuration).
+    The exit code is 0, 1 (a node cannot start), 2 (bad arguments or configuration, a Python that lacks something).
     """
     arguments = list(sys.argv if args is None else args)
     run_process("ovsr", lambda exit_request: _create(exit_request, arguments), args)
 
 
 def _create(exit_request: ExitRequest, arguments: Sequence[str]) -> list[Node]:
-    # Here, not above: they take seconds, torch above all, in which a signal must still end the process.
+    # Here, not above: they take seconds, torch above all, in which a signal must still end the process; and one that
+    # this Python lacks ends in a message.
     from rclpy.utilities import remove_ros_args
+
+    from ovsr_ros.nodes.cameras import find_namespace
 
     cameras = _read_cameras(remove_ros_args(list(arguments))[1:])
     from ovsr_ros.nodes.segmentation_node import OvsrNode
@@ -50,6 +54,8 @@ class _Parser(argparse.ArgumentParser):
 
 def _read_cameras(arguments: Sequence[str]) -> tuple[Camera, ...]:
     """Raises ConfigError for arguments that cannot be used."""
+    from ovsr_ros.nodes.cameras import parse_cameras
+
     parser = _Parser(prog="ovsr_node", description="Label camera images by the operator's words.", allow_abbrev=False)
     parser.add_argument(
         "--cameras",

@@ -18,6 +18,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from ovsr_ros.errors import OvsrError
+from ovsr_ros.interpreter import NODE, explained_imports
 from ovsr_ros.names import shown, undecoded
 from ovsr_ros.nodes.middleware import make_room_for_images
 from ovsr_ros.nodes.throttle import ThrottledLog
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
 EXIT_FAILED = 1
 """The node could not do its work, or broke down."""
 EXIT_BAD_CONFIG = 2
-"""The node was told to start with arguments or a configuration that cannot be used."""
+"""It was to start with arguments or a configuration that cannot be used, or by a Python that lacks a package."""
+REBUILD = "colcon build --packages-select ovsr_ros --cmake-args -DPython3_EXECUTABLE=PYTHON"
+"""Makes another Python start what `ros2 run` and `ros2 launch` start; see `explained_imports`."""
 
 _M_ARENA_MAX = -8  # in glibc's malloc.h
 _NUM_THREADS = 4
@@ -100,14 +103,18 @@ class ExitRequest:
 
 
 def run_process(
-    name: str, create: Callable[[ExitRequest], Sequence[Node]], args: Sequence[str] | None = None
+    name: str,
+    create: Callable[[ExitRequest], Sequence[Node]],
+    args: Sequence[str] | None = None,
+    needs: Sequence[str] = NODE,
 ) -> NoReturn:
     """Run nodes until SIGINT, SIGTERM or the request of one of them, and end the process.
 
     create: called once ROS is initialised; what it imports is imported then. An OvsrError that it raises, and what
-        rclpy refuses, ends in one line and exit code 2.
+        rclpy refuses, ends in one message and exit code 2.
+    needs: the modules that it imports, see `explained_imports`: where they cannot be had, that ends in the same way.
     """
-    code = _run_nodes(name, create, args)
+    code = _run_nodes(name, create, args, needs)
     # The interpreter's own end takes seconds where torch is loaded, and waits for threads that are in the middle of a
     # frame or of a model's file. Everything that others can see, the DDS entities, is closed by now.
     sys.stdout.flush()
@@ -115,7 +122,9 @@ def run_process(
     os._exit(code)
 
 
-def _run_nodes(name: str, create: Callable[[ExitRequest], Sequence[Node]], args: Sequence[str] | None) -> int:
+def _run_nodes(
+    name: str, create: Callable[[ExitRequest], Sequence[Node]], args: Sequence[str] | None, needs: Sequence[str]
+) -> int:
     # By default, OpenMP's threads spin while they wait for each other. A robot's cores have other work to do, and where
     # one of the threads has to wait for its core, a frame took 14 times as long as with threads that sleep.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -131,18 +140,23 @@ def _run_nodes(name: str, create: Callable[[ExitRequest], Sequence[Node]], args:
     exit_request = ExitRequest()
     exit_request.install_signal_handlers()
     make_room_for_images()
-    import rclpy
-    from rclpy.executors import MultiThreadedExecutor
-    from rclpy.logging import get_logger
-    from rclpy.signals import SignalHandlerOptions
-
+    try:
+        with explained_imports(needs, REBUILD):
+            import rclpy
+            from rclpy.executors import MultiThreadedExecutor
+            from rclpy.logging import get_logger
+            from rclpy.signals import SignalHandlerOptions
+    except OvsrError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return EXIT_BAD_CONFIG
     try:
         rclpy.init(args=None if args is None else list(args), signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:  # rclpy raises several types, of which some versions lack some
         print(f"{name}: ROS arguments cannot be used: {_first_line(error)}", file=sys.stderr)
         return EXIT_BAD_CONFIG
     try:
-        nodes = create(exit_request)
+        with explained_imports(needs, REBUILD):
+            nodes = create(exit_request)
     except Exception as error:
         ours, theirs = isinstance(error, OvsrError), _is_raised_by_rclpy(error)
         if ours or theirs:

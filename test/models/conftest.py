@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+from ovsr_ros.models.open_clip_network import create_clip
+
 CLIP_CONFIG: dict[str, Any] = {
     "model_cfg": {
         "embed_dim": 64,
@@ -20,6 +23,28 @@ CLIP_CONFIG: dict[str, Any] = {
         "text_cfg": {"context_length": 24, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2},
     },
     "preprocess_cfg": {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4]},
+}
+
+SIGLIP_CONFIG: dict[str, Any] = {
+    "model_cfg": {
+        "embed_dim": 64,
+        "init_logit_bias": -10,
+        "custom_text": True,
+        "vision_cfg": {"image_size": 160, "timm_model_name": "test_vit", "timm_pool": "token", "timm_proj": "linear"},
+        "text_cfg": {
+            "context_length": 16,
+            "vocab_size": 32,
+            "hf_tokenizer_name": "timm/ViT-B-16-SigLIP",
+            "tokenizer_kwargs": {"clean": "canonicalize"},
+            "width": 64,
+            "heads": 2,
+            "layers": 2,
+            "no_causal_mask": True,
+            "proj_bias": True,
+            "pool_type": "last",
+        },
+    },
+    "preprocess_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]},
 }
 
 
@@ -73,6 +98,22 @@ def write_clip(clip_network: torch.nn.Module) -> Writer:
         (folder / "open_clip_config.json").write_text(json.dumps(CLIP_CONFIG), encoding="utf-8")
         half = {name: value.half().contiguous() for name, value in clip_network.state_dict().items()}
         save_file(half, folder / "open_clip_model.safetensors")
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def write_siglip() -> Writer:
+    """Of SigLIP's kind: a tower of timm's, a bias, a tokenizer of the hub's, which is not in the folder."""
+
+    def write(folder: Path) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(0)
+        network = create_clip(SIGLIP_CONFIG, "siglip")
+        torch.nn.init.constant_(network.logit_scale, math.log(117.0))
+        (folder / "open_clip_config.json").write_text(json.dumps(SIGLIP_CONFIG), encoding="utf-8")
+        save_file(network.state_dict(), folder / "open_clip_model.safetensors")
         return folder
 
     return write

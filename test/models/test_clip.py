@@ -9,10 +9,13 @@ import open_clip
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from small_tokenizer import write_tokenizer
 from torch.nn.functional import normalize
 
-from ovsr_ros.errors import ModelFormatError
+from ovsr_ros.errors import ModelFormatError, TokenizerNotFoundError
+from ovsr_ros.models.calibrated import write_calibrated
 from ovsr_ros.models.clip import ClipModel
+from ovsr_ros.models.open_clip_network import create_clip
 
 Writer = Callable[[Path], Path]
 VISION = {"layers": 2, "width": 96, "head_width": 32, "patch_size": 16}
@@ -86,6 +89,88 @@ def test_a_text_tower_of_its_own_class_is_loaded_from_either_layout(folder: Path
     torch.testing.assert_close(ClipModel(str(folder)).encode_texts(TEXTS), plain)
 
 
+def test_a_siglip_is_loaded_with_the_tokenizer_beside_its_weights(tmp_path: Path, write_siglip: Writer) -> None:
+    folder = write_siglip(tmp_path)
+    write_tokenizer(folder, ["a", "red", "mug"], pad_token="</s>")
+    model = ClipModel(str(folder), precision="fp32")
+    reference = create_clip(json.loads((folder / "open_clip_config.json").read_text(encoding="utf-8")), "m").eval()
+    reference.load_state_dict(load_file(folder / "open_clip_model.safetensors"))
+    tokens = torch.tensor([[3, 4, 5] + 13 * [1]])
+    images = torch.randn(2, 3, 160, 160, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            model.encode_texts(["A red, mug!"]), normalize(reference.encode_text(tokens), dim=-1)
+        )
+        torch.testing.assert_close(model.encode_images(images), normalize(reference.encode_image(images), dim=-1))
+    assert model.logit_scale == pytest.approx(117.0, rel=1e-4)
+    assert model.mean.tolist() == [0.5, 0.5, 0.5]
+
+
+def test_a_file_of_a_siglips_weights_takes_the_tokenizer_beside_it(tmp_path: Path, write_siglip: Writer) -> None:
+    folder = write_siglip(tmp_path)
+    file = folder / "open_clip_model.safetensors"
+    with pytest.raises(
+        TokenizerNotFoundError, match=r"its tokenizer is not on this machine .*get it: ovsr models down"
+    ):
+        ClipModel(str(file))
+    write_tokenizer(folder, ["a", "red", "mug"])
+    assert ClipModel(str(file)).encode_texts(["a mug"]).shape == (1, 64)
+
+
+def test_another_tokenizer_makes_another_model(tmp_path: Path, write_siglip: Writer) -> None:
+    """What is kept of a model, its texts' embeddings above all, is kept under its id."""
+    folder = write_siglip(tmp_path)
+    ids = set()
+    for words in (["a", "red", "mug"], ["mug", "red", "a"]):
+        write_tokenizer(folder, words)
+        ids.add(ClipModel(str(folder)).model_id)
+    assert len(ids) == 2
+
+
+def test_a_coca_gives_the_embeddings_of_open_clip_itself(tmp_path: Path) -> None:
+    """Its text tower has a mask for each text and head."""
+    tower = {"width": 64, "heads": 2, "layers": 2}
+    text = {"context_length": 15, "vocab_size": 49408, **tower, "embed_cls": True, "output_tokens": True}
+    vision = {"image_size": 32, "layers": 2, "width": 64, "head_width": 32, "patch_size": 8}
+    config = {
+        "model_cfg": {
+            "embed_dim": 64,
+            "vision_cfg": {**vision, "attentional_pool": True, "attn_pooler_heads": 2, "output_tokens": True},
+            "text_cfg": text,
+            "custom_text": True,
+            "multimodal_cfg": {"context_length": 16, "vocab_size": 49408, **tower},
+        }
+    }
+    torch.manual_seed(0)
+    reference = create_clip(config, "coca").eval()
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(config), encoding="utf-8")
+    save_file(reference.state_dict(), tmp_path / "open_clip_model.safetensors")
+    model = ClipModel(str(tmp_path), precision="fp32")
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    tokens = open_clip.get_tokenizer(f"local-dir:{tmp_path}")(TEXTS)
+    with torch.inference_mode():
+        torch.testing.assert_close(model.encode_images(images), normalize(reference.encode_image(images), dim=-1))
+        torch.testing.assert_close(model.encode_texts(TEXTS), normalize(reference.encode_text(tokens), dim=-1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["MobileCLIP2-S0", "ViT-B-16-SigLIP/webli"])
+def test_architectures_of_every_class_are_loaded_with_random_weights(tmp_path: Path, name: str) -> None:
+    model = ClipModel(write_calibrated(name, "open_clip", torch.zeros(1, 3, 8, 8, dtype=torch.uint8), tmp_path))
+    texts = model.encode_texts(["a mug", "a ball"])
+    images = model.encode_images(torch.randn(1, 3, model.image_size, model.image_size))
+    assert texts.isfinite().all()
+    assert images.isfinite().all()
+    assert not torch.equal(texts[0], texts[1])
+    for file in tmp_path.iterdir():
+        file.unlink()  # hundreds of megabytes
+
+
+def test_random_weights_of_a_text_tower_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelFormatError, match="roberta-ViT-B-32: text towers of the transformers library"):
+        write_calibrated("roberta-ViT-B-32", "open_clip", torch.zeros(1, 3, 8, 8, dtype=torch.uint8), tmp_path)
+
+
 @pytest.mark.slow
 def test_a_real_vit_b_32_is_loaded_from_a_file_alone(tmp_path: Path) -> None:
     torch.manual_seed(0)
@@ -123,7 +208,6 @@ def test_a_file_cut_short_is_refused(folder: Path) -> None:
     [
         ({"embed_dim": "wide"}, "open_clip cannot build"),
         ({"vision_cfg": {**VISION, "image_size": [32, 128]}}, r"square input, got \[32, 128\]"),
-        ({"text_cfg": {"hf_tokenizer_name": "some/tokenizer"}}, "open_clip cannot build"),
         ({"text_cfg": {"hf_model_name": "some/tower"}}, "transformers library are not supported"),
     ],
 )

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_tokenizer import write_tokenizer
 
-from ovsr_ros.errors import ModelFormatError, ModelNotFoundError
+from ovsr_ros.errors import ModelFormatError, ModelNotFoundError, TokenizerNotFoundError
 from ovsr_ros.models import weights
 from ovsr_ros.models.checkpoint import checksum
 from ovsr_ros.models.hub import Kind, hub_entry, kind_of, model_directory, registry_config
@@ -143,6 +144,88 @@ def test_the_registry_gives_each_tag_its_activation_and_normalisation() -> None:
 def test_a_download_that_cannot_be_had_says_how_to_go_on() -> None:
     with pytest.raises(ModelNotFoundError, match=r"cannot be downloaded from timm/.*with a network, run `ovsr models"):
         resolve(TIMM, "timm", allow_download=True)
+
+
+# --- Tokenizers that the hub has ---
+
+SIGLIP = "ViT-B-16-SigLIP/webli"
+
+
+def in_the_hubs_cache(repo: str, write: Writer) -> Path:
+    import huggingface_hub.constants
+
+    folder = Path(huggingface_hub.constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
+    (folder / "refs").mkdir(parents=True, exist_ok=True)
+    (folder / "refs" / "main").write_text("abc", encoding="utf-8")
+    return write(folder / "snapshots" / "abc")
+
+
+def some_tokenizer(folder: Path) -> Path:
+    return write_tokenizer(folder, ["a", "mug"])
+
+
+def test_a_model_without_its_tokenizer_is_told_from_one_without_weights(tmp_path: Path, write_siglip: Writer) -> None:
+    with pytest.raises(ModelNotFoundError, match="its weights are not on this machine") as caught:
+        resolve(SIGLIP, "open_clip")
+    assert not isinstance(caught.value, TokenizerNotFoundError)
+    folder = write_siglip(model_directory() / "open_clip" / SIGLIP)
+    local = write_siglip(tmp_path / "siglip")
+    for name in (SIGLIP, str(local), str(local / "open_clip_model.safetensors"), f"{SIGLIP}@{tmp_path / 'a.pt'}"):
+        torch.save({}, tmp_path / "a.pt")
+        if "@" in name:
+            folder.rename(tmp_path / "elsewhere")
+        with pytest.raises(TokenizerNotFoundError) as caught:
+            resolve(name, "open_clip")
+        message = str(caught.value)
+        assert message.startswith(f"{name}: its tokenizer is not on this machine (neither ")
+        assert message.endswith(
+            f"that of timm/ViT-B-16-SigLIP in the Hugging Face cache); get it: ovsr models download {name}"
+        )
+        assert "architecture" not in message
+
+
+def test_a_tokenizer_is_found_beside_the_weights_before_any_other(write_siglip: Writer) -> None:
+    folder = write_siglip(model_directory() / "open_clip" / SIGLIP)
+    cached = in_the_hubs_cache("timm/ViT-B-16-SigLIP", some_tokenizer)
+    assert resolve(SIGLIP, "open_clip").tokenizer == cached
+    beside = some_tokenizer(folder)
+    assert resolve(SIGLIP, "open_clip").tokenizer == beside
+
+
+def test_weights_of_ones_own_take_the_tokenizer_of_the_architectures_copy(tmp_path: Path) -> None:
+    torch.save({}, tmp_path / "a.pt")
+    tokenizer = some_tokenizer(model_directory() / "open_clip" / SIGLIP)
+    assert resolve(f"ViT-B-16-SigLIP@{tmp_path / 'a.pt'}", "open_clip").tokenizer == tokenizer
+
+
+def test_weights_and_tokenizer_in_the_hubs_cache_are_found_offline(write_siglip: Writer) -> None:
+    weights = in_the_hubs_cache("timm/ViT-B-16-SigLIP", write_siglip) / "open_clip_model.safetensors"
+    with pytest.raises(TokenizerNotFoundError):
+        resolve(SIGLIP, "open_clip")
+    tokenizer = some_tokenizer(weights.parent)
+    found = resolve(SIGLIP, "open_clip")
+    assert (found.source, found.weights, found.tokenizer) == ("hub cache", weights, tokenizer)
+
+
+def test_most_models_bring_no_tokenizer_and_keep_their_id(tmp_path: Path, write_clip: Writer) -> None:
+    found = resolve(str(write_clip(tmp_path)), "open_clip")
+    assert found.tokenizer is None
+    assert found.model_id == f"{tmp_path}#{found.checksum[:12]}"
+
+
+@pytest.mark.parametrize("name", ["roberta-ViT-B-32/laion2b_s12b_b32k", "nllb-clip-base-siglip/v1"])
+def test_a_text_tower_that_cannot_be_used_is_told_before_anything_is_fetched(name: str) -> None:
+    for allow_download in (False, True):
+        with pytest.raises(ModelFormatError, match=f"{name}: text towers of the transformers library"):
+            resolve(name, "open_clip", allow_download)
+
+
+def test_a_tokenizer_that_cannot_be_had_says_how_to_go_on(tmp_path: Path, write_siglip: Writer) -> None:
+    folder = write_siglip(tmp_path)
+    with pytest.raises(
+        ModelNotFoundError, match=r"tokenizer cannot be downloaded from timm/.*run `hf download timm/ViT-B"
+    ):
+        resolve(str(folder), "open_clip", allow_download=True)
 
 
 # --- Embedded models ---

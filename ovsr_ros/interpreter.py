@@ -28,6 +28,7 @@ DISTRIBUTIONS = {
     "open_clip": "open-clip-torch",
     "safetensors": "safetensors",
     "scipy": "scipy",
+    "simplejpeg": "simplejpeg",
     "timm": "timm",
     "tokenizers": "tokenizers",
     "torch": "torch",
@@ -39,7 +40,7 @@ DISTRIBUTIONS = {
 PIPELINE = tuple(name for name in DISTRIBUTIONS if name != "tokenizers")
 """Modules without which nothing is labelled."""
 NODE = (*PIPELINE, "rclpy", "ovsr_ros.msg")
-DEMO_CAMERA = ("cv2", "numpy", "yaml", "rclpy", "ovsr_ros.msg")
+DEMO_CAMERA = ("cv2", "numpy", "simplejpeg", "yaml", "rclpy", "ovsr_ros.msg")
 
 _GENERATED = re.compile(r"ovsr_ros\.(msg|srv|ovsr_ros_s__\w+)\b|cannot import name '(msg|srv)' from 'ovsr_ros'")
 _ROS = re.compile(r"(rclpy|rpyutils|ament_index_python|builtin_interfaces|rcl_interfaces|rosidl_\w+|\w+_msgs)\b")

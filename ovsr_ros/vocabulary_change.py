@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ovsr_ros.vocabulary import Category, Vocabulary, shown
+from ovsr_ros.names import shown
+from ovsr_ros.vocabulary import Category, Vocabulary
 
 _MOST_NAMED = 8
 

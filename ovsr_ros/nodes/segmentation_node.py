@@ -24,6 +24,7 @@ from ovsr_ros.nodes.image_source import ImageMessage, ImageSource
 from ovsr_ros.nodes.log_forwarding import forward_logs, stop_forwarding
 from ovsr_ros.nodes.model_access import ModelAccess
 from ovsr_ros.nodes.monitor import StreamMonitor
+from ovsr_ros.nodes.namesakes import explain_namesakes
 from ovsr_ros.nodes.oddities import Oddities
 from ovsr_ros.nodes.option_node import OptionNode
 from ovsr_ros.nodes.out_of_memory import describe_shortage, is_out_of_memory, remedy
@@ -38,7 +39,6 @@ from ovsr_ros.nodes.stamps import stamp_key
 from ovsr_ros.nodes.statistics import StatisticsTopic
 from ovsr_ros.nodes.throttle import ThrottledLog
 from ovsr_ros.nodes.throughput import Throughput
-from ovsr_ros.nodes.namesakes import explain_namesakes
 from ovsr_ros.nodes.worker import NewestItemWorker, WaitForTurn
 from ovsr_ros.pipeline import Pipeline
 from ovsr_ros.vocabulary import Operation, parse_category

@@ -32,8 +32,8 @@ _METADATA_KEY = "ovsr_option"
 _ROS_PARAMETERS = "ros__parameters"
 _NODE_NAME = "ovsr"
 _ALL_NODES = "/**"
-_MISSPELT = 0.75
-"""Likeness from which a name that is not known may be a misspelt one."""
+_MISSPELT, _SURELY_MISSPELT = 0.75, 0.85
+"""Likeness from which a name that is not known may be, or is, a misspelt one."""
 _log = logging.getLogger(__name__)
 
 
@@ -256,6 +256,11 @@ def find_foreign(names: Iterable[str], known: Collection[str]) -> list[str]:
     """Of names that were given to all nodes, those that may be meant for another: not known, nor in a known section."""
     sections = {name.partition(".")[0] for name in known if "." in name}
     return [name for name in names if name not in known and name.partition(".")[0] not in sections]
+
+
+def is_misspelt(name: str, known: Iterable[str]) -> bool:
+    """Whether a name that is not known is so like a known one that this is meant."""
+    return bool(difflib.get_close_matches(name, known, n=1, cutoff=_SURELY_MISSPELT))
 
 
 def describe_foreign(foreign: Sequence[str], known: Collection[str]) -> str:

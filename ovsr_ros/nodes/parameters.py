@@ -10,9 +10,9 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from ovsr_ros.config import OptionInfo, OptionValue, check_value, describe_foreign, find_foreign
+from ovsr_ros.config import OptionInfo, OptionValue, check_value, describe_foreign, find_foreign, is_misspelt
 from ovsr_ros.errors import ConfigError
-from ovsr_ros.nodes.ros_arguments import names_for_all_nodes
+from ovsr_ros.nodes.ros_arguments import find_shared_names
 
 _INT_LIMIT = 2**63 - 1
 _SCALAR_TYPES = {
@@ -35,9 +35,10 @@ _ROS_PREFIXES = ("qos_overrides.",)
 def read_overrides(node: Node, known: Collection[str], arguments: Sequence[str]) -> dict[str, object]:
     """The values given on the command line, in parameter files and by the launch file, by name; an empty list as ().
 
-    Parameters that ROS itself gives to every node are left out, and so are, with a warning, those that a file gives to
-    all nodes and that are none of ours: other nodes' most likely. An unknown one that is given to this node, or within
-    a section of ours, is left in: it is a mistake.
+    Parameters that ROS itself gives to every node are left out, and so are, with a warning, those that are given to all
+    nodes, in a file or by launch's SetParameter, and that are none of ours: other nodes' most likely. An unknown one
+    that is given to this node, or within a section of ours, is left in: it is a mistake. So is one on the command line
+    that resembles one of ours.
 
     known: names of our options. arguments: the process's and the node's own, from which the node has its parameters.
     """
@@ -48,8 +49,12 @@ def read_overrides(node: Node, known: Collection[str], arguments: Sequence[str])
         for name, parameter in overrides.items()
         if name not in _ROS_PARAMETERS and not name.startswith(_ROS_PREFIXES)
     }
-    for_all = names_for_all_nodes(arguments)
-    foreign = find_foreign([name for name in ours if name in for_all], known)
+    shared = find_shared_names(arguments)
+    foreign = [
+        name
+        for name in find_foreign(ours, known)
+        if (name in shared.on_command_line and not is_misspelt(name, known)) or name in shared.in_files
+    ]
     if foreign:
         node.get_logger().warning(describe_foreign(foreign, known))
     return {name: value for name, value in ours.items() if name not in foreign}

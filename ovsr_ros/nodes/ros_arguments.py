@@ -47,15 +47,28 @@ def is_remapped(arguments: Sequence[str], node_name: str, topic: str, expand: Ca
     return False
 
 
-def names_for_all_nodes(arguments: Sequence[str]) -> frozenset[str]:
-    """The parameters that parameter files give to all nodes (`/**`), and nothing gives to this one by its name."""
-    for_all: set[str] = set()
-    for_one = {rule.match for rule in _rules(arguments, _PARAMETER)}
+@dataclass(frozen=True)
+class SharedNames:
+    """Names of parameters that are given to all nodes, and not to this one by its name.
+
+    in_files: in parameter files, under `/**`. on_command_line: as `-p NAME:=VALUE`, which is how launch hands on what
+    its SetParameter sets, and how one writes what is meant for this process.
+    """
+
+    in_files: frozenset[str]
+    on_command_line: frozenset[str]
+
+
+def find_shared_names(arguments: Sequence[str]) -> SharedNames:
+    """What ROS arguments give to all nodes; of a name that they give to this one as well, it is not told."""
+    for_one, in_files, on_command_line = set[str](), set[str](), set[str]()
+    for rule in _rules(arguments, _PARAMETER):
+        (for_one if rule.node else on_command_line).add(rule.match)
     for path in _values(arguments, _FILE):
         for pattern, names in _read_sections(path):
             is_wildcard = pattern.rpartition("/")[2] in ("*", "**")
-            (for_all if is_wildcard else for_one).update(names)
-    return frozenset(for_all - for_one)
+            (in_files if is_wildcard else for_one).update(names)
+    return SharedNames(frozenset(in_files - for_one), frozenset(on_command_line - for_one))
 
 
 def _rules(arguments: Sequence[str], options: Sequence[str]) -> Iterator[_Rule]:

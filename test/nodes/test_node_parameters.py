@@ -68,10 +68,19 @@ def test_under_the_nodes_name_and_in_its_sections_each_must_be_known(start_node,
         start_node(autostart=False, arguments=write_parameters(tmp_path / "robot.yaml", text))
 
 
-def test_a_parameter_for_this_process_must_be_known(start_node, tmp_path):
-    arguments = write_parameters(tmp_path / "robot.yaml", "/**: {ros__parameters: {wheel_radius: 0.1}}")
-    with pytest.raises(ConfigError, match="unknown key 'wheel_radius'"):
-        start_node(autostart=False, arguments=(*arguments, "-p", "wheel_radius:=0.2"))
+def test_what_launch_sets_for_all_nodes_need_not_be_ours(start_node, ovsr, client):
+    """Its SetParameter comes as an argument of each process, as what a user writes does: only likeness tells."""
+    node = start_node(
+        autostart=False, arguments=("-p", "wheel_radius:=0.2", "-p", "device_id:=3", "-p", "rate_hz:=8.0")
+    )
+    assert node.get_parameter("rate_hz").value == 8.0
+    client.wait(lambda: [log for log in ovsr.logs if "'wheel_radius', 'device_id'" in log.msg], "the warning")
+
+
+@pytest.mark.parametrize("name", ["score_treshold", "rate_hzz", "ovsr:wheel_radius", "clusters.wheel_radius"])
+def test_a_misspelt_parameter_for_this_process_is_refused(start_node, name):
+    with pytest.raises(ConfigError, match=f"unknown key '{name.removeprefix('ovsr:')}'"):
+        start_node(autostart=False, arguments=("-p", f"{name}:=0.2"))
 
 
 def test_categories_set_before_configuring_are_used(start_node, ovsr):

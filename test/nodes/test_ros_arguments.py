@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from rclpy.node import Node
 
-from ovsr_ros.nodes.ros_arguments import is_remapped, names_for_all_nodes
+from ovsr_ros.nodes.ros_arguments import find_shared_names, is_remapped
 
 REMAPPED = [
     ["-r", "depth:=/camera/depth"],
@@ -81,11 +81,14 @@ def test_parameters_of_all_nodes_are_told_from_those_of_one(tmp_path):
         "/*/ovsr: {ros__parameters: {named: 1, both: 2}}\n"
         "robot: {ovsr: {ros__parameters: {nested: 1}}, '*': {ros__parameters: {of_the_namespace: 1}}}\n",
     )
-    names = names_for_all_nodes(["--ros-args", "--params-file", shared, "-p", "said:=2"])
-    assert names == {"wheel_radius", "arm.length", "arm.joint.names", "rate_hz", "of_the_namespace"}
+    told = ["-p", "ovsr:said:=2", "-p", "by_launch:=3", "--param", "nested:=4"]
+    names = find_shared_names(["--ros-args", "--params-file", shared, *told])
+    assert names.in_files == {"wheel_radius", "arm.length", "arm.joint.names", "rate_hz", "of_the_namespace"}
+    assert names.on_command_line == {"by_launch"}
 
 
 @pytest.mark.parametrize("text", ["a: [", "- 1", "", "/**: 3", "/**: {ros__parameters: 3}", "/**: {ros__parameters:}"])
 def test_a_file_without_parameters_has_none(tmp_path, text):
-    assert not names_for_all_nodes(["--ros-args", "--params-file", write(tmp_path / "a.yaml", text)])
-    assert not names_for_all_nodes(["--ros-args", "--params-file", str(tmp_path / "none.yaml"), "--params-file"])
+    assert not find_shared_names(["--ros-args", "--params-file", write(tmp_path / "a.yaml", text)]).in_files
+    missing = ["--ros-args", "--params-file", str(tmp_path / "none.yaml"), "--params-file"]
+    assert not find_shared_names(missing).in_files

@@ -19,6 +19,7 @@ from ovsr_ros.vocabulary import (
     CategoryRequest,
     Operation,
     Vocabulary,
+    join_problems,
     normalise_requests,
 )
 
@@ -119,7 +120,7 @@ class VocabularyRegistry:
                     "remove some"
                 )
             if problems:
-                raise VocabularyError("; ".join(problems))
+                raise VocabularyError(join_problems(problems))
             categories = kept + self._with_ids(new)
             return Vocabulary(self._current.version + 1, tuple(sorted(categories, key=lambda category: category.id)))
 

@@ -19,6 +19,7 @@ MAX_CATEGORIES = 254
 """Most categories at once, and most ids over a registry's life: 0 to 253."""
 
 MAX_SYNONYMS = 32
+_MOST_TOLD = 20
 
 _SEPARATOR = re.compile("[;\u037e]")  # the Greek question mark is a semicolon to Unicode
 _COLOR_PATTERN = re.compile(r"#[0-9a-fA-F]{6}")
@@ -134,14 +135,27 @@ def normalise_requests(
 ) -> tuple[list[CategoryRequest], list[str]]:
     """Requests with "mug; cup" taken apart and names cleaned, and what is wrong with them.
 
+    Of more categories than there can be nothing is looked at, nor the names of one that has too many synonyms: a
+    request of megabytes is not to keep the node from its work.
+
     names_only: synonyms and colours do not count.
     """
+    if len(requests) > MAX_CATEGORIES:
+        return [], [
+            f"{len(requests)} categories are more than the {MAX_CATEGORIES} that a label map can hold; send fewer"
+        ]
     wanted: list[CategoryRequest] = []
     problems: list[str] = []
     seen: dict[str, str] = {}  # by key, whose name it is
     for number, request in enumerate(requests, start=1):
         parsed = parse_category(request.name)
         texts = (parsed.name, *(() if names_only else (*parsed.synonyms, *request.synonyms)))
+        if len(texts) > 1 + MAX_SYNONYMS:
+            problems.append(
+                f"category {number} ('{shown(clean_name(texts[0]))}'): {len(texts) - 1} synonyms; at most "
+                f"{MAX_SYNONYMS} synonyms are possible"
+            )
+            texts = texts[:1]
         names = [clean_name(text) for text in texts]
         color = None if names_only else request.color_rgb or parsed.color_rgb
         wanted.append(CategoryRequest(names[0], tuple(names[1:]), color))
@@ -154,11 +168,15 @@ def normalise_requests(
                 problems.append(f"{what}: '{shown(name)}' is a duplicate: {seen[name_key(name)]} has it already")
             else:
                 seen[name_key(name)] = what
-        if len(names) > 1 + MAX_SYNONYMS:
-            problems.append(f"category {number} ('{shown(names[0])}'): at most {MAX_SYNONYMS} synonyms")
         if color is not None and (len(color) != 3 or not all(0 <= value <= 255 for value in color)):
             problems.append(f"category {number} ('{shown(names[0])}'): colour {color}: expected three values, 0 to 255")
     return wanted, problems
+
+
+def join_problems(problems: Sequence[str]) -> str:
+    """The reasons in one text; of many, the first ones and how many more there are."""
+    more = f"; and {len(problems) - _MOST_TOLD} more" if len(problems) > _MOST_TOLD else ""
+    return "; ".join(problems[:_MOST_TOLD]) + more
 
 
 def word_problem(text: str, is_synonym: bool) -> str:

@@ -73,3 +73,25 @@ def test_a_state_that_contradicts_itself_is_refused_and_changes_nothing(broken):
         other.restore(replace(state, **broken))
     assert other.state == RegistryState(Vocabulary(), ())
     assert other.commit(other.propose(Operation.ADD, [CategoryRequest("book")])).by_id(0).name == "book"
+
+
+@pytest.mark.parametrize(
+    ("requests", "said"),
+    [
+        ([CategoryRequest("\u0301" * 1_000_000 + "a")] * 100_000, "100000 categories are more than the 254"),
+        ([CategoryRequest("x", ("e\u0301\u200b" * 100,) * 100_000)], "category 1 ('x'): 100000 synonyms; at most 32"),
+        ([CategoryRequest("x;" * 1_000_000)], "category 1 ('x'): 1000000 synonyms; at most 32"),
+    ],
+)
+@pytest.mark.parametrize("operation", [Operation.REPLACE, Operation.ADD])
+def test_a_request_of_megabytes_is_refused_for_its_size_alone(requests, said, operation):
+    with pytest.raises(VocabularyError) as error:
+        VocabularyRegistry().propose(operation, requests)
+    assert str(error.value).startswith(said)
+    assert len(str(error.value)) < 200
+
+
+def test_of_very_many_reasons_the_first_are_told():
+    with pytest.raises(VocabularyError, match=r"and 233 more$") as error:
+        VocabularyRegistry().propose(Operation.REPLACE, [CategoryRequest("mug")] * 254)
+    assert str(error.value).count("duplicate") == 20

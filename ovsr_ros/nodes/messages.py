@@ -17,7 +17,14 @@ from ovsr_ros.names import clean_name, shown
 from ovsr_ros.ops.spatial import SegmentLocations
 from ovsr_ros.palette import Rgb
 from ovsr_ros.results import UNLABELED_ID, Segmentation
-from ovsr_ros.vocabulary import Category, CategoryRequest, Vocabulary, format_category, normalise_requests
+from ovsr_ros.vocabulary import (
+    Category,
+    CategoryRequest,
+    Vocabulary,
+    format_category,
+    join_problems,
+    normalise_requests,
+)
 
 
 def to_segment_array(
@@ -61,7 +68,7 @@ def to_category_requests(categories: Iterable[msg.Category], names_only: bool = 
             problems.append(f"category {number} ('{shown(clean_name(category.name))}'): {problem}")
         requests.append(CategoryRequest(category.name, tuple(category.synonyms), color_rgb))
     if problems:
-        raise VocabularyError("; ".join(problems + normalise_requests(requests, names_only)[1]))
+        raise VocabularyError(join_problems(problems + normalise_requests(requests, names_only)[1]))
     return requests
 
 

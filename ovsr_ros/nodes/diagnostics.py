@@ -24,6 +24,7 @@ class NodeHealth:
     state: the lifecycle state's name. failure: why configuring failed, or empty.
     resting: active, but nobody subscribes to the results and always_process is off.
     silence: why no image arrives and what to do, or empty while images come.
+    losses: why images are lost on the way and what to do, or empty while few are.
     vocabulary_file: where the vocabulary is kept, or empty.
     vocabulary_file_problem: what is wrong with that file and what to do, or empty.
     memory_bytes: what the models and buffers occupy on the device; 0 when nothing is loaded.
@@ -51,6 +52,7 @@ class NodeHealth:
     unserved: str = ""
     reduction: str = ""
     frame_memory_mib: float = math.nan
+    losses: str = ""
 
 
 def to_diagnostics(node_name: str, health: NodeHealth, now: Time) -> DiagnosticArray:
@@ -78,6 +80,10 @@ def _input_status(health: NodeHealth) -> DiagnosticStatus:
         level, message = DiagnosticStatus.OK, f"not subscribed: the node is {health.state}"
     elif health.silence:
         level, message = DiagnosticStatus.WARN, health.silence
+    elif health.losses:
+        arrive = _number(statistics.sent_rate_hz - statistics.lost_rate_hz)
+        level = DiagnosticStatus.WARN
+        message = f"{arrive} of {_number(statistics.sent_rate_hz)} Hz arrive on {health.topic}: {health.losses}"
     else:
         level, message = DiagnosticStatus.OK, f"{_number(statistics.input_rate_hz)} Hz on {health.topic}"
     values = [
@@ -86,6 +92,7 @@ def _input_status(health: NodeHealth) -> DiagnosticStatus:
         ("rate [Hz]", _number(statistics.input_rate_hz)),
         ("since last image [s]", _number(statistics.since_image_s)),
         ("received", str(counts.received)),
+        ("lost on the way in the window", str(statistics.num_lost)),
         ("dropped for a newer one", str(counts.dropped)),
         ("not processed, no subscribers", str(counts.rested)),
         ("skipped, same stamp", str(counts.repeated)),

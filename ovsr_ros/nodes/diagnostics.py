@@ -25,6 +25,7 @@ class NodeHealth:
     resting: active, but nobody subscribes to the results and always_process is off.
     silence: why no image arrives and what to do, or empty while images come.
     oddity: what is wrong with images that are used all the same and what to do, or empty.
+    losses: why images are lost on the way and what to do, or empty while few are.
     vocabulary_file: where the vocabulary is kept, or empty.
     vocabulary_file_problem: what is wrong with that file and what to do, or empty.
     memory_bytes: what the models and buffers occupy on the device; 0 when nothing is loaded.
@@ -57,6 +58,7 @@ class NodeHealth:
     namesakes: str = ""
     reduction: str = ""
     frame_memory_mib: float = math.nan
+    losses: str = ""
 
 
 def to_diagnostics(node_name: str, health: NodeHealth, now: Time) -> DiagnosticArray:
@@ -85,6 +87,10 @@ def _input_status(health: NodeHealth) -> DiagnosticStatus:
         level, message = DiagnosticStatus.OK, f"not subscribed: the node is {health.state}"
     elif health.silence:
         level, message = DiagnosticStatus.WARN, health.silence
+    elif health.losses:
+        arrive = _number(statistics.sent_rate_hz - statistics.lost_rate_hz)
+        level = DiagnosticStatus.WARN
+        message = f"{arrive} of {_number(statistics.sent_rate_hz)} Hz arrive on {health.topic}: {health.losses}"
     elif health.oddity:
         level, message = DiagnosticStatus.WARN, f"used all the same: {health.oddity}"
     else:
@@ -95,6 +101,7 @@ def _input_status(health: NodeHealth) -> DiagnosticStatus:
         ("rate [Hz]", _number(statistics.input_rate_hz)),
         ("since last image [s]", _number(statistics.since_image_s)),
         ("received", str(counts.received)),
+        ("lost on the way in the window", str(statistics.num_lost)),
         ("dropped for a newer one", str(counts.dropped)),
         ("not processed, no subscribers", str(counts.rested)),
         ("skipped, same stamp", str(counts.repeated)),

@@ -14,7 +14,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from ovsr_ros.nodes.matched_subscription import MatchedSubscription
 from ovsr_ros.nodes.qos import describe_endpoints
 from ovsr_ros.nodes.stamps import stamp_key
-from ovsr_ros.nodes.topic_hints import COMPRESSED, explain_silence
+from ovsr_ros.nodes.topic_hints import COMPRESSED, explain_losses, explain_silence
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -111,9 +111,21 @@ class ImageSource:
         """How many publishers of the right type the topic has."""
         return len(self._subscription.publishers())
 
-    def explain_silence(self) -> str:
-        """Why no image may arrive, and what to do: the topic, its publishers, their quality of service."""
-        return explain_silence(self._node, self.topic, self._transport)
+    def take_losses(self) -> int:
+        """How many images were lost on the way since the last call."""
+        with self._lock:
+            return self._subscription.take_losses()
+
+    def explain_losses(self) -> str:
+        """Why images are lost on the way, and what to do."""
+        return explain_losses(self._subscription.publishers())
+
+    def explain_silence(self, num_lost: int = 0) -> str:
+        """Why no image may arrive, and what to do: the topic, its publishers, their quality of service.
+
+        num_lost: images that were lost on the way lately.
+        """
+        return explain_silence(self._node, self.topic, self._transport, num_lost)
 
     def _expect_replay(self, qos: QoSProfile) -> None:
         if qos.durability == QoSDurabilityPolicy.TRANSIENT_LOCAL:

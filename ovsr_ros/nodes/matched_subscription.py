@@ -11,6 +11,7 @@ except ImportError:  # ROS 2 Humble
     from rclpy.qos_event import SubscriptionEventCallbacks
 
 from ovsr_ros.nodes.gate import Gate
+from ovsr_ros.nodes.losses import LossCounter
 from ovsr_ros.nodes.qos import describe_qos, match_publishers, same_policies
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class MatchedSubscription:
         # Of its own: encoding a vocabulary must not delay a message, and a second one must not overtake the first.
         self.gate = Gate()
         self._subscription: Subscription[Any] | None = None
+        self._losses: LossCounter | None = None
         self._qos: QoSProfile | None = None
         self.last_publishers: list[TopicEndpointInfo] = []
         self.topic = topic
@@ -87,10 +89,18 @@ class MatchedSubscription:
             # ends with InvalidHandle, which rclpy catches for every entity but these.
             event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
         )
+        self._losses = LossCounter(self._subscription)
         return True
+
+    def take_losses(self) -> int:
+        """How many messages were lost on the way since the last call; 0 where the middleware does not count."""
+        return 0 if self._losses is None else self._losses.take()
 
     def close(self) -> None:
         """End the subscription; `match` makes another."""
+        if self._losses is not None:
+            self._losses.close()
+            self._losses = None
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
             self._subscription = None

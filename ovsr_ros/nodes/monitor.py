@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+_MIN_LOST = 3
+_LOST_SHARE = 0.2
+
 
 @dataclass(frozen=True)
 class Durations:
@@ -40,6 +43,7 @@ class StreamStatistics:
     age: from the image's stamp to its outputs' publication, by the node's clock; of the images that have one.
     stages: what the latency is made of, by stage, in the order in which they were first seen.
     num_segments: segments found in these frames. num_embedded: those of them that were embedded, not reused.
+    num_lost: images that were sent and lost on the way. lost_rate_hz: as many a second.
     """
 
     window_s: float
@@ -55,6 +59,20 @@ class StreamStatistics:
     last_frame_failed: bool
     num_segments: int = 0
     num_embedded: int = 0
+    num_lost: int = 0
+    lost_rate_hz: float = 0.0
+
+    @property
+    def sent_rate_hz(self) -> float:
+        """Images sent a second, as far as those that arrive and those that are lost tell; NaN where neither does."""
+        if not self.num_lost:
+            return self.input_rate_hz
+        return self.lost_rate_hz + (0.0 if math.isnan(self.input_rate_hz) else self.input_rate_hz)
+
+    @property
+    def loses_images(self) -> bool:
+        """Whether so many are lost that somebody should do something about it: a fifth, and not just one or two."""
+        return self.num_lost >= _MIN_LOST and self.lost_rate_hz >= _LOST_SHARE * self.sent_rate_hz
 
     @property
     def embedded_share(self) -> float:
@@ -89,6 +107,7 @@ class StreamMonitor:
             self._started = time.monotonic()
             self._arrivals: deque[tuple[float, float]] = deque()  # times, seconds since the one before or NaN
             self._listening_since: float | None = self._started
+            self._losses: deque[tuple[float, int]] = deque()  # times, how many were lost since the one before
             self._frames: deque[_Frame] = deque()
             self._last_arrival: float | None = None
             self._last_error_time: float | None = None
@@ -111,6 +130,14 @@ class StreamMonitor:
             known = tells_pace and self._last_arrival is not None
             self._arrivals.append((now, now - (self._last_arrival or 0.0) if known else math.nan))
             self._last_arrival = now
+            self._trim(now)
+
+    def images_lost(self, num: int) -> None:
+        """So many images were lost on the way since the last call. To be called regularly."""
+        now = time.monotonic()
+        with self._lock:
+            if num:
+                self._losses.append((now, num))
             self._trim(now)
 
     def frame_published(
@@ -141,6 +168,7 @@ class StreamMonitor:
         with self._lock:
             self._trim(now)
             nan = float("nan")
+            num_lost = self._num_lost()
             return StreamStatistics(
                 window_s=self.window_s,
                 num_frames=len(self._frames),
@@ -155,12 +183,23 @@ class StreamMonitor:
                 last_frame_failed=self._last_frame_failed,
                 num_segments=sum(frame.num_segments for frame in self._frames),
                 num_embedded=sum(frame.num_embedded for frame in self._frames),
+                num_lost=num_lost,
+                lost_rate_hz=num_lost / max(min(self.window_s, now - self._started), 1e-9),
             )
+
+    def num_lost(self) -> int:
+        """How many images were lost on the way within the window."""
+        with self._lock:
+            self._trim(time.monotonic())
+            return self._num_lost()
 
     def silence_s(self) -> float:
         """Seconds in which images were received, if any had come, and none came; 0 while none are received."""
         with self._lock:
             return self._silence_s(time.monotonic())
+
+    def _num_lost(self) -> int:
+        return sum(num for _, num in self._losses)
 
     def _silence_s(self, now: float) -> float:
         if self._listening_since is None:
@@ -191,6 +230,8 @@ class StreamMonitor:
         oldest = now - self.window_s
         while self._arrivals and self._arrivals[0][0] < oldest:
             self._arrivals.popleft()
+        while self._losses and self._losses[0][0] < oldest:
+            self._losses.popleft()
         while self._frames and self._frames[0].time < oldest:
             self._frames.popleft()
 

@@ -313,8 +313,12 @@ class OvsrNode(OptionNode):
         source.match()
         pace.look()
         self._monitor.listening(source.is_listening)
+        self._monitor.images_lost(source.take_losses())
         self._silence.update(
-            self._monitor.silence_s(), self.node_options.image_timeout_s, source.topic, source.explain_silence
+            self._monitor.silence_s(),
+            self.node_options.image_timeout_s,
+            source.topic,
+            lambda: source.explain_silence(self._monitor.num_lost()),
         )
         depth = self._depth
         for subscribed in [] if depth is None else depth.match():
@@ -324,7 +328,10 @@ class OvsrNode(OptionNode):
         source, segmenter, depth = self._source, self.segmenter, self._depth
         unserved = "" if segmenter is None else segmenter.explain_unserved()
         starved, namesakes = self._explain_starvation(), explain_namesakes(self)
-        for problem in (unserved, starved, namesakes):
+        statistics = self._monitor.snapshot()
+        is_losing = statistics.loses_images and not self._silence.text
+        losses = source.explain_losses() if is_losing and source is not None else ""
+        for problem in (unserved, starved, namesakes, losses):
             if problem:
                 self._log_warning(problem)
         health = NodeHealth(
@@ -335,7 +342,8 @@ class OvsrNode(OptionNode):
             topic="" if source is None else source.describe(),
             num_publishers=0 if source is None else source.num_publishers,
             counts=self._worker.counts,
-            statistics=self._monitor.snapshot(),
+            statistics=statistics,
+            losses=losses,
             resting=self._state == "active" and not self._is_wanted(),
             worker_alive=self._worker.is_alive,
             device=self.pipeline_options.device if segmenter is None else str(segmenter.pipeline.device),

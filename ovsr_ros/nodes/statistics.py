@@ -74,6 +74,7 @@ def _stream_status(statistics: StreamStatistics, counts: WorkerCounts, before: W
         "input rate [Hz]": _number(statistics.input_rate_hz),
         "output rate [Hz]": _number(statistics.output_rate_hz),
         "frames in window": str(statistics.num_frames),
+        "lost in window": str(statistics.num_lost),
         "dropped in window": str(counts.dropped - before.dropped),
         "segments in window": str(statistics.num_segments),
         "embedded in window": str(statistics.num_embedded),

@@ -1,10 +1,24 @@
-"""Why no image may come: what the ROS graph has on the topic, and which other topics may have been meant."""
+"""Why no image may come, or too few: what the ROS graph has on the topic, which other topics may have been meant."""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rclpy.qos import QoSReliabilityPolicy
+from rclpy.utilities import get_rmw_implementation_identifier
+
+from ovsr_ros.nodes.middleware import (
+    ENOUGH_BYTES,
+    PROFILES,
+    RECEIVE_BUFFER_BYTES,
+    RECEIVE_UDP,
+    UDP,
+    chosen_profiles,
+    profiles_variable,
+    receive_buffer_bytes,
+)
 from ovsr_ros.nodes.qos import describe_endpoints
 
 if TYPE_CHECKING:
@@ -18,18 +32,22 @@ COMPRESSED = "/compressed"
 _MAX_CANDIDATES = 5
 
 
-def explain_silence(node: Node, topic: str, transport: str) -> str:
+def explain_silence(node: Node, topic: str, transport: str, num_lost: int = 0) -> str:
     """Why no image comes, and what to do: the topic, its publishers with their QoS, topics of the same type.
 
     topic: resolved, with its /compressed where the transport is compressed. transport: raw or compressed.
+    num_lost: images that were lost on the way lately.
     """
     found = node.get_publishers_info_by_topic(topic)
     matching = [info for info in found if info.topic_type == TYPE_NAMES[transport]]
     if matching:
         remedy = (
             f"{topic} has {_count(matching)}, {describe_endpoints(matching)}, "
-            f"{'which sends' if len(matching) == 1 else 'which send'} nothing: "
-            f"check the camera (ros2 topic hz {topic})"
+            f"{'which sends' if len(matching) == 1 else 'which send'} "
+        ) + (
+            f"images, {num_lost} of which were lost lately: {explain_losses(matching)}"
+            if num_lost
+            else f"nothing: check the camera (ros2 topic hz {topic}){_beside_the_camera()}"
         )
     elif found:
         remedy = (
@@ -43,6 +61,40 @@ def explain_silence(node: Node, topic: str, transport: str) -> str:
             + (f", without {COMPRESSED})" if transport == "compressed" else ")")
         )
     return f"{remedy}; {_describe_candidates(node, topic, TYPE_NAMES[transport])}"
+
+
+def explain_losses(publishers: Sequence[TopicEndpointInfo]) -> str:
+    """Why images of these publishers are lost on the way, and what to do."""
+    remedies = []
+    if any(info.qos_profile.reliability != QoSReliabilityPolicy.RELIABLE for info in publishers):
+        remedies.append("let the camera publish reliable")
+    if _is_fast_dds():
+        granted, by_udp = receive_buffer_bytes(), chosen_profiles() in (RECEIVE_UDP, UDP)
+        if granted < (RECEIVE_BUFFER_BYTES if by_udp else ENOUGH_BYTES) and chosen_profiles() is not None:
+            remedies.append(
+                f"let the kernel grant receive buffers of more than {granted / 2**20:.1f} MiB "
+                f"(sudo sysctl -w net.core.rmem_max={RECEIVE_BUFFER_BYTES}) and restart the node"
+            )
+        if not by_udp:
+            remedies.append(f"start the camera with {profiles_variable()}={PROFILES}")
+    remedies.append("send smaller or compressed images")
+    return f"large images are lost where a buffer on the way is too small: {', or '.join(remedies)}"
+
+
+def _beside_the_camera() -> str:
+    """What else to look at where a publisher is seen and not heard."""
+    if not _is_fast_dds():
+        return ""
+    if chosen_profiles() in (RECEIVE_UDP, UDP):
+        return "; if it runs in a container or on another machine, let its UDP packets through to this one"
+    return (
+        "; if it runs in a container or as another user, shared memory does not reach from one to the other: "
+        "start both with FASTDDS_BUILTIN_TRANSPORTS=UDPv4"
+    )
+
+
+def _is_fast_dds() -> bool:
+    return bool(get_rmw_implementation_identifier().startswith("rmw_fastrtps"))
 
 
 def _other_transport(node: Node, topic: str, transport: str) -> str:

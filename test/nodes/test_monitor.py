@@ -74,6 +74,47 @@ def test_images_that_were_passed_over_do_not_count_in_the_rate():
     assert monitor.silence_s() < monitor.snapshot().since_image_s
 
 
+@pytest.mark.parametrize(
+    ("num_arrived", "num_lost", "is_losing"),
+    [
+        (0, 0, False),
+        (20, 0, False),
+        (20, 1, False),
+        (1, 2, False),  # one or two may have been under way when the subscription was made
+        (20, 3, False),
+        (20, 10, True),
+        (5, 15, True),
+        (1, 80, True),
+        (0, 80, True),
+    ],
+)
+def test_losses_are_worth_a_word_where_they_are_many(num_arrived, num_lost, is_losing):
+    monitor = StreamMonitor()
+    for _ in range(num_arrived):
+        monitor.image_arrived()
+        time.sleep(0.01)
+    monitor.images_lost(num_lost)
+    statistics = monitor.snapshot()
+    assert monitor.num_lost() == statistics.num_lost == num_lost
+    assert statistics.loses_images == is_losing
+    if num_lost:
+        assert statistics.sent_rate_hz >= statistics.lost_rate_hz > 0
+    elif num_arrived:
+        assert statistics.sent_rate_hz == statistics.input_rate_hz
+
+
+def test_losses_are_forgotten_with_the_window():
+    monitor = StreamMonitor(window_s=0.05)
+    monitor.images_lost(9)
+    monitor.images_lost(0)
+    assert monitor.num_lost() == 9
+    time.sleep(0.1)
+    assert (monitor.num_lost(), monitor.snapshot().lost_rate_hz) == (0, 0.0)
+    monitor.images_lost(9)
+    monitor.reset()
+    assert not monitor.snapshot().loses_images
+
+
 def test_a_failure_is_remembered_until_a_frame_succeeds():
     monitor = StreamMonitor()
     monitor.frame_failed("step: too small")

@@ -6,11 +6,13 @@ import re
 import time
 
 import pytest
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage, Image
 
 from ovsr_ros.nodes import segmentation_node
+from ovsr_ros.nodes.middleware import ENOUGH_BYTES, PROFILES, RECEIVE_UDP, UDP, receive_buffer_bytes
 from ovsr_ros.nodes.silence import SilenceWatch
+from ovsr_ros.nodes.topic_hints import explain_silence
 
 LOG_LEVEL_INFO, LOG_LEVEL_WARN = 20, 30
 
@@ -40,6 +42,43 @@ def test_silence_is_explained_with_topic_publishers_and_remedy(start_node, ovsr,
     assert "/image has 1 publisher, /test_client (sensor_msgs/msg/Image, best effort, volatile)" in message(ovsr)
     client.wait(lambda: warnings(ovsr), "the warning in the log")
     assert "no image for more than 0.5 s: /image has " in warnings(ovsr)[0]
+
+
+BY_SHARED_MEMORY = "a container or as another user, shared memory does not reach"
+BY_UDP = "a container or on another machine, let its UDP packets through"
+
+
+@pytest.mark.parametrize(
+    ("profiles", "said", "not_said"),
+    [("", BY_SHARED_MEMORY, BY_UDP), (PROFILES, BY_SHARED_MEMORY, BY_UDP), (UDP, BY_UDP, BY_SHARED_MEMORY)],
+)
+def test_a_camera_that_is_seen_and_not_heard_may_not_get_through(client, monkeypatch, profiles, said, not_said):
+    monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", str(profiles))
+    client.publisher("/image", Image, qos_profile_sensor_data, subscribed=False)
+    text = client.wait(lambda: explain_silence(client.node, "/image", "raw"), "the explanation")
+    assert "which sends nothing: check the camera (ros2 topic hz /image); if it runs in " in text
+    assert said in text
+    assert not_said not in text
+
+
+@pytest.mark.parametrize("profiles", ["", "/own/profiles.xml", PROFILES, RECEIVE_UDP, UDP])
+@pytest.mark.parametrize("reliable", [False, True])
+def test_images_that_are_lost_are_no_silent_camera_and_the_remedies_are_those_that_help(
+    client, monkeypatch, profiles, reliable
+):
+    monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", str(profiles))
+    client.publisher("/image", Image, QoSProfile(depth=1) if reliable else qos_profile_sensor_data, subscribed=False)
+    text = explain_silence(client.node, "/image", "raw", num_lost=7)
+    assert "which sends images, 7 of which were lost lately: large images are lost where a buffer " in text
+    assert "nothing" not in text
+    assert ("let the camera publish reliable" in text) == (not reliable)
+    assert (f"start the camera with FASTDDS_DEFAULT_PROFILES_FILE={PROFILES}" in text) == (
+        profiles not in (RECEIVE_UDP, UDP)
+    )
+    if profiles in ("", "/own/profiles.xml"):
+        assert "net.core.rmem_max" not in text
+    elif receive_buffer_bytes() < ENOUGH_BYTES or profiles != PROFILES:
+        assert "sudo sysctl -w net.core.rmem_max=16777216) and restart the node" in text
 
 
 def test_topics_of_the_right_type_are_suggested_the_nearest_names_first(start_node, ovsr, client):

@@ -18,7 +18,7 @@ LAYERS = (
     {"errors", "low_priority", "names", "palette", "prompts"},
     {"config", "image_files", "interpreter", "options_text", "results"},
     {"node_options", "vocabulary"},
-    {"registry", "text_embeddings", "drawing"},
+    {"registry", "text_embeddings", "drawing", "vocabulary_change"},
     {"former_names"},
     {"vocabulary_file"},
     {"ops", "models"},

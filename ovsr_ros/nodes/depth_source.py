@@ -14,6 +14,7 @@ from ovsr_ros.errors import OvsrError
 from ovsr_ros.node_options import DepthOptions
 from ovsr_ros.nodes.camera_model import has_distortion, to_intrinsics
 from ovsr_ros.nodes.depth_image import to_depth_m
+from ovsr_ros.nodes.inputs import Inputs
 from ovsr_ros.nodes.matched_subscription import MatchedSubscription
 from ovsr_ros.nodes.qos import describe_endpoints
 from ovsr_ros.nodes.stamp_buffer import Match, StampBuffer, Wanted
@@ -81,24 +82,24 @@ class DepthSource:
     image_topic: resolved, without /compressed.
     options: asked before each use, for they may change.
     is_asked: whether the points have a subscriber; asked before a lack of depth is complained about.
-    is_remapped: whether somebody chose where an input comes from, by its name.
     """
 
     def __init__(
         self,
         node: Node,
+        inputs: Inputs,
         image_topic: str,
         options: Callable[[], DepthOptions],
         is_asked: Callable[[], bool],
-        is_remapped: Callable[[str], bool],
     ) -> None:
         self._options = options
         self._is_asked = is_asked
         self._image_topic = image_topic
         depth_topic = node.resolve_topic_name("depth")
-        self._is_remapped = is_remapped("depth")
+        self._inputs = inputs
+        self._is_remapped = inputs.is_remapped("depth")
         info_topic = node.resolve_topic_name("camera_info")
-        if not is_remapped("camera_info"):
+        if not inputs.is_remapped("camera_info"):
             info_topic = image_topic.rpartition("/")[0] + "/camera_info"
         self._depths = StampBuffer[Image](options().queue)
         # A camera's calibration is that of every round of a recording, and may be sent once for all of them.
@@ -247,7 +248,7 @@ class DepthSource:
         others = self._node.get_publishers_info_by_topic(topic)
         if others:
             return f"{topic} is no {type_name}, but {describe_endpoints(others)}: remap {name} to another topic"
-        return f"{topic} has 0 publishers: start the camera's, or remap it (--ros-args -r {name}:=/your/topic)"
+        return f"{topic} has 0 publishers: start the camera's, or remap it ({self._inputs.how_to_remap(name)})"
 
     def _tell_of_distortion(self, info: CameraInfo) -> None:
         if self._told_distortion or "rect" in self._image_topic.rpartition("/")[2] or not has_distortion(info):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from rclpy.qos import QoSDurabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
+from ovsr_ros.nodes.inputs import Inputs
 from ovsr_ros.nodes.matched_subscription import MatchedSubscription
 from ovsr_ros.nodes.qos import describe_endpoints
 from ovsr_ros.nodes.stamps import stamp_key
@@ -40,8 +41,11 @@ class ImageSource:
     base_topic: resolved, without /compressed. topic: what is subscribed to.
     """
 
-    def __init__(self, node: Node, transport: str, on_image: Callable[[ImageMessage, bool], None]) -> None:
+    def __init__(
+        self, node: Node, inputs: Inputs, transport: str, on_image: Callable[[ImageMessage, bool], None]
+    ) -> None:
         self._node = node
+        self._inputs = inputs
         self._transport = transport
         self._on_image = on_image
         self._lock = threading.RLock()  # `match` and `close` come from two threads
@@ -125,7 +129,7 @@ class ImageSource:
 
         num_lost: images that were lost on the way lately.
         """
-        return explain_silence(self._node, self.topic, self._transport, num_lost)
+        return explain_silence(self._node, self.topic, self._transport, self._inputs.how_to_remap("image"), num_lost)
 
     def _expect_replay(self, qos: QoSProfile) -> None:
         if qos.durability == QoSDurabilityPolicy.TRANSIENT_LOCAL:

@@ -15,10 +15,10 @@ from rclpy.parameter import Parameter
 from ovsr_ros.config import from_dict, iter_options, option, replace_flat, to_flat_dict
 from ovsr_ros.errors import ConfigError, OvsrError, VocabularyError
 from ovsr_ros.node_options import NodeOptions
+from ovsr_ros.nodes.inputs import Inputs
 from ovsr_ros.nodes.messages import to_parameter_value
 from ovsr_ros.nodes.parameter_services import ParameterServices
 from ovsr_ros.nodes.parameters import arguments_of, declare_options, normalise, read_overrides, to_parameter
-from ovsr_ros.nodes.ros_arguments import is_remapped
 from ovsr_ros.nodes.segmenter import Segmenter
 from ovsr_ros.nodes.throttle import ThrottledLog
 from ovsr_ros.nodes.vocabulary_keeper import VocabularyKeeper
@@ -51,6 +51,7 @@ class OptionNode(LifecycleNode):
     changes: held by whoever changes parameters, the vocabulary or the segmenter; reentrant. It makes a change and what
         follows from it (the parameter after the vocabulary, the vocabulary after the parameter) one step.
     segmenter: None while no models are loaded.
+    inputs: where its topics come from.
     log_refusal: gets the reason for which a change was refused, for the log.
     registry: ids, colours and versions, which outlive the models.
     keeper: the registry's file, with which they outlive the node.
@@ -62,14 +63,15 @@ class OptionNode(LifecycleNode):
 
     def __init__(self, name: str, arguments: Sequence[str] = (), **node_arguments: Any) -> None:
         super().__init__(name, start_parameter_services=False, **node_arguments)
-        self._ros_arguments = arguments_of(arguments, node_arguments)
+        ros_arguments = arguments_of(arguments, node_arguments)
+        self.inputs = Inputs(self, ros_arguments, "--cameras" in arguments)
         self.changes = threading.RLock()
         self.log_refusal = ThrottledLog(lambda text: self.get_logger().warning(text), _REFUSAL_PERIOD_S)
         self.segmenter: Segmenter | None = None
         self._mirroring = False
         self.registry = VocabularyRegistry()
         try:
-            overrides = read_overrides(self, _INFOS, self._ros_arguments)
+            overrides = read_overrides(self, _INFOS, ros_arguments)
             start = {name: overrides.pop(name) for name in _START & overrides.keys()}
             self.start_options = from_dict(StartOptions, start)
             settings = load_settings(self.start_options.config or None, overrides)
@@ -89,12 +91,6 @@ class OptionNode(LifecycleNode):
         """The vocabulary in force; an empty one while no models are loaded."""
         segmenter = self.segmenter
         return Vocabulary() if segmenter is None else segmenter.vocabulary
-
-    def is_remapped(self, topic: str) -> bool:
-        """Whether somebody chose where this input comes from ("image"), be it the name that it has anyway."""
-        return is_remapped(
-            self._ros_arguments, self.get_name(), topic, lambda name: self.resolve_topic_name(name, only_expand=True)
-        )
 
     def require_segmenter(self) -> Segmenter:
         """The segmenter. Raises OvsrError when no models are loaded."""

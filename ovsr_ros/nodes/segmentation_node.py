@@ -136,13 +136,13 @@ class OvsrNode(OptionNode):
         assert self.segmenter is not None
         self._monitor.reset()
         self._worker.start(self.segmenter.models.frames_in_flight, self.segmenter.models.prepare_thread)
-        self._source = ImageSource(self, self.node_options.image_transport, self._on_image)
+        self._source = ImageSource(self, self.inputs, self.node_options.image_transport, self._on_image)
         self._depth = DepthSource(
             self,
+            self.inputs,
             self._source.base_topic,
             lambda: self.node_options.depth,
             self.segmenter.wants_points,
-            self.is_remapped,
         )
         self.segmenter.start()
         period_s = 1.0 / self.node_options.rate_hz

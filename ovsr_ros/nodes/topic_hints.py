@@ -32,11 +32,11 @@ COMPRESSED = "/compressed"
 _MAX_CANDIDATES = 5
 
 
-def explain_silence(node: Node, topic: str, transport: str, num_lost: int = 0) -> str:
+def explain_silence(node: Node, topic: str, transport: str, how_to_remap: str, num_lost: int = 0) -> str:
     """Why no image comes, and what to do: the topic, its publishers with their QoS, topics of the same type.
 
     topic: resolved, with its /compressed where the transport is compressed. transport: raw or compressed.
-    num_lost: images that were lost on the way lately.
+    how_to_remap: what to write. num_lost: images that were lost on the way lately.
     """
     found = node.get_publishers_info_by_topic(topic)
     matching = [info for info in found if info.topic_type == TYPE_NAMES[transport]]
@@ -52,13 +52,11 @@ def explain_silence(node: Node, topic: str, transport: str, num_lost: int = 0) -
     elif found:
         remedy = (
             f"{topic} has {_count(found)} of another type than {TYPE_NAMES[transport]}, {describe_endpoints(found)}: "
-            f"{_other_transport(node, topic, transport) or 'remap to another topic (--ros-args -r image:=/your/topic)'}"
+            f"{_other_transport(node, topic, transport) or f'remap to another topic ({how_to_remap})'}"
         )
     else:
         remedy = f"{topic} has 0 publishers: " + (
-            _other_transport(node, topic, transport)
-            or "start the camera, or remap the topic (--ros-args -r image:=/your/topic"
-            + (f", without {COMPRESSED})" if transport == "compressed" else ")")
+            _other_transport(node, topic, transport) or f"start the camera, or remap the topic ({how_to_remap})"
         )
     return f"{remedy}; {_describe_candidates(node, topic, TYPE_NAMES[transport])}"
 
@@ -109,11 +107,6 @@ def _other_transport(node: Node, topic: str, transport: str) -> str:
             return f"its images come compressed, on {topic}{COMPRESSED}: restart with image_transport:=compressed"
         return ""
     given = topic.removesuffix(COMPRESSED)
-    if given.endswith(COMPRESSED) and _is_published(node, given, "compressed"):
-        return (
-            f"image_transport compressed appends {COMPRESSED} itself: give the topic without it "
-            f"(image:={given.removesuffix(COMPRESSED)})"
-        )
     if _is_published(node, given, "raw"):
         return f"its images come raw, on {given}: restart with image_transport:=raw"
     return ""

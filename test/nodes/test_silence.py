@@ -55,7 +55,7 @@ BY_UDP = "a container or on another machine, let its UDP packets through"
 def test_a_camera_that_is_seen_and_not_heard_may_not_get_through(client, monkeypatch, profiles, said, not_said):
     monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", str(profiles))
     client.publisher("/image", Image, qos_profile_sensor_data, subscribed=False)
-    text = client.wait(lambda: explain_silence(client.node, "/image", "raw"), "the explanation")
+    text = client.wait(lambda: explain_silence(client.node, "/image", "raw", "by a rule"), "the explanation")
     assert "which sends nothing: check the camera (ros2 topic hz /image); if it runs in " in text
     assert said in text
     assert not_said not in text
@@ -68,7 +68,7 @@ def test_images_that_are_lost_are_no_silent_camera_and_the_remedies_are_those_th
 ):
     monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", str(profiles))
     client.publisher("/image", Image, QoSProfile(depth=1) if reliable else qos_profile_sensor_data, subscribed=False)
-    text = explain_silence(client.node, "/image", "raw", num_lost=7)
+    text = explain_silence(client.node, "/image", "raw", "by a rule", num_lost=7)
     assert "which sends images, 7 of which were lost lately: large images are lost where a buffer " in text
     assert "nothing" not in text
     assert ("let the camera publish reliable" in text) == (not reliable)
@@ -107,7 +107,7 @@ def test_of_many_topics_the_nearest_are_named_and_the_others_counted(start_node,
             "come compressed, on /image/compressed: restart with image_trans",
         ),
         ("compressed", "/image", Image, "its images come raw, on /image: restart with image_transport:=raw"),
-        ("compressed", "/camera/compressed", CompressedImage, "-r image:=/your/topic, without /compressed)"),
+        ("compressed", "/camera/compressed", CompressedImage, "remap the topic (--ros-args -r image:=/your/topic)"),
     ],
 )
 def test_images_of_another_transport_are_found(start_node, ovsr, client, transport, topic, message_type, said):

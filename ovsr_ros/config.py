@@ -259,8 +259,11 @@ def find_foreign(names: Iterable[str], known: Collection[str]) -> list[str]:
 
 
 def is_misspelt(name: str, known: Iterable[str]) -> bool:
-    """Whether a name that is not known is so like a known one that this is meant."""
-    return bool(difflib.get_close_matches(name, known, n=1, cutoff=_SURELY_MISSPELT))
+    """Whether a name that is not known is so like a known one, or as long and much like it, that this is meant."""
+    for near in difflib.get_close_matches(name, known, n=3, cutoff=_MISSPELT):
+        if abs(len(near) - len(name)) <= 1 or difflib.SequenceMatcher(None, name, near).ratio() >= _SURELY_MISSPELT:
+            return True
+    return False
 
 
 def describe_foreign(foreign: Sequence[str], known: Collection[str]) -> str:

@@ -367,5 +367,5 @@ class OvsrNode(OptionNode):
         if segmenter is None or self._state != "active" or not self._is_wanted():
             self._throughput.reset()
             return ""
-        todo = remedy(segmenter.pipeline.device, segmenter.pipeline.options.backend)
+        todo = remedy(segmenter.pipeline.device, self.pipeline_options.backend)
         return self._throughput.judge(self._worker.counts, self.node_options.rate_hz, todo)

@@ -75,6 +75,7 @@ def _unknown_encoding(message: Image) -> None:
 
 def _small_step(message: Image) -> None:
     message.step = message.width
+    del message.data[-1:]  # so that its length does not tell either
 
 
 def _tiny(message: Image) -> None:
@@ -86,7 +87,7 @@ def _tiny(message: Image) -> None:
     [
         (_short_data, "data: expected 57600 bytes (step 480 x height 120), got 57599"),
         (_zero_width, "width: expected more than 0, got 0"),
-        (_unknown_encoding, "encoding: expected one of rgb8"),
+        (_unknown_encoding, "encoding: expected"),
         (_small_step, "step: expected at least 480"),
         (_tiny, "at least 16"),
     ],

@@ -45,7 +45,7 @@ def ids_of(vocabulary):
 def change(node, operation, *texts):
     from ovsr_ros.vocabulary import Operation, parse_category
 
-    return node.change_vocabulary(Operation(operation), [parse_category(text) for text in texts])
+    return node.change_vocabulary(Operation(operation), [parse_category(text) for text in texts]).after
 
 
 def test_ids_words_colours_and_versions_go_on_after_a_restart(start, path):
@@ -161,7 +161,7 @@ def test_on_a_full_disk_the_node_goes_on_says_so_and_saves_later(start_node, ovs
     path.with_name(".vocabulary.json.part").symlink_to("/dev/full")  # the disk is full, for one write
     answer = ovsr.set_vocabulary(ADD, "wall")
     assert answer.success
-    assert answer.message.startswith("version 2: 3 categories; not saved: ")
+    assert answer.message.startswith("version 2: 3 categories; added 'wall' (id 2); not saved: ")
     assert answer.message.endswith(f"{path}: No space left on device; free space there")
     segments = ovsr.label()
     assert segments.vocabulary_version == 2
@@ -173,7 +173,7 @@ def test_on_a_full_disk_the_node_goes_on_says_so_and_saves_later(start_node, ovs
     )
     ovsr.client.wait(lambda: json.loads(path.read_text())["version"] == 2, "another attempt")
     ovsr.client.wait(lambda: ovsr.status("vocabulary").level == DiagnosticStatus.OK, "the end of the warning")
-    assert ovsr.set_vocabulary(ADD, "floor").message == "version 3: 4 categories"
+    assert ovsr.set_vocabulary(ADD, "floor").message == "version 3: 4 categories; added 'floor' (id 3)"
 
 
 def test_where_nothing_can_be_written_the_node_labels_all_the_same(start_node, ovsr):

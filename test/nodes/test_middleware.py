@@ -44,6 +44,18 @@ def test_of_every_frame_all_images_arrive(run_module, ovsr, client, node_config)
         )
 
 
+def wait_until_heard(client, ovsr):
+    """A best-effort publisher whose images arrive: it knows a subscriber before that one knows it."""
+    publisher = client.publisher("/image", Image, BEST_EFFORT)
+
+    def is_heard():
+        publisher.publish(ovsr.image())
+        return ovsr.segments
+
+    client.wait(is_heard, "a first small image")
+    return publisher
+
+
 @pytest.mark.skipif(receive_buffer_bytes() < ENOUGH_BYTES, reason="the kernel's receive buffers hold no image")
 @pytest.mark.parametrize("transports", ["", "UDPv4"])
 def test_every_image_of_a_best_effort_camera_in_another_process_arrives(
@@ -53,6 +65,7 @@ def test_every_image_of_a_best_effort_camera_in_another_process_arrives(
     environment = {**os.environ, "FASTDDS_BUILTIN_TRANSPORTS": transports}
     run_module("ovsr_ros.nodes.ovsr_node", "--ros-args", "-p", f"config:={node_config}", environment=environment)
     ovsr.wait_until_active()
+    wait_until_heard(client, ovsr)
     for seed in range(NUM_FRAMES):
         ovsr.result("/ovsr/segments", ovsr.send(ovsr.image((480, 640), seed=seed), qos=BEST_EFFORT))
     assert ovsr.diagnostic("image input", "lost on the way in the window") == "0"
@@ -64,7 +77,7 @@ def test_images_that_are_lost_on_the_way_are_counted_and_told_with_a_remedy(run_
     process = run_module("ovsr_ros.nodes.ovsr_node", "--ros-args", *arguments).popen
     ovsr.wait_until_active()
     image = ovsr.image((480, 640))
-    publisher = client.publisher("/image", Image, BEST_EFFORT)
+    publisher = wait_until_heard(client, ovsr)
     process.send_signal(signal.SIGSTOP)
     try:
         for _ in range(80):  # more than any buffer holds

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from ovsr_ros.cli import main
@@ -117,7 +118,8 @@ def command(path: Path, out: Path, *more: str) -> list[str]:
 def test_a_killed_sweep_goes_on_and_ends_as_if_it_had_not_been(tmp_path, capsys):
     path = write_sweep(tmp_path, "groups: [{option: crops.style, values: [mean, box]}]\n")
     out = tmp_path / "out"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    # As many threads as here: the last bits of a sum depend on it, and by them a figure.
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(torch.get_num_threads())}
     process = subprocess.Popen(
         [sys.executable, "-m", "ovsr_ros.cli", *command(path, out)], env=environment, stderr=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

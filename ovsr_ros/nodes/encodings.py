@@ -91,7 +91,6 @@ ENCODINGS: dict[str, Encoding] = {
     "nv21": _NV21,
     "nv24": _NV24,
 }
-SUPPORTED_ENCODINGS = tuple(ENCODINGS)
 """Encodings converted here, as sensor_msgs spells them; read in any case."""
 
 _BY_LOWER_CASE = {name.lower(): encoding for name, encoding in ENCODINGS.items()}

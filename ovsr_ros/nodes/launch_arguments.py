@@ -17,7 +17,7 @@ from pathlib import Path
 
 import yaml
 
-from ovsr_ros.config import check_value, find_config, iter_options, read_config
+from ovsr_ros.config import check_value, iter_options, read_config
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.node_options import NodeOptions
 from ovsr_ros.nodes.cameras import TOPICS, Camera, format_cameras, parse_cameras
@@ -180,7 +180,6 @@ _QuotingDumper.add_representer(
 def _read_parameters(given: Mapping[str, str]) -> dict[str, ParameterValue]:
     parameters: dict[str, ParameterValue] = {}
     if "config" in given:
-        find_config(given["config"])
         read_config(given["config"])
         parameters["config"] = given["config"]
     if "device" in given:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections import deque
 from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -11,7 +9,7 @@ from rclpy.qos import QoSProfile
 
 from ovsr_ros.nodes.monitor import Durations, StreamStatistics
 from ovsr_ros.nodes.publishers import offer
-from ovsr_ros.nodes.worker import WorkerCounts
+from ovsr_ros.nodes.worker import CountHistory, WorkerCounts
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -26,27 +24,19 @@ class StatisticsTopic:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._publisher = offer(node, DiagnosticArray, "~/statistics", QoSProfile(depth=10))
-        self._history: deque[tuple[float, WorkerCounts]] = deque()
+        self._history = CountHistory()
 
     def publish(self, statistics: StreamStatistics, counts: WorkerCounts, device: str) -> None:
         """Publish, if anybody subscribes. To be called regularly, for the drops within the window are the difference.
 
         counts: since the node's start. device: what the models run on, or are to run on.
         """
-        before = self._remember(counts, statistics.window_s)
+        _, before = self._history.remember(counts, statistics.window_s)
         if not self._publisher.get_subscription_count():
             return
         array = to_statistics(self._node.get_fully_qualified_name(), statistics, counts, before, device)
         array.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(array)
-
-    def _remember(self, counts: WorkerCounts, window_s: float) -> WorkerCounts:
-        """The counts as they were when the window began, or when they were first told."""
-        now = time.monotonic()
-        self._history.append((now, counts))
-        while len(self._history) > 1 and self._history[1][0] <= now - window_s:
-            self._history.popleft()
-        return self._history[0][1]
 
 
 def to_statistics(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
 
-from ovsr_ros.nodes.worker import WorkerCounts
+from ovsr_ros.nodes.worker import CountHistory, WorkerCounts
 
 _WINDOW_S = 10.0
 _LEAST_IMAGES = 10
@@ -22,8 +21,7 @@ class Throughput:
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._history: deque[tuple[float, WorkerCounts]] = deque()
+        self._history = CountHistory(clock)
 
     def reset(self) -> None:
         """Forget: nobody wants frames, or the worker has only begun."""
@@ -34,12 +32,7 @@ class Throughput:
 
         counts: the worker's now. rate_hz: how often the newest image is to be taken. remedy: what makes frames faster.
         """
-        now = self._clock()
-        self._history.append((now, counts))
-        while len(self._history) > 2 and self._history[1][0] <= now - _WINDOW_S:
-            self._history.popleft()
-        begin, before = self._history[0]
-        seconds = now - begin
+        seconds, before = self._history.remember(counts, _WINDOW_S)
         received = counts.received - before.received - (counts.rested - before.rested)
         repeated = counts.repeated - before.repeated
         done = counts.processed - before.processed + counts.failed - before.failed

@@ -6,6 +6,7 @@ import functools
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
@@ -38,6 +39,30 @@ class WorkerCounts:
     """Replaced or forgotten while the worker was told to rest."""
     repeated: int = 0
     """Had the key of the item received before them."""
+
+
+class CountHistory:
+    """What a worker's counts were some seconds ago. clock: the time in seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._told: deque[tuple[float, WorkerCounts]] = deque()
+
+    def remember(self, counts: WorkerCounts, window_s: float) -> tuple[float, WorkerCounts]:
+        """Seconds since the window began, and the counts then; since they were first told, if that is less.
+
+        To be called regularly, with the counts now.
+        """
+        now = self._clock()
+        self._told.append((now, counts))
+        while len(self._told) > 1 and self._told[1][0] <= now - window_s:
+            self._told.popleft()
+        begin, before = self._told[0]
+        return now - begin, before
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self._told.clear()
 
 
 class NewestItemWorker(Generic[T]):

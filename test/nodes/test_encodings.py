@@ -15,7 +15,7 @@ from sensor_msgs.msg import Image
 
 from ovsr_ros.errors import ImageError
 from ovsr_ros.nodes.conversions import to_rgb_array
-from ovsr_ros.nodes.encodings import SUPPORTED_ENCODINGS
+from ovsr_ros.nodes.encodings import ENCODINGS
 
 HEIGHT, WIDTH = 6, 10
 # Of each encoding: bytes per pixel, OpenCV's code. Written down a second time, with OpenCV's other names of the Bayer
@@ -127,7 +127,7 @@ def yuv_planes_of(rgb, encoding):
 
 
 def test_every_encoding_is_tested():
-    assert {*PACKED, *SEMI_PLANAR, *HIGH_BYTES_OF, "nv24"} == set(SUPPORTED_ENCODINGS)
+    assert {*PACKED, *SEMI_PLANAR, *HIGH_BYTES_OF, "nv24"} == set(ENCODINGS)
 
 
 # --- Against OpenCV ---
@@ -226,7 +226,7 @@ def test_rosbags_image_sees_the_same_picture(encoding, big_endian):
 # --- Padding, kinds of data ---
 
 
-@pytest.mark.parametrize("encoding", SUPPORTED_ENCODINGS)
+@pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("padding", [1, 5, 54])
 def test_padding_at_the_ends_of_rows_is_cut_off(encoding, padding):
     planes = random_planes(encoding)
@@ -235,7 +235,7 @@ def test_padding_at_the_ends_of_rows_is_cut_off(encoding, padding):
     np.testing.assert_array_equal(to_rgb_array(message_of(planes, encoding, padding)), expected)
 
 
-@pytest.mark.parametrize("encoding", SUPPORTED_ENCODINGS)
+@pytest.mark.parametrize("encoding", ENCODINGS)
 def test_more_data_than_needed_is_left_alone(encoding):
     message = message_of(random_planes(encoding), encoding)
     expected = to_rgb_array(message)
@@ -243,7 +243,7 @@ def test_more_data_than_needed_is_left_alone(encoding):
     np.testing.assert_array_equal(to_rgb_array(message), expected)
 
 
-@pytest.mark.parametrize("encoding", SUPPORTED_ENCODINGS)
+@pytest.mark.parametrize("encoding", ENCODINGS)
 def test_data_may_be_of_any_kind_and_is_not_written_to(encoding):
     message = message_of(random_planes(encoding), encoding, padding=3)
     content = message.data.tobytes()
@@ -260,7 +260,7 @@ def test_an_rgb8_image_without_padding_is_not_copied():
     assert np.shares_memory(to_rgb_array(message), np.asarray(message.data))
 
 
-@pytest.mark.parametrize("encoding", SUPPORTED_ENCODINGS)
+@pytest.mark.parametrize("encoding", ENCODINGS)
 def test_the_encodings_case_does_not_matter(encoding):
     message = message_of(random_planes(encoding), encoding)
     expected = to_rgb_array(message)
@@ -271,7 +271,7 @@ def test_the_encodings_case_does_not_matter(encoding):
 # --- Messages at fault ---
 
 
-@pytest.mark.parametrize("encoding", SUPPORTED_ENCODINGS)
+@pytest.mark.parametrize("encoding", ENCODINGS)
 def test_an_empty_image_a_short_row_and_missing_bytes_are_refused(encoding):
     for change, said in (
         ({"width": 0}, "width: expected more than 0, got 0; the publisher"),

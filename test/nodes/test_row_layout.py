@@ -13,7 +13,7 @@ from ovsr_ros.demo.scenes import Scene
 from ovsr_ros.errors import ImageError
 from ovsr_ros.nodes.conversions import to_rgb_array
 from ovsr_ros.nodes.depth_image import to_depth_m
-from ovsr_ros.nodes.encodings import SUPPORTED_ENCODINGS
+from ovsr_ros.nodes.encodings import ENCODINGS
 
 WARN, OK = b"\x01", b"\x00"
 HEIGHT, WIDTH = 48, 64
@@ -71,7 +71,7 @@ def expected(rows, encoding):
 
 
 def test_every_kind_of_encoding_is_here():
-    assert set(BYTES_PER_PIXEL) <= set(SUPPORTED_ENCODINGS)
+    assert set(BYTES_PER_PIXEL) <= set(ENCODINGS)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from ovsr_ros.benchmark.frames import CATEGORIES
 from ovsr_ros.benchmark.report import origin, shown_model
 from ovsr_ros.pipeline import Pipeline
 from ovsr_ros.settings import PipelineOptions, load_settings
-from ovsr_ros.vocabulary import Operation, parse_category
+from ovsr_ros.vocabulary.category import Operation, parse_category
 
 RESULTS = Path(__file__).parent / "results"
 EMBEDDED = {"features.model": "demo", "clip.model": "demo"}

@@ -30,8 +30,8 @@ from ovsr_ros.benchmark.timing import Spread, interleave
 from ovsr_ros.models.weights import DEMO
 from ovsr_ros.pipeline import Pipeline
 from ovsr_ros.settings import PipelineOptions
-from ovsr_ros.text_embeddings import TextClassifier
-from ovsr_ros.vocabulary import MAX_CATEGORIES, CategoryRequest
+from ovsr_ros.vocabulary.category import MAX_CATEGORIES, CategoryRequest
+from ovsr_ros.vocabulary.text_embeddings import TextClassifier
 
 SIZES_WH = ((640, 480), (1280, 720), (1920, 1080), (2560, 1440), (3840, 2160))
 SIZE_WH = (640, 480)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ovsr_ros.nodes.child_process import ChildProcess, start_node, stop_all
+from ovsr_ros.nodes.demo.child_process import ChildProcess, start_node, stop_all
 from ovsr_ros.settings import PipelineOptions, models_of
 
 START_S = 240.0
@@ -114,7 +114,7 @@ class Scene:
                 raise RuntimeError(f"the {child.name} ended with exit code {child.exit_code}:\n{said}")
 
     def _on_statistics(self, array: Any) -> None:
-        from ovsr_ros.nodes.statistics import read_statistics
+        from ovsr_ros.nodes.health.statistics import read_statistics
 
         self.statistics.append(read_statistics(array))
 

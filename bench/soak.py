@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ovsr_ros.demo.scenes import CATEGORIES
-from ovsr_ros.nodes.child_process import ChildProcess, start_node, stop_all
+from ovsr_ros.nodes.demo.child_process import ChildProcess, start_node, stop_all
 
 RESULTS = Path(__file__).parent / "results"
 FLAT_PERCENT = 2.0
@@ -150,7 +150,7 @@ class Observer:
         return count
 
     def _on_statistics(self, array: Any) -> None:
-        from ovsr_ros.nodes.statistics import read_statistics
+        from ovsr_ros.nodes.health.statistics import read_statistics
 
         self.statistics.append(read_statistics(array))
 

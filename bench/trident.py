@@ -32,7 +32,7 @@ from ovsr_ros.models.device import resolve_device
 from ovsr_ros.models.memory import MEBIBYTE, resident_bytes
 from ovsr_ros.models.tensors import save_tensors
 from ovsr_ros.models.untrained import new_registered_clip, new_registered_sam, new_registered_vit
-from ovsr_ros.text_embeddings import TextClassifier
+from ovsr_ros.vocabulary.text_embeddings import TextClassifier
 
 PACKAGES = ("numpy", "torch", "timm", "open-clip-torch", "segment-anything")
 SIDES = ("transcription", "trident")

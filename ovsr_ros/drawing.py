@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ovsr_ros.results import UNLABELED_ID, Segmentation
-from ovsr_ros.vocabulary import Vocabulary
+from ovsr_ros.vocabulary.category import Vocabulary
 
 Image = NDArray[np.uint8]
 

@@ -31,12 +31,12 @@ from ovsr_ros.errors import ConfigError, VocabularyError
 from ovsr_ros.models.device import free_unused_memory, resolve_device
 from ovsr_ros.models.memory import resident_bytes
 from ovsr_ros.ops.image import check_image
-from ovsr_ros.registry import VocabularyRegistry
 from ovsr_ros.results import Segmentation
 from ovsr_ros.settings import PipelineOptions, backend_options
-from ovsr_ros.text_embeddings import TextClassifier, TextEmbeddingCache, TextOptions, cache_directory
 from ovsr_ros.tracking import Tracker
-from ovsr_ros.vocabulary import CategoryRequest, Operation, Vocabulary
+from ovsr_ros.vocabulary.category import CategoryRequest, Operation, Vocabulary
+from ovsr_ros.vocabulary.registry import VocabularyRegistry
+from ovsr_ros.vocabulary.text_embeddings import TextClassifier, TextEmbeddingCache, TextOptions, cache_directory
 
 ONE_OFF_VERSION = 0
 """Version of a vocabulary that was made for one call and never put in force."""

@@ -24,8 +24,8 @@ from ovsr_ros.config import (
 from ovsr_ros.models.device import PRECISIONS
 from ovsr_ros.models.hub import Kind
 from ovsr_ros.node_options import NodeOptions
-from ovsr_ros.text_embeddings import TextOptions
 from ovsr_ros.tracking import TrackingOptions
+from ovsr_ros.vocabulary.text_embeddings import TextOptions
 
 
 @dataclass(frozen=True)

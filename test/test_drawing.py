@@ -3,9 +3,9 @@ import pytest
 
 from ovsr_ros import drawing
 from ovsr_ros.drawing import overlay
-from ovsr_ros.registry import VocabularyRegistry
 from ovsr_ros.results import UNLABELED_ID, Segmentation, Segments
-from ovsr_ros.vocabulary import CategoryRequest, Operation, Vocabulary
+from ovsr_ros.vocabulary.category import CategoryRequest, Operation, Vocabulary
+from ovsr_ros.vocabulary.registry import VocabularyRegistry
 
 
 def vocabulary_of(*requests: CategoryRequest) -> Vocabulary:

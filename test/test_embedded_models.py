@@ -19,7 +19,7 @@ from ovsr_ros.evaluation.studies.unknown import measure_rejection, operating_poi
 from ovsr_ros.models.clip import ClipModel
 from ovsr_ros.pipeline import Pipeline
 from ovsr_ros.settings import load_settings
-from ovsr_ros.vocabulary import parse_category
+from ovsr_ros.vocabulary.category import parse_category
 
 WEIGHTS = Path(scenes.__file__).parent / "weights"
 NUM_IMAGES = 64

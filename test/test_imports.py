@@ -1,4 +1,4 @@
-"""The layers: imports run downward only, ROS stays in nodes/, the model libraries stay in models/."""
+"""Imports run downward only and never in circles; ROS stays in nodes/, the model libraries stay in models/."""
 
 from __future__ import annotations
 
@@ -15,13 +15,10 @@ PACKAGE = ROOT / "ovsr_ros"
 
 # From the bottom up. A part imports from the layers below its own, and from itself: never from its neighbours.
 LAYERS = (
-    {"errors", "low_priority", "names", "palette", "prompts"},
+    {"errors", "low_priority", "names"},
     {"config", "image_files", "interpreter", "options_text", "results"},
     {"node_options", "vocabulary"},
-    {"registry", "text_embeddings", "drawing", "vocabulary_change"},
-    {"former_names"},
-    {"vocabulary_file"},
-    {"ops", "models"},
+    {"drawing", "ops", "models"},
     {"backends"},
     {"tracking"},
     {"settings"},
@@ -88,6 +85,40 @@ def test_imports_keep_to_the_layers(path: Path) -> None:
                 continue
             assert part != "", f"{imported}: importing the package must not import its parts"
             assert RANKS[other] < RANKS[part], f"{imported}: {part} stands below {other}, or beside it"
+
+
+def find_circle(imports: dict[str, set[str]]) -> list[str]:
+    """Modules of which each imports the next and the last the first, or none. Local imports count as others do."""
+    done: set[str] = set()
+
+    def walk(path: list[str]) -> list[str]:
+        for imported in sorted(imports[path[-1]] & imports.keys()):
+            if imported in path:
+                return path[path.index(imported) :]
+            if imported not in done:
+                found = walk([*path, imported])
+                if found:
+                    return found
+        done.add(path[-1])
+        return []
+
+    for module in sorted(imports):
+        if module not in done:
+            found = walk([module])
+            if found:
+                return found
+    return []
+
+
+def test_a_circle_of_imports_is_found_wherever_it_is() -> None:
+    assert find_circle({"a": {"b", "torch"}, "b": set()}) == []
+    assert find_circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c"]
+    assert find_circle({"a": {"a"}}) == ["a"]
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    circle = find_circle({module: find_imports(path) for module, path in MODULES.items()})
+    assert not circle, " imports ".join((*circle, *circle[:1]))
 
 
 def test_backends_do_not_import_each_other() -> None:

@@ -158,7 +158,7 @@ def test_the_demo_camera_needs_no_torch_and_no_entry_point_needs_anything_to_be_
     done = bare.run("-S", "-c", entries)
     assert done.returncode == 0, done.stderr
     bare.see(*TORCH, "scipy", "PIL")
-    done = bare.run("-c", "import ovsr_ros.nodes.camera_node")
+    done = bare.run("-c", "import ovsr_ros.nodes.demo.camera")
     assert done.returncode == 0, done.stderr
 
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from ovsr_ros.errors import ConfigError, VocabularyError
 from ovsr_ros.names import clean_name, name_key, name_problem
-from ovsr_ros.registry import VocabularyRegistry
-from ovsr_ros.text_embeddings import TextOptions
-from ovsr_ros.vocabulary import CategoryRequest, Operation, format_category, parse_category
+from ovsr_ros.vocabulary.category import CategoryRequest, Operation, format_category, parse_category
+from ovsr_ros.vocabulary.registry import VocabularyRegistry
+from ovsr_ros.vocabulary.text_embeddings import TextOptions
 
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
 SCOTLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"

@@ -16,7 +16,7 @@ import pytest
 from catkin_pkg.package import parse_package
 
 import ovsr_ros
-from ovsr_ros.nodes.demo import CAMERA_NAMESPACE
+from ovsr_ros.nodes.demo.__main__ import CAMERA_NAMESPACE
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = ("package.xml", "CMakeLists.txt", "LICENSE")

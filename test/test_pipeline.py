@@ -8,9 +8,9 @@ from ovsr_ros.config import replace_flat, to_flat_dict
 from ovsr_ros.errors import ConfigError, ImageError, ModelNotFoundError, VocabularyError
 from ovsr_ros.node_options import NodeOptions
 from ovsr_ros.pipeline import Pipeline
-from ovsr_ros.registry import VocabularyRegistry
 from ovsr_ros.settings import PipelineOptions, load_settings
-from ovsr_ros.vocabulary import CategoryRequest, Operation
+from ovsr_ros.vocabulary.category import CategoryRequest, Operation
+from ovsr_ros.vocabulary.registry import VocabularyRegistry
 
 MUG, BALL, LAMP = CategoryRequest("mug; cup"), CategoryRequest("ball"), CategoryRequest("lamp")
 

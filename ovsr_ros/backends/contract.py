@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ovsr_ros.results import Segmentation
-from ovsr_ros.text_embeddings import TextClassifier, TextEncoder
+from ovsr_ros.vocabulary.text_embeddings import TextClassifier, TextEncoder
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from ovsr_ros.models.memory import MEBIBYTE, PeakMemory
 from ovsr_ros.models.weights import DEMO
 from ovsr_ros.pipeline import Pipeline
 from ovsr_ros.settings import PipelineOptions, models_of
-from ovsr_ros.vocabulary import Operation, parse_category
+from ovsr_ros.vocabulary.category import Operation, parse_category
 
 WARM_UP_FRAMES = 3
 CATEGORIES = ("wall", "floor", "mug", "bottle", "ball", "book", "lamp", "chair", "table", "plant")

@@ -15,8 +15,8 @@ import numpy as np
 
 from ovsr_ros.cli.configuration import add_config_arguments, load_chosen_settings
 from ovsr_ros.errors import ConfigError, ImageError
-from ovsr_ros.registry import VocabularyRegistry
-from ovsr_ros.vocabulary import SOMETHING_ELSE, Operation, parse_category
+from ovsr_ros.vocabulary.category import SOMETHING_ELSE, Operation, parse_category
+from ovsr_ros.vocabulary.registry import VocabularyRegistry
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ovsr_ros.results import Segmentation
-    from ovsr_ros.vocabulary import Vocabulary
+    from ovsr_ros.vocabulary.category import Vocabulary
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 _LABEL_MAP, _OVERLAY = "_label_map.png", "_overlay.png"

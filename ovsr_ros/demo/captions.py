@@ -13,7 +13,7 @@ import numpy as np
 
 from ovsr_ros.demo.materials import COLORS, FLOORS, PATTERNS, WALLS
 from ovsr_ros.demo.objects import KINDS
-from ovsr_ros.prompts import TEMPLATES
+from ovsr_ros.vocabulary.prompts import TEMPLATES
 
 SOMETHING_ELSE = "something else"
 TRAINING_TEMPLATES = (

@@ -40,7 +40,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate, print the tables, write what was asked for."""
     if arguments.sweep is not None:
-        from ovsr_ros.evaluation.sweep import run_sweep
+        from ovsr_ros.evaluation.sweep.command import run_sweep
 
         return run_sweep(arguments)
     if arguments.study is not None:

@@ -18,9 +18,9 @@ from ovsr_ros.evaluation.matching import match_clusters
 from ovsr_ros.evaluation.metrics import count_labels, resize_nearest
 from ovsr_ros.evaluation.predictor import UNLABELED, Prediction, Predictor
 from ovsr_ros.evaluation.sample import IGNORED, NO_CLASS, Dataset, Sample
-from ovsr_ros.palette import Rgb, default_color
 from ovsr_ros.results import Segmentation, Segments
-from ovsr_ros.vocabulary import MAX_CATEGORIES, Category, Vocabulary, parse_category
+from ovsr_ros.vocabulary.category import MAX_CATEGORIES, Category, Vocabulary, parse_category
+from ovsr_ros.vocabulary.palette import Rgb, default_color
 
 PANEL_HEIGHT_PX = 360
 _GAP_PX, _TEXT_PX, _SWATCH_PX = 12, 10, 14

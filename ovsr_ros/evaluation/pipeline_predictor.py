@@ -16,7 +16,7 @@ from ovsr_ros.names import name_key
 from ovsr_ros.pipeline import Pipeline, PreparedVocabulary
 from ovsr_ros.results import Segmentation
 from ovsr_ros.settings import PipelineOptions, values_in_use
-from ovsr_ros.vocabulary import parse_category
+from ovsr_ros.vocabulary.category import parse_category
 
 
 class PipelinePredictor:

@@ -16,7 +16,7 @@ from ovsr_ros.evaluation.metrics import Counts, center_square, confusion, overla
 from ovsr_ros.evaluation.predictor import UNLABELED, Prediction
 from ovsr_ros.evaluation.sample import IGNORED, NO_CLASS, Dataset, Sample
 from ovsr_ros.names import name_key
-from ovsr_ros.vocabulary import parse_category
+from ovsr_ros.vocabulary.category import parse_category
 
 OPENVOCAB, HUNGARIAN, HUNGARIAN_DATASET = PROTOCOLS = ("openvocab", "hungarian", "hungarian-dataset")
 MIN_OBJECT_AREA_PX = 200

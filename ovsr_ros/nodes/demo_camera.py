@@ -24,7 +24,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 
 def _create(arguments: Sequence[str]) -> list[Node]:
     # Here, not above: a signal during the import must still end the process.
-    from ovsr_ros.nodes.camera_node import DemoCamera
+    from ovsr_ros.nodes.demo.camera import DemoCamera
 
     return [DemoCamera(arguments)]
 

@@ -11,7 +11,7 @@ from ovsr_ros.names import name_key
 from ovsr_ros.nodes.publishers import offer
 from ovsr_ros.nodes.qos import latched_qos
 from ovsr_ros.results import UNLABELED_ID
-from ovsr_ros.vocabulary import Vocabulary
+from ovsr_ros.vocabulary.category import Vocabulary
 
 try:
     from vision_msgs.msg import LabelInfo, VisionClass

@@ -23,7 +23,7 @@ from ovsr_ros.node_options import NodeOptions
 from ovsr_ros.nodes.cameras import TOPICS, Camera, format_cameras, parse_cameras
 from ovsr_ros.nodes.topic_names import find_namespace_problem, find_topic_problem
 from ovsr_ros.options_text import parse_device_index, read_words
-from ovsr_ros.vocabulary import CategoryRequest, normalise_requests
+from ovsr_ros.vocabulary.category import CategoryRequest, normalise_requests
 
 ParameterValue = str | bool | float | list[str]
 
@@ -153,7 +153,7 @@ def read_categories(text: str) -> list[str]:
 
 def read_seed(text: str) -> int:
     """The seed of the demo's room. Raises ConfigError when it is no whole number that the demo camera takes."""
-    from ovsr_ros.nodes.camera_node import CameraOptions  # which imports ROS
+    from ovsr_ros.nodes.demo.camera import CameraOptions  # which imports ROS
 
     is_number = re.fullmatch(r"\s*[0-9]+\s*", text)
     _check("seed", int(text) if is_number else text, "seed", CameraOptions)

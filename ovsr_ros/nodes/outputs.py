@@ -14,15 +14,15 @@ from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
 from ovsr_ros import drawing, msg
-from ovsr_ros.nodes.conversions import to_image_message, to_jpeg_message
+from ovsr_ros.nodes.conversions.images import to_image_message, to_jpeg_message
+from ovsr_ros.nodes.conversions.labeled_points import to_labeled_points
+from ovsr_ros.nodes.conversions.messages import to_segment_array, to_vocabulary_message
 from ovsr_ros.nodes.label_info import LabelInfoTopic
-from ovsr_ros.nodes.labeled_points import to_labeled_points
-from ovsr_ros.nodes.messages import to_segment_array, to_vocabulary_message
 from ovsr_ros.nodes.publishers import explain_unserved, offer
 from ovsr_ros.nodes.qos import latched_qos, output_qos
 from ovsr_ros.ops.spatial import RegisteredDepth, locate_segments
 from ovsr_ros.results import Segmentation
-from ovsr_ros.vocabulary import Vocabulary
+from ovsr_ros.vocabulary.category import Vocabulary
 
 if TYPE_CHECKING:
     from rclpy.node import Node

@@ -33,7 +33,7 @@ def _create(exit_request: ExitRequest, arguments: Sequence[str]) -> list[Node]:
     from ovsr_ros.nodes.cameras import find_namespace
 
     cameras = _read_cameras(remove_ros_args(list(arguments))[1:])
-    from ovsr_ros.nodes.segmentation_node import OvsrNode
+    from ovsr_ros.nodes.node import OvsrNode
 
     if not cameras:
         return [OvsrNode(exit_request, arguments)]

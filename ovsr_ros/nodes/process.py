@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, NoReturn
 from ovsr_ros.errors import OvsrError
 from ovsr_ros.interpreter import NODE, explained_imports
 from ovsr_ros.names import shown, undecoded
+from ovsr_ros.nodes.health.throttle import ThrottledLog
 from ovsr_ros.nodes.middleware import make_room_for_images
-from ovsr_ros.nodes.throttle import ThrottledLog
 
 if TYPE_CHECKING:
     from rclpy.executors import Executor

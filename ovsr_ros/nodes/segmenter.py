@@ -15,21 +15,21 @@ from sensor_msgs.msg import CompressedImage
 
 from ovsr_ros.backends import Frame, FrameEmbeddings
 from ovsr_ros.backends.reduction import Reduction
-from ovsr_ros.nodes.conversions import decode_compressed, to_rgb_array
-from ovsr_ros.nodes.depth_source import WantedDepth
-from ovsr_ros.nodes.image_source import ImageMessage
+from ovsr_ros.nodes.conversions.images import decode_compressed, to_rgb_array
+from ovsr_ros.nodes.conversions.row_layout import Warn
+from ovsr_ros.nodes.conversions.stamps import image_age_s, to_ns
+from ovsr_ros.nodes.health.monitor import StreamMonitor
+from ovsr_ros.nodes.input.depth_source import WantedDepth
+from ovsr_ros.nodes.input.image_source import ImageMessage
 from ovsr_ros.nodes.model_access import ModelAccess
-from ovsr_ros.nodes.monitor import StreamMonitor
 from ovsr_ros.nodes.out_of_memory import enlarge
 from ovsr_ros.nodes.outputs import Outputs
-from ovsr_ros.nodes.row_layout import Warn
-from ovsr_ros.nodes.stamps import image_age_s, to_ns
 from ovsr_ros.nodes.worker import WaitForTurn
 from ovsr_ros.pipeline import FoundImage, Pipeline, PreparedVocabulary
 from ovsr_ros.results import Segmentation
 from ovsr_ros.tracking import Tracker
-from ovsr_ros.vocabulary import CategoryRequest, Operation, Vocabulary
-from ovsr_ros.vocabulary_change import VocabularyChange
+from ovsr_ros.vocabulary.category import CategoryRequest, Operation, Vocabulary
+from ovsr_ros.vocabulary.change import VocabularyChange
 
 if TYPE_CHECKING:
     from rclpy.node import Node

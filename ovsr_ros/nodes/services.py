@@ -9,11 +9,11 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallb
 
 from ovsr_ros import srv
 from ovsr_ros.errors import OvsrError, VocabularyError
-from ovsr_ros.nodes.conversions import to_image_message, to_rgb_array
-from ovsr_ros.nodes.messages import to_category_requests, to_segment_array, to_vocabulary_message
-from ovsr_ros.nodes.option_node import OptionNode
+from ovsr_ros.nodes.conversions.images import to_image_message, to_rgb_array
+from ovsr_ros.nodes.conversions.messages import to_category_requests, to_segment_array, to_vocabulary_message
+from ovsr_ros.nodes.parameter_node import ParameterNode
 from ovsr_ros.nodes.qos import service_qos
-from ovsr_ros.vocabulary import Operation
+from ovsr_ros.vocabulary.category import Operation
 
 
 class Services:
@@ -22,7 +22,7 @@ class Services:
     log_error: gets the traceback of what no caller can mend.
     """
 
-    def __init__(self, node: OptionNode, log_error: Callable[[str], object]) -> None:
+    def __init__(self, node: ParameterNode, log_error: Callable[[str], object]) -> None:
         self._node = node
         self._log_error = log_error
         # Changes wait in the middleware's queue, first come, first served. On the executor's threads they would keep

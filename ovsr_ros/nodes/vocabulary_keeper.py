@@ -6,9 +6,9 @@ import time
 from typing import TYPE_CHECKING
 
 from ovsr_ros.errors import VocabularyFileError
-from ovsr_ros.nodes.throttle import ThrottledLog
-from ovsr_ros.registry import VocabularyRegistry
-from ovsr_ros.vocabulary_file import VocabularyFile
+from ovsr_ros.nodes.health.throttle import ThrottledLog
+from ovsr_ros.vocabulary.file import VocabularyFile
+from ovsr_ros.vocabulary.registry import VocabularyRegistry
 
 if TYPE_CHECKING:
     from rclpy.node import Node

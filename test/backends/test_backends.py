@@ -12,7 +12,7 @@ from ovsr_ros.backends.trident.backend import TridentOptions
 from ovsr_ros.config import replace_flat
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.results import Segmentation
-from ovsr_ros.text_embeddings import TextClassifier
+from ovsr_ros.vocabulary.text_embeddings import TextClassifier
 
 CPU = torch.device("cpu")
 SIZES_HW = {

@@ -10,7 +10,7 @@ from ovsr_ros.backends import load_backend
 from ovsr_ros.backends.ovsr.backend import OvsrOptions
 from ovsr_ros.config import replace_flat
 from ovsr_ros.errors import ConfigError
-from ovsr_ros.text_embeddings import TextClassifier
+from ovsr_ros.vocabulary.text_embeddings import TextClassifier
 
 CPU = torch.device("cpu")
 SIZES_HW = {

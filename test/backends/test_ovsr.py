@@ -12,7 +12,7 @@ from ovsr_ros.config import from_dict, replace_flat
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.models.tensors import save_tensors
 from ovsr_ros.models.untrained import new_clip
-from ovsr_ros.text_embeddings import TextClassifier
+from ovsr_ros.vocabulary.text_embeddings import TextClassifier
 
 CPU = torch.device("cpu")
 

@@ -22,7 +22,7 @@ from ovsr_ros.evaluation.datasets import DATASETS
 from ovsr_ros.models.tensors import save_tensors
 from ovsr_ros.models.untrained import new_registered_clip, new_registered_sam, new_registered_vit
 from ovsr_ros.settings import load_settings
-from ovsr_ros.text_embeddings import TextClassifier
+from ovsr_ros.vocabulary.text_embeddings import TextClassifier
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
 import trident_reference

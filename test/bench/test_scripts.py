@@ -10,8 +10,8 @@ import sys
 import numpy as np
 import pytest
 
-from ovsr_ros.registry import VocabularyRegistry
-from ovsr_ros.vocabulary import Operation
+from ovsr_ros.vocabulary.category import Operation
+from ovsr_ros.vocabulary.registry import VocabularyRegistry
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from ovsr_ros.evaluation.pictures import PANEL_HEIGHT_PX, draw_sample, write_pic
 from ovsr_ros.evaluation.pipeline_predictor import PipelineFactory
 from ovsr_ros.evaluation.predictor import Prediction
 from ovsr_ros.evaluation.runner import evaluate
-from ovsr_ros.palette import default_color
+from ovsr_ros.vocabulary.palette import default_color
 
 PANEL_TOP_PX = 60
 

@@ -13,7 +13,7 @@ from ovsr_ros.evaluation.pipeline_predictor import PipelineFactory, PipelinePred
 from ovsr_ros.evaluation.protocols import ProtocolOptions
 from ovsr_ros.evaluation.runner import evaluate, run_header
 from ovsr_ros.pipeline import Pipeline
-from ovsr_ros.vocabulary import parse_category
+from ovsr_ros.vocabulary.category import parse_category
 
 ALL = ProtocolOptions(names=("openvocab", "hungarian", "hungarian-dataset"))
 

@@ -77,7 +77,7 @@ def _new_node(
     parameters: dict[str, Any],
     arguments: Sequence[str] = (),
 ) -> Any:
-    from ovsr_ros.nodes.segmentation_node import OvsrNode
+    from ovsr_ros.nodes.node import OvsrNode
 
     # A lifecycle node's state machine keeps the node's handle until it is collected, and when that goes, so does the
     # /rosout of whatever node has its name then.

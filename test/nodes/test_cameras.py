@@ -22,7 +22,7 @@ from std_msgs.msg import Header
 from ovsr_ros import msg, srv
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.nodes.cameras import Camera, find_namespace, format_cameras, parse_cameras
-from ovsr_ros.nodes.conversions import to_image_message
+from ovsr_ros.nodes.conversions.images import to_image_message
 from ovsr_ros.nodes.topic_names import find_topic_problem
 
 NODE = "ovsr_ros.nodes.ovsr_node"

@@ -20,7 +20,7 @@ from ovsr_ros.nodes.launch_arguments import (
     write_parameters,
 )
 from ovsr_ros.nodes.parameters import read_overrides
-from ovsr_ros.vocabulary import name_key
+from ovsr_ros.vocabulary.category import name_key
 
 # What YAML 1.1, YAML 1.2 or rcl would take for something else, or what needs quotes.
 WORDS = [

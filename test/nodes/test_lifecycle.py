@@ -141,6 +141,6 @@ def test_damaged_jpegs_are_refused_in_the_log_and_in_diagnostics(start_node, ovs
 
 
 def pixels_of(message):
-    from ovsr_ros.nodes.conversions import to_rgb_array
+    from ovsr_ros.nodes.conversions.images import to_rgb_array
 
     return to_rgb_array(message)

@@ -13,7 +13,7 @@ import torch
 from sensor_msgs.msg import Image
 
 from ovsr_ros.backends.reduction import halve
-from ovsr_ros.nodes.conversions import to_label_array
+from ovsr_ros.nodes.conversions.images import to_label_array
 from ovsr_ros.nodes.out_of_memory import enlarge, is_out_of_memory
 from ovsr_ros.pipeline import CategoryRequest, Operation, Pipeline
 from ovsr_ros.settings import load_settings

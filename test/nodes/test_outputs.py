@@ -11,12 +11,12 @@ from std_msgs.msg import Header
 
 from ovsr_ros import drawing, msg
 from ovsr_ros.nodes import outputs as outputs_module
-from ovsr_ros.nodes.conversions import decode_compressed, to_image_message, to_label_array, to_rgb_array
+from ovsr_ros.nodes.conversions.images import decode_compressed, to_image_message, to_label_array, to_rgb_array
 from ovsr_ros.nodes.outputs import Outputs
 from ovsr_ros.nodes.qos import latched_qos
 from ovsr_ros.ops.spatial import Intrinsics, RegisteredDepth
 from ovsr_ros.results import Segmentation, Segments
-from ovsr_ros.vocabulary import Vocabulary
+from ovsr_ros.vocabulary.category import Vocabulary
 
 HEADER = Header(frame_id="camera")
 

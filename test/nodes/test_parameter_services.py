@@ -15,7 +15,7 @@ from rcl_interfaces.srv import (
 )
 from rclpy.parameter import Parameter
 
-from ovsr_ros.nodes.camera_node import DemoCamera
+from ovsr_ros.nodes.demo.camera import DemoCamera
 from ovsr_ros.nodes.parameter_services import MAX_PARAMETERS
 
 

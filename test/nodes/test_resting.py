@@ -12,7 +12,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import CompressedImage, Image
 
 from ovsr_ros import msg, srv
-from ovsr_ros.nodes import segmentation_node
+from ovsr_ros.nodes import node as node_module
 
 RESTING = "no subscribers: resting"
 PER_FRAME = {
@@ -161,7 +161,7 @@ def wait_for_frames(client, segments, number=5):
 
 def test_who_subscribes_before_the_watch_has_looked_gets_every_frame(monkeypatch, start_node, ovsr, client):
     """The node has just gone to rest; that it still receives every image must not be taken for being at work."""
-    monkeypatch.setattr(segmentation_node, "_WATCH_PERIOD_S", 3.0)
+    monkeypatch.setattr(node_module, "_WATCH_PERIOD_S", 3.0)
     node = start_node()
     ovsr.wait_until_active()
     client.wait(lambda: node._worker.is_resting, "the timer's first tick")

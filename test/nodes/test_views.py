@@ -12,7 +12,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.parameter import Parameter
 
 from ovsr_ros import msg, srv
-from ovsr_ros.nodes.camera_node import DemoCamera
+from ovsr_ros.nodes.demo.camera import DemoCamera
 from ovsr_ros.nodes.qos import latched_qos, output_qos
 
 CONFIG = Path(__file__).resolve().parent.parent.parent / "config"

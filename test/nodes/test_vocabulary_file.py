@@ -43,7 +43,7 @@ def ids_of(vocabulary):
 
 
 def change(node, operation, *texts):
-    from ovsr_ros.vocabulary import Operation, parse_category
+    from ovsr_ros.vocabulary.category import Operation, parse_category
 
     return node.change_vocabulary(Operation(operation), [parse_category(text) for text in texts]).after
 

@@ -4,7 +4,7 @@ import torch
 from torch.nn.functional import normalize
 
 from ovsr_ros.ops.alignment import joint_cosines, match_probabilities
-from ovsr_ros.text_embeddings import TextClassifier
+from ovsr_ros.vocabulary.text_embeddings import TextClassifier
 
 
 def embeddings(num_images, num_texts, dims, seed=0):

@@ -26,7 +26,7 @@ from spinning import TIMEOUT_S, Spinner
 from std_msgs.msg import Header
 
 from ovsr_ros import msg, srv
-from ovsr_ros.nodes.conversions import to_image_message
+from ovsr_ros.nodes.conversions.images import to_image_message
 
 LOG_LEVEL_ERROR = 40
 RELIABLE = QoSProfile(depth=10, reliability=QoSReliabilityPolicy.RELIABLE)

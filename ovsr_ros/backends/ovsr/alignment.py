@@ -9,7 +9,7 @@ from torch import Tensor
 from ovsr_ros.config import option
 from ovsr_ros.ops.alignment import joint_cosines, match_probabilities
 from ovsr_ros.results import UNLABELED_ID
-from ovsr_ros.text_embeddings import TextClassifier
+from ovsr_ros.vocabulary.text_embeddings import TextClassifier
 
 
 @dataclass(frozen=True)

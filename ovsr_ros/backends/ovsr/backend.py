@@ -28,7 +28,7 @@ from ovsr_ros.models.timm_features import FeatureExtractor
 from ovsr_ros.ops.image import to_tensor
 from ovsr_ros.ops.threads import one_thread
 from ovsr_ros.results import Segmentation
-from ovsr_ros.text_embeddings import TextClassifier
+from ovsr_ros.vocabulary.text_embeddings import TextClassifier
 
 
 @dataclass(frozen=True)

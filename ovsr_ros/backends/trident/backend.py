@@ -26,7 +26,7 @@ from ovsr_ros.models.device import free_unused_memory
 from ovsr_ros.models.proxy_vit import ProxyViT
 from ovsr_ros.models.sam import SamFrame, SamModel
 from ovsr_ros.results import Segmentation
-from ovsr_ros.text_embeddings import TextClassifier
+from ovsr_ros.vocabulary.text_embeddings import TextClassifier
 
 _LEAST_MEMORY_MB = 16
 

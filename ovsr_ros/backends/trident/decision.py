@@ -10,7 +10,7 @@ from torch import Tensor
 from ovsr_ros.config import option
 from ovsr_ros.ops.upsampling import bands, upsample_rows
 from ovsr_ros.results import UNLABELED_ID
-from ovsr_ros.text_embeddings import TextClassifier
+from ovsr_ros.vocabulary.text_embeddings import TextClassifier
 
 _WHOLE_BYTES = 2**28
 """Memory that all words' maps at full resolution may take; beyond it they are made in bands and by need. 4K images with

@@ -30,8 +30,8 @@ from typing import Literal, get_args
 from ovsr_ros.errors import DatasetError, VocabularyError
 from ovsr_ros.evaluation.sample import IGNORED
 from ovsr_ros.names import clean_name
-from ovsr_ros.registry import VocabularyRegistry
-from ovsr_ros.vocabulary import Operation, parse_category
+from ovsr_ros.vocabulary.category import Operation, parse_category
+from ovsr_ros.vocabulary.registry import VocabularyRegistry
 
 Names = Literal["engineered", "plain"]
 """engineered: as published with open-vocabulary methods. plain: the data set's own, without synonyms."""

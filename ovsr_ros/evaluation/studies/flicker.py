@@ -30,7 +30,7 @@ from ovsr_ros.evaluation.studies.report import Study, StudyRequest, rows_table
 from ovsr_ros.pipeline import Pipeline
 from ovsr_ros.results import UNLABELED_ID
 from ovsr_ros.tracking import Tracker, TrackingOptions
-from ovsr_ros.vocabulary import CategoryRequest, Operation
+from ovsr_ros.vocabulary.category import CategoryRequest, Operation
 
 TARGET_RATIO = 0.2
 DEMO_SEED = 35

@@ -19,7 +19,7 @@ from ovsr_ros.evaluation.studies.report import Study, StudyRequest, rows_table
 from ovsr_ros.names import name_key
 from ovsr_ros.pipeline import Pipeline, PreparedVocabulary
 from ovsr_ros.results import UNLABELED_ID
-from ovsr_ros.vocabulary import parse_category
+from ovsr_ros.vocabulary.category import parse_category
 
 THRESHOLDS: tuple[float, ...] = tuple(round(0.05 * step, 2) for step in range(20))
 """0 to 0.95."""

@@ -7,8 +7,8 @@ import pytest
 from ovsr_ros.errors import DatasetError
 from ovsr_ros.evaluation.datasets.class_files import builtin_classes, parse_classes, read_classes
 from ovsr_ros.names import name_key
-from ovsr_ros.registry import VocabularyRegistry
-from ovsr_ros.vocabulary import MAX_CATEGORIES, Operation, parse_category
+from ovsr_ros.vocabulary.category import MAX_CATEGORIES, Operation, parse_category
+from ovsr_ros.vocabulary.registry import VocabularyRegistry
 
 COUNTS = {"voc": 21, "context": 60, "coco_object": 81, "coco_stuff": 171, "ade20k": 150, "cityscapes": 19}
 WITH_BACKGROUND = {"voc", "context", "coco_object"}

@@ -7,8 +7,8 @@ from ovsr_ros.demo.scenes import CATEGORIES, HELD_OUT
 from ovsr_ros.errors import DatasetError
 from ovsr_ros.evaluation.datasets import open_dataset
 from ovsr_ros.evaluation.datasets.scenes import HeldOutScenesDataset, ScenesDataset
-from ovsr_ros.registry import VocabularyRegistry
-from ovsr_ros.vocabulary import Operation, parse_category
+from ovsr_ros.vocabulary.category import Operation, parse_category
+from ovsr_ros.vocabulary.registry import VocabularyRegistry
 
 SMALL = (64, 48)
 

@@ -18,7 +18,7 @@ from ovsr_ros.evaluation.studies.unknown import (
 )
 from ovsr_ros.pipeline import Pipeline
 from ovsr_ros.settings import load_settings
-from ovsr_ros.vocabulary import parse_category
+from ovsr_ros.vocabulary.category import parse_category
 
 SMALL = "{device: cpu, features.input_short_side: 256, features.grid_rows: 32, text.cache_directory: none}"
 THRESHOLDS = (0.0, 0.5, 0.9, 1.0)

@@ -1,0 +1,57 @@
+"""Depth images as arrays, in metres."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from sensor_msgs.msg import Image
+
+from ovsr_ros.errors import ImageError
+from ovsr_ros.nodes.conversions.encodings import Encoding, read_rows
+from ovsr_ros.nodes.conversions.row_layout import Warn, no_warning
+from ovsr_ros.ops.spatial import resize_nearest
+
+_ASPECT_TOLERANCE = 0.01
+_COUNTS = Encoding(1, None, 2)
+_METRES = Encoding(1, None, 4)
+_ENCODINGS = {"16uc1": _COUNTS, "mono16": _COUNTS, "32fc1": _METRES}
+
+
+def to_depth_m(
+    message: Image, size_hw: tuple[int, int], unit_m: float = 0.001, warn: Warn = no_warning
+) -> NDArray[np.float32]:
+    """A depth image in metres, at the size of the image that it is registered to: (H, W) float32.
+
+    16UC1 and mono16 count `unit_m`, by REP 118 millimetres, 32FC1 metres whatever that is, in either byte order, rows
+    padded or not. What is no distance (0, NaN, infinite) stays that. Depth of another size, but of the same aspect
+    within 1 %, is resized: each pixel gets its nearest one. warn: told what is wrong with the message, where it can be
+    read all the same.
+
+    Raises ImageError naming the field at fault, what it must be and what it is.
+    """
+    encoding = _ENCODINGS.get(message.encoding.lower())
+    if encoding is None:
+        raise ImageError(
+            f"depth: encoding: expected 16UC1 (mm) or 32FC1 (m), got '{message.encoding}'; remap depth to the raw "
+            "registered depth image"
+        )
+    try:
+        rows = np.ascontiguousarray(read_rows(message, encoding, lambda text: warn(f"depth: {text}")))
+    except ImageError as error:
+        raise ImageError(f"depth: {error}") from error
+    order = ">" if message.is_bigendian else "<"
+    _check_aspect(message, size_hw)
+    if encoding is _METRES:
+        return resize_nearest(rows.view(f"{order}f4").astype(np.float32, copy=False), size_hw)
+    counts = rows.view(f"{order}u2").astype(np.float32)
+    return resize_nearest(counts * np.float32(unit_m), size_hw)
+
+
+def _check_aspect(message: Image, size_hw: tuple[int, int]) -> None:
+    height, width = size_hw
+    if abs(message.width * height / (message.height * width) - 1) > _ASPECT_TOLERANCE:
+        raise ImageError(
+            f"depth: expected {width}x{height} pixels as the image, or the same aspect, got "
+            f"{message.width}x{message.height}; let the camera register its depth to the image (align_depth, "
+            "depth_image_proc's register)"
+        )

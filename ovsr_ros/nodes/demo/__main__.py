@@ -1,0 +1,186 @@
+"""The demo: camera and node as two processes over DDS, watched by a third. `make demo` runs it.
+
+Prints one refreshing line and writes an overlay picture every second. On the way the largest object's word is taken out
+of the vocabulary and put back, while the node runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from ovsr_ros.errors import InterpreterError
+from ovsr_ros.interpreter import NODE, check_modules, explained_imports
+from ovsr_ros.nodes.console import StatusLine
+from ovsr_ros.nodes.demo.child_process import ChildProcess, start_node, stop_all
+from ovsr_ros.nodes.process import EXIT_BAD_CONFIG, EXIT_FAILED
+
+CAMERA_NAMESPACE = "/demo"
+OVSR_NODE = "/ovsr"
+
+_SILENCE_S = 60.0
+_CHILD_GRACE_S = 3.0
+_LAST_LINES = 15
+_OTHER_PYTHON = "PYTHON -m ovsr_ros.nodes.demo"
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the message says why."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo; returns the exit code: 0 when it ended as asked or by Ctrl-C, 1 when something broke down.
+
+    2: bad arguments, or a Python that lacks something.
+    """
+    try:
+        check_modules(NODE, _OTHER_PYTHON)  # the children's, too
+        with explained_imports(NODE, _OTHER_PYTHON):
+            return _main(arguments)
+    except InterpreterError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return EXIT_BAD_CONFIG
+
+
+def _main(arguments: Sequence[str] | None) -> int:
+    options = _parse(arguments)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    console = StatusLine()
+    options.out.mkdir(parents=True, exist_ok=True)
+    console.say(f"overlay pictures and logs go to {options.out.resolve()}")
+    try:
+        _run(options, console, stop)
+    except DemoError as failure:
+        console.close()
+        print(f"demo: {failure}", file=sys.stderr)
+        return EXIT_FAILED
+    console.close()
+    console.say(f"overlay pictures and logs are in {options.out.resolve()}")
+    return 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    from ovsr_ros.config import read_config
+
+    parser = argparse.ArgumentParser(prog="demo", description="Demo camera and segmentation node over real DDS.")
+    parser.add_argument("--frames", type=int, help="end after this many labelled frames")
+    parser.add_argument("--seconds", type=float, help="end this many seconds after the first labelled frame")
+    parser.add_argument(
+        "--categories", nargs="+", action="extend", metavar="NAME", help='words to look for; "mug; cup": with a synonym'
+    )
+    parser.add_argument("--seed", type=int, default=35, help="which room the camera looks into (default 35)")
+    parser.add_argument("--rate", type=float, default=10.0, help="camera images per second (default 10)")
+    parser.add_argument("--size", default="640x480", metavar="WxH", help="camera images' size (default 640x480)")
+    parser.add_argument("--config", default="demo", help="the node's preset or YAML file (default demo)")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N (default auto)")
+    parser.add_argument("--out", type=Path, default=Path("demo_output"), help="output folder (default demo_output)")
+    parser.add_argument("--keep-vocabulary", action="store_true", help="don't change the vocabulary on the way")
+    options = parser.parse_args(arguments)
+    for name in ("frames", "seconds", "rate"):
+        value = getattr(options, name)
+        if value is not None and value <= 0:
+            parser.error(f"--{name}: expected more than 0, got {value}")
+    width, _, height = options.size.partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        parser.error(f"--size: expected WxH such as 640x480, got {options.size!r}")
+    options.width, options.height = int(width), int(height)
+    options.categories = options.categories or read_config("demo")["categories"]
+    return options
+
+
+def _run(options: argparse.Namespace, console: StatusLine, stop: threading.Event) -> None:
+    _stay_on_this_machine()
+    with ExitStack() as cleanup:
+        # The children start first: no thread of ours runs yet, and their imports take longer than ours.
+        children = _start_children(options)
+        cleanup.callback(stop_all, children, _CHILD_GRACE_S)
+        import rclpy
+        from rclpy.executors import SingleThreadedExecutor
+        from rclpy.signals import SignalHandlerOptions
+
+        from ovsr_ros.nodes.demo.observer import DemoObserver
+        from ovsr_ros.nodes.demo.show import DemoShow
+
+        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+        cleanup.callback(rclpy.try_shutdown)
+        observer = DemoObserver(OVSR_NODE, CAMERA_NAMESPACE)
+        cleanup.callback(observer.destroy_node)
+        show = DemoShow(observer, console, options.out, options.frames, options.seconds, not options.keep_vocabulary)
+        executor = SingleThreadedExecutor()
+        executor.add_node(observer)
+        while not (stop.is_set() or show.is_over):
+            executor.spin_once(timeout_sec=0.1)
+            show.refresh()
+            _check_children(children)
+            if show.silent_s > _SILENCE_S:
+                raise DemoError(_explain_silence(children, observer.diagnostics))
+        show.finish()
+        executor.shutdown()
+
+
+def _stay_on_this_machine() -> None:
+    """Unless the environment says otherwise: a newcomer's camera is nobody else's business."""
+    if not {"ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_LOCALHOST_ONLY"} & set(os.environ):
+        older = os.environ.get("ROS_DISTRO") in ("humble", "iron")
+        os.environ.update({"ROS_LOCALHOST_ONLY": "1"} if older else {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"})
+
+
+def _start_children(options: argparse.Namespace) -> list[ChildProcess]:
+    camera = {
+        "seed": options.seed,
+        "rate_hz": options.rate,
+        "width": options.width,
+        "height": options.height,
+    }
+    node = {"config": options.config, "device": options.device, "rate_hz": max(options.rate, 0.1)}
+    categories = f"[{', '.join(_quote(name) for name in options.categories)}]"
+    return [
+        start_node("camera", "demo_camera", options.out / "camera.log", camera, ["-r", f"__ns:={CAMERA_NAMESPACE}"]),
+        start_node(
+            "node",
+            "ovsr_node",
+            options.out / "node.log",
+            node,
+            [
+                *("-p", f"categories:={categories}"),
+                *("-r", f"image:={CAMERA_NAMESPACE}/image_raw"),
+                *("-r", f"depth:={CAMERA_NAMESPACE}/depth_registered/image_rect"),
+            ],
+        ),
+    ]
+
+
+def _quote(text: str) -> str:
+    """A YAML string in single quotes."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _check_children(children: Sequence[ChildProcess]) -> None:
+    for child in children:
+        code = child.exit_code
+        if code is not None:
+            raise DemoError(f"the {child.name} ended with exit code {code}; its last lines:\n{_last_lines(child)}")
+
+
+def _explain_silence(children: Sequence[ChildProcess], diagnostics: dict[str, str]) -> str:
+    said = [f"  {name}: {text}" for name, text in diagnostics.items()] or ["  /diagnostics: nothing came from the node"]
+    lines = [f"no frame was labelled for {_SILENCE_S:g} s; the node's diagnostics:", *said]
+    for child in children:
+        lines += [f"last lines of the {child.name} ({child.log_path}):", _last_lines(child)]
+    return "\n".join(lines)
+
+
+def _last_lines(child: ChildProcess) -> str:
+    return "\n".join(f"  {line}" for line in child.last_lines(_LAST_LINES)) or "  (it printed nothing)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What an operator hears about the node: figures, what is wrong, what to do."""

@@ -1,0 +1,371 @@
+"""The node `ovsr`: its life and health. Parameters: parameter_node.py; frames: segmenter.py; services: services.py."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from rclpy.qos import QoSProfile
+from rclpy.timer import Timer
+
+from ovsr_ros.errors import OvsrError
+from ovsr_ros.low_priority import urgent_work
+from ovsr_ros.nodes.conversions.stamps import stamp_key
+from ovsr_ros.nodes.health.diagnostics import NodeHealth, to_diagnostics
+from ovsr_ros.nodes.health.log_forwarding import forward_logs, stop_forwarding
+from ovsr_ros.nodes.health.monitor import StreamMonitor
+from ovsr_ros.nodes.health.namesakes import explain_namesakes
+from ovsr_ros.nodes.health.oddities import Oddities
+from ovsr_ros.nodes.health.silence import SilenceWatch
+from ovsr_ros.nodes.health.statistics import StatisticsTopic
+from ovsr_ros.nodes.health.throttle import ThrottledLog
+from ovsr_ros.nodes.health.throughput import Throughput
+from ovsr_ros.nodes.input.depth_source import DepthSource
+from ovsr_ros.nodes.input.image_source import ImageMessage, ImageSource
+from ovsr_ros.nodes.input.pace import Pace
+from ovsr_ros.nodes.model_access import ModelAccess
+from ovsr_ros.nodes.out_of_memory import describe_shortage, is_out_of_memory, remedy
+from ovsr_ros.nodes.outputs import Outputs
+from ovsr_ros.nodes.parameter_node import ParameterNode
+from ovsr_ros.nodes.process import EXIT_FAILED
+from ovsr_ros.nodes.publishers import offer
+from ovsr_ros.nodes.segmenter import ArrivedImage, Segmenter
+from ovsr_ros.nodes.services import Services
+from ovsr_ros.nodes.worker import NewestItemWorker, WaitForTurn
+from ovsr_ros.pipeline import Pipeline
+from ovsr_ros.vocabulary.category import Operation, parse_category
+
+WARM_UP_HW = (480, 640)
+_WATCH_PERIOD_S = 0.2
+_ERROR_PERIOD_S = 5.0
+_WARNING_PERIOD_S = 10.0
+_UNFORESEEN = (
+    "the next image is tried. If this goes on, take back the parameter that was changed last, or clean the node up and "
+    "configure it anew (ros2 lifecycle set), and report what follows"
+)
+
+
+class OvsrNode(ParameterNode):
+    """Labels the newest camera image with the operator's words.
+
+    configure loads the models and warms them up, activate subscribes and starts the timer, deactivate stops both,
+    cleanup frees the device. With `autostart` (the default) the node configures and activates itself as soon as it is
+    spun; where that fails, a missing model for one, it logs one error that names the remedy and asks its process to
+    end with code 1, so that a launch file's respawn or on_exit sees it. Without `autostart` a lifecycle manager is in
+    charge: configure answers with a failure, and the node stays unconfigured with the reason in /diagnostics.
+
+    request_exit: called with an exit code when an autostarted node cannot start.
+    arguments: the process's ROS arguments.
+
+    Raises ConfigError or VocabularyError when a parameter's name or value cannot be used.
+    """
+
+    def __init__(
+        self, request_exit: Callable[[int], None], arguments: Sequence[str] = (), **node_arguments: Any
+    ) -> None:
+        super().__init__("ovsr", arguments, **node_arguments)
+        self._request_exit = request_exit
+        self._state = "unconfigured"
+        self._failure = ""
+        self._source: ImageSource | None = None
+        self._depth: DepthSource | None = None
+        self._track_ids = itertools.count(1)  # outlives the models: an id is never given twice
+        self._monitor = StreamMonitor(self.node_options.statistics_window_s)
+        self._log_error = ThrottledLog(lambda text: self.get_logger().error(text), _ERROR_PERIOD_S)
+        self._log_warning = ThrottledLog(lambda text: self.get_logger().warning(text), _WARNING_PERIOD_S)
+        self._oddities = Oddities(lambda text: self.get_logger().warning(f"image used all the same: {text}"))
+        self._silence = SilenceWatch(
+            warn=lambda text: self.get_logger().warning(text),
+            inform=lambda text: self.get_logger().info(text),
+            period_s=_WARNING_PERIOD_S,
+        )
+        self._throughput = Throughput()
+        self._worker = NewestItemWorker[ArrivedImage]("segmentation", self._process, self._on_frame_error)
+        # Timers run on a steady clock: a simulation that stands still must not silence the diagnostics.
+        self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._pace: Pace | None = None
+        self._log_forwarding = forward_logs(self.get_logger())
+        self._diagnostics = offer(self, DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
+        self._statistics = StatisticsTopic(self)
+        self._ovsr_services = Services(self, self._log_error)
+        self._watch_timer = self._create_timer(_WATCH_PERIOD_S, self._watch)
+        self._diagnostics_timer = self._create_timer(1.0, self._publish_diagnostics)
+        self._autostart_timer = self._create_timer(0.0, self._autostart) if self.start_options.autostart else None
+
+    # --- Life ---
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the models, warm them up, encode the categories, offer the outputs."""
+        self._state, self._failure = "configuring", ""
+        with self.changes:
+            try:
+                self._load()
+            except OvsrError as error:
+                return self._fail_to_configure(str(error))
+            except Exception as error:
+                self.get_logger().error(traceback.format_exc())
+                return self._fail_to_configure(f"{type(error).__name__}: {error}")
+        self._state = "inactive"
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe, and start the worker and its timer."""
+        try:
+            self._start()
+        except Exception as error:
+            # Unsaid, rclpy would keep the reason to itself.
+            self._stop(None)
+            self._failure = (
+                f"activate failed: {type(error).__name__}: {error}; mend that and activate the node again "
+                f"(ros2 lifecycle set {self.get_fully_qualified_name()} activate)"
+            )
+            self.get_logger().error(f"{self._failure}\n{traceback.format_exc()}")
+            return TransitionCallbackReturn.FAILURE
+        self._state, self._failure = "active", ""
+        return super().on_activate(state)
+
+    def _start(self) -> None:
+        assert self.segmenter is not None
+        self._monitor.reset()
+        self._worker.start(self.segmenter.models.frames_in_flight, self.segmenter.models.prepare_thread)
+        self._source = ImageSource(self, self.inputs, self.node_options.image_transport, self._on_image)
+        self._depth = DepthSource(
+            self,
+            self.inputs,
+            self._source.base_topic,
+            lambda: self.node_options.depth,
+            self.segmenter.wants_points,
+        )
+        self.segmenter.start()
+        period_s = 1.0 / self.node_options.rate_hz
+        self._pace = Pace(
+            self._worker,
+            self._source,
+            self._depth,
+            lambda tick: self._create_timer(period_s, tick),
+            self._is_wanted,
+        )
+        self._source.match()
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Unsubscribe and stop; once this has returned nothing is published."""
+        self._stop(None)
+        self._state = "inactive"
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free the models and take the outputs back; ids of categories stay theirs."""
+        self._unload()
+        self._state = "unconfigured"
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop and free everything, from whatever state."""
+        self._stop(None)
+        self._unload()
+        self._state = "finalized"
+        return super().on_shutdown(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Back to unconfigured after a transition that raised."""
+        self._stop(None)
+        self._unload()
+        self._state = "unconfigured"
+        return TransitionCallbackReturn.SUCCESS
+
+    def destroy_node(self) -> None:
+        """Stop the worker, then destroy the node."""
+        self._stop(None)
+        self._unload()
+        self.keeper.close()
+        stop_forwarding(self._log_forwarding)
+        super().destroy_node()
+
+    def _autostart(self) -> None:
+        assert self._autostart_timer is not None
+        self._autostart_timer.cancel()
+        started = (
+            self.trigger_configure() == TransitionCallbackReturn.SUCCESS
+            and self.trigger_activate() == TransitionCallbackReturn.SUCCESS
+        )
+        if not started:
+            self._request_exit(EXIT_FAILED)
+
+    def _load(self) -> None:
+        begin = time.monotonic()
+        self.restore_vocabulary()
+        self.get_logger().info("loading models ...")
+        pipeline = Pipeline(self.pipeline_options, self.registry)
+        outputs = Outputs(self, jpeg_quality=lambda: self.node_options.overlay_jpeg_quality)
+        models = ModelAccess(self, pipeline, self.node_options.frames_in_flight, self._budget_mib)
+        self.segmenter = Segmenter(self, pipeline, models, outputs, self._monitor, self._oddities, self._track_ids)
+        try:
+            pipeline.warm_up(WARM_UP_HW)
+            requests = [parse_category(text) for text in self.node_options.categories]
+            self.change_vocabulary(Operation.REPLACE, requests)
+        except BaseException:
+            self._unload()
+            raise
+        self.get_logger().info(
+            f"models loaded on {pipeline.device} in {time.monotonic() - begin:.1f} s, "
+            f"{len(self.segmenter.vocabulary.categories)} categories"
+        )
+
+    def _budget_mib(self) -> int:
+        return self.node_options.memory_budget_mib
+
+    def _fail_to_configure(self, reason: str) -> TransitionCallbackReturn:
+        self._state, self._failure = "unconfigured", reason
+        self.get_logger().error(reason)
+        return TransitionCallbackReturn.FAILURE
+
+    def _stop(self, timeout_s: float | None) -> None:
+        pace, self._pace = self._pace, None
+        if pace is not None:
+            pace.close()
+            self.destroy_timer(pace.timer)
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+        if self._depth is not None:
+            self._depth.close()
+            self._depth = None
+        self._silence.reset()
+        if self.segmenter is not None:
+            self.segmenter.stop()
+        self._worker.stop(timeout_s)
+
+    def _unload(self) -> None:
+        with self.changes:
+            segmenter, self.segmenter = self.segmenter, None
+            if segmenter is not None:
+                segmenter.close()
+
+    def _create_timer(self, period_s: float, callback: Callable[[], None]) -> Timer:
+        def guarded() -> None:
+            try:
+                callback()
+            except Exception:
+                # What escapes a callback ends the executor; while the node is being destroyed, its entities may raise.
+                if self.context.ok():
+                    self._log_error(f"a timer's callback failed:\n{traceback.format_exc()}")
+
+        return self.create_timer(
+            period_s, guarded, callback_group=MutuallyExclusiveCallbackGroup(), clock=self._steady_clock
+        )
+
+    # --- Frames ---
+
+    def _on_image(self, message: ImageMessage, tells_pace: bool) -> None:
+        self._monitor.image_arrived(tells_pace)
+        depth = self._depth
+        arrived = ArrivedImage(message, None if depth is None else depth.want(message.header))
+        self._worker.offer(arrived, stamp_key(message.header.stamp))
+        pace = self._pace
+        if pace is not None:
+            pace.image_arrived()
+
+    def _is_wanted(self) -> bool:
+        segmenter = self.segmenter
+        return segmenter is not None and (self.node_options.always_process or segmenter.has_subscribers())
+
+    def _process(self, arrived: ArrivedImage, arrival: float, wait_for_turn: WaitForTurn) -> None:
+        segmenter = self.segmenter
+        if segmenter is not None:
+            with urgent_work():
+                segmenter.process(arrived, arrival, wait_for_turn)
+
+    def _on_frame_error(self, error: Exception) -> None:
+        segmenter, details = self.segmenter, ""
+        if isinstance(error, OvsrError):
+            text = str(error)
+        elif is_out_of_memory(error) and segmenter is not None:
+            text = (
+                f"{describe_shortage(error)}; {remedy(segmenter.pipeline.device, segmenter.pipeline.options.backend)}"
+            )
+        else:
+            text = f"{type(error).__name__}: {error}"
+            details = f"; {_UNFORESEEN}\n" + "".join(traceback.format_exception(error))
+        self._monitor.frame_failed(text)
+        self._log_error(f"image skipped: {text}{details}")
+
+    def on_node_options_changed(self) -> None:
+        """Let a changed rate or window take effect."""
+        self._monitor.window_s = self.node_options.statistics_window_s
+        if self._pace is not None:
+            self._pace.set_rate_hz(self.node_options.rate_hz)
+
+    # --- Health ---
+
+    def _watch(self) -> None:
+        self.keeper.retry()
+        source, pace = self._source, self._pace
+        if source is None or pace is None:
+            return
+        source.match()
+        pace.look()
+        self._monitor.listening(source.is_listening)
+        self._monitor.images_lost(source.take_losses())
+        self._silence.update(
+            self._monitor.silence_s(),
+            self.node_options.image_timeout_s,
+            source.topic,
+            lambda: source.explain_silence(self._monitor.num_lost()),
+        )
+        depth = self._depth
+        for subscribed in [] if depth is None else depth.match():
+            self.get_logger().info(f"subscribed to {subscribed}")
+
+    def _publish_diagnostics(self) -> None:
+        source, segmenter, depth = self._source, self.segmenter, self._depth
+        unserved = "" if segmenter is None else segmenter.explain_unserved()
+        starved, namesakes = self._explain_starvation(), explain_namesakes(self)
+        statistics = self._monitor.snapshot()
+        is_losing = statistics.loses_images and not self._silence.text
+        losses = source.explain_losses() if is_losing and source is not None else ""
+        for problem in (unserved, starved, namesakes, losses):
+            if problem:
+                self._log_warning(problem)
+        health = NodeHealth(
+            state=self._state,
+            failure=self._failure,
+            silence=self._silence.text,
+            oddity=self._oddities.recent(),
+            topic="" if source is None else source.describe(),
+            num_publishers=0 if source is None else source.num_publishers,
+            counts=self._worker.counts,
+            statistics=statistics,
+            losses=losses,
+            resting=self._state == "active" and not self._is_wanted(),
+            worker_alive=self._worker.is_alive,
+            device=self.pipeline_options.device if segmenter is None else str(segmenter.pipeline.device),
+            memory_bytes=0 if segmenter is None else segmenter.pipeline.memory_bytes(),
+            unserved=unserved,
+            starved=starved,
+            namesakes=namesakes,
+            reduction="" if segmenter is None else segmenter.models.describe_reduction(),
+            frame_memory_mib=math.nan if segmenter is None else segmenter.models.memory.peak_mib,
+            vocabulary=self.vocabulary,
+            vocabulary_file=self.keeper.path,
+            vocabulary_file_problem=self.keeper.problem,
+            depth=None if depth is None else depth.health(),
+        )
+        self._diagnostics.publish(to_diagnostics(self.get_fully_qualified_name(), health, self.get_clock().now()))
+        self._statistics.publish(health.statistics, health.counts, health.device)
+
+    def _explain_starvation(self) -> str:
+        """Why nearly none of the images that arrive are labelled, and what to do, or empty."""
+        segmenter = self.segmenter
+        if segmenter is None or self._state != "active" or not self._is_wanted():
+            self._throughput.reset()
+            return ""
+        todo = remedy(segmenter.pipeline.device, self.pipeline_options.backend)
+        return self._throughput.judge(self._worker.counts, self.node_options.rate_hz, todo)

@@ -141,7 +141,7 @@ def over_categories(options: PipelineOptions, given: Any) -> dict[str, Any]:
     encode_s = {}
     for count in counts:
         begin = time.perf_counter()
-        vocabularies[count] = pipeline.classifier_for(make_requests(count))
+        vocabularies[count] = pipeline.state_for(make_requests(count))
         encode_s[count] = round(time.perf_counter() - begin, 3)
     ways: dict[str, Any] = {
         f"frame {count}": (lambda turn, count=count: pipeline.segment(images[turn % 2], vocabularies[count]))

@@ -63,7 +63,7 @@ class Run:
         self.num_found = self.num_embedded = 0
 
     def show(self, image: np.ndarray, time_s: float) -> None:
-        frame: Any = self.pipeline.follow(image, self._tracker, time_s)
+        frame: Any = self.pipeline.join(self.pipeline.find(image), self._tracker, time_s)
         self.labels = self.pipeline.label(frame).label_map
         self.num_found, self.num_embedded = frame.num_found, frame.num_embedded
 

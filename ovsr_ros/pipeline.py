@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,16 +19,16 @@ from ovsr_ros.backends import (
     SegmentFinder,
     load_backend,
 )
-from ovsr_ros.backends.reduction import FULL, Reduction, reduce
+from ovsr_ros.backends.reduction import FULL, Reduction, enlarge, reduce
 from ovsr_ros.config import (
     iter_options,
     replace_flat,
     to_flat_dict,
     validate,
 )
-from ovsr_ros.errors import ConfigError, VocabularyError
-from ovsr_ros.models.device import free_unused_memory, resolve_device
-from ovsr_ros.models.memory import resident_bytes
+from ovsr_ros.errors import ConfigError
+from ovsr_ros.models.device import resolve_device
+from ovsr_ros.models.memory import free_unused_memory, resident_bytes
 from ovsr_ros.ops.image import check_image
 from ovsr_ros.results import Segmentation
 from ovsr_ros.settings import PipelineOptions, backend_options
@@ -39,23 +38,33 @@ from ovsr_ros.vocabulary.registry import VocabularyRegistry
 from ovsr_ros.vocabulary.text_embeddings import TextClassifier, TextEmbeddingCache, TextOptions, cache_directory
 
 ONE_OFF_VERSION = 0
-"""Version of a vocabulary that was made for one call and never put in force."""
+"""Version of a vocabulary that was made for single calls and never put in force."""
+
+Change = tuple[Operation, Sequence[CategoryRequest]]
+"""What is to become of the vocabulary."""
 
 
 @dataclass(frozen=True)
-class PreparedVocabulary:
-    """A validated vocabulary and its text embeddings, ready to label; made by a `Pipeline`."""
+class State:
+    """All that decides how an image is segmented and labelled; made by a `Pipeline`, and never changed.
 
+    vocabulary, classifier: the words, and the rows that stand for them on the backend's device. texts: where their
+    embeddings come from. number: one more than that of the state it was prepared from.
+    """
+
+    options: PipelineOptions
+    backend: Backend[Any]
     vocabulary: Vocabulary
     classifier: TextClassifier
-    text_options: TextOptions
+    texts: TextEmbeddingCache
+    number: int = 0
 
 
 @dataclass(frozen=True)
 class FoundImage:
     """What is known of an image, (H, W, 3) uint8 RGB, by itself, before it joins a stream; made by `Pipeline.find`.
 
-    options: those in force when that began. reduction: of the backend then.
+    frame: of the image, or of a smaller one where `reduction` says so. options: those in force when that began.
     """
 
     image_rgb: NDArray[np.uint8]
@@ -64,21 +73,15 @@ class FoundImage:
     reduction: Reduction
 
 
-@dataclass(frozen=True)
-class _State:
-    options: PipelineOptions
-    backend: Backend[Any]
-    cache: TextEmbeddingCache
-    active: PreparedVocabulary
-
-
 class Pipeline:
     """Segments images and labels them by a vocabulary that can change meanwhile. Loads its models when constructed.
 
-    Thread-safe: everything that a call uses is one immutable snapshot, taken when the call begins. A frame is labelled
-    by exactly one vocabulary version, and `commit_vocabulary` returns before any later `label` begins.
+    Everything that is in force is one `State`. `prepare` makes another one, which takes a while and changes nothing;
+    `commit` puts it in force, at once and whole. Thread-safe: a call uses the state that is in force when it begins, or
+    the one that it is given.
 
-    registry: where ids, colours and versions come from; pass the same one to let them outlive the pipeline.
+    registry: where ids, colours and versions come from; pass the same one to let them outlive the pipeline. Of two
+        pipelines, only one may change its vocabulary at a time.
 
     Raises ConfigError for unusable options, ModelError when a model cannot be used.
     """
@@ -87,67 +90,119 @@ class Pipeline:
         options = options or PipelineOptions()
         validate(options)
         self._registry = registry or VocabularyRegistry()
-        self._write_lock = threading.Lock()  # held while the state is replaced, never while it is used
+        self._commit_lock = threading.Lock()
         self.device = resolve_device(options.device)
         backend = _load(options, self.device)
-        cache = _text_cache(backend, options.text)
-        active = self._encode(self._registry.current, cache, options.text)
-        self._state: _State | None = _State(options, backend, cache, active)
+        self._state: State | None = self._encoded(options, backend, self._registry.current)
+
+    @property
+    def state(self) -> State:
+        """What is in force. Raises RuntimeError once the pipeline is closed."""
+        state = self._state
+        if state is None:
+            raise RuntimeError("this pipeline was closed; construct a new one")
+        return state
 
     @property
     def options(self) -> PipelineOptions:
-        return self._snapshot().options
+        return self.state.options
 
     @property
     def vocabulary(self) -> Vocabulary:
         """The vocabulary in force: an immutable snapshot; version 0 before the first change."""
-        return self._snapshot().active.vocabulary
+        return self.state.vocabulary
+
+    # --- Changes ---
+
+    def prepare(self, options: Mapping[str, object] | None = None, change: Change | None = None) -> State:
+        """The state that changes of options, by dotted name, and of the vocabulary would lead to; nothing is changed.
+
+        Slow where words are encoded, or models loaded for another `precision`. Any thread.
+
+        Raises whatever can go wrong with the change: ConfigError for an unknown or read-only option or an unusable
+        value, VocabularyError with every reason against the words, ModelError from loading.
+        """
+        state = self.state
+        changed = replace_flat(state.options, options or {})
+        _refuse_read_only(state.options, changed)
+        vocabulary = state.vocabulary if change is None else self._registry.propose(*change)
+        if changed.precision != state.options.precision:
+            return self._encoded(changed, _load(changed, self.device), vocabulary, number=state.number + 1)
+        backend = state.backend.with_options(backend_options(changed))
+        texts = state.texts if changed.text == state.options.text else None
+        if texts is not None and vocabulary is state.vocabulary:
+            return replace(state, options=changed, backend=backend, number=state.number + 1)
+        return self._encoded(changed, backend, vocabulary, texts, state.number + 1)
+
+    def commit(self, state: State, announce: Callable[[State], object] = lambda state: None) -> None:
+        """Put a prepared state in force: every call that begins later uses it.
+
+        announce: called once nothing else can prevent the change; what it raises does.
+
+        Raises VocabularyError or ConfigError when another change came first; prepare again then.
+        """
+        with self._commit_lock:
+            before = self.state
+            has_words = state.vocabulary is not before.vocabulary
+            if has_words:
+                self._registry.check(state.vocabulary)
+            if state.number != before.number + 1:
+                raise ConfigError("something else has changed meanwhile; send the change again")
+            announce(state)
+            if has_words:
+                self._registry.commit(state.vocabulary)
+            self._state = state
+
+    def set_vocabulary(self, operation: Operation, requests: Sequence[CategoryRequest]) -> Vocabulary:
+        """Prepare and commit a change. Raises VocabularyError, and then nothing has changed."""
+        state = self.prepare(change=(operation, requests))
+        self.commit(state)
+        return state.vocabulary
+
+    def update_options(self, changes: Mapping[str, object]) -> PipelineOptions:
+        """Prepare and commit a change of options. Raises ConfigError and ModelError, and then nothing has changed."""
+        state = self.prepare(changes)
+        self.commit(state)
+        return state.options
+
+    def state_for(self, requests: Sequence[CategoryRequest]) -> State:
+        """What is in force with other words, of version 0, for single calls: it cannot be committed.
+
+        Names that were ever in force keep their ids; the others get free ones, for these calls only.
+
+        Raises VocabularyError with every reason for which the categories cannot be used.
+        """
+        state = self.state
+        proposed = self._registry.propose(Operation.REPLACE, requests)
+        one_off = replace(proposed, version=ONE_OFF_VERSION)
+        return self._encoded(state.options, state.backend, one_off, state.texts, number=-1)
 
     # --- Images ---
 
-    def embed(self, image_rgb: NDArray[np.uint8]) -> Frame:
-        """Everything about an image that needs no vocabulary: the slow half. What comes back is for `label`.
-
-        image_rgb: (H, W, 3) uint8 RGB, both sides at least 16 pixels. Raises ImageError for anything else.
-        """
-        check_image(image_rgb)
-        frame: Frame = self._snapshot().backend.embed(image_rgb)
-        return frame
-
-    def reduce_further(self, reduction: Reduction) -> Reduction | None:
-        """What takes less memory than this, or None; see `Reduction.more`."""
-        return reduction.more(self._snapshot().backend)
-
-    def embed_reduced(self, image_rgb: NDArray[np.uint8], reduction: Reduction = FULL) -> Frame:
-        """As `embed`, in less memory: smaller batches, lower resolution of every stage; the image's is the caller's."""
-        check_image(image_rgb)
-        frame: Frame = reduce(self._snapshot().backend, reduction).embed(image_rgb)
-        return frame
-
-    def follow(self, image_rgb: NDArray[np.uint8], tracker: Tracker, time_s: float) -> Frame:
-        """`embed` for the next image of a stream: its segments as the tracker follows them, if `tracking.enabled`.
-
-        A backend that finds no segments in its slow half has none that could be followed. With
-        `tracking.reuse_embeddings`, segments that have not changed are not embedded again.
-
-        time_s: when the image was taken, seconds from anywhere; see `Tracker.follow`. Raises ImageError as `embed`.
-        """
-        return self.join(self.find(image_rgb), tracker, time_s)
-
     def find(self, image_rgb: NDArray[np.uint8], reduction: Reduction = FULL) -> FoundImage:
-        """The first half of `follow`: what needs no other image of the stream. Several may be in work at once.
+        """What is known of an image by itself: the slow half. Several may be in work at once.
 
-        reduction: as in `embed_reduced`. Raises ImageError as `embed`.
+        image_rgb: (H, W, 3) uint8 RGB, both sides at least 16 pixels. reduction: to work in less memory.
+
+        Raises ImageError for anything else.
         """
-        check_image(image_rgb)
-        state = self._snapshot()
-        options, backend = state.options, reduce(state.backend, reduction)
-        if options.tracking.enabled and options.tracking.reuse_embeddings and isinstance(backend, SegmentFinder):
-            return FoundImage(image_rgb, backend.find(image_rgb), options, reduction)
-        return FoundImage(image_rgb, backend.embed(image_rgb), options, reduction)
+        state = self.state
+        options = state.options
+        if options.tracking.enabled and options.tracking.reuse_embeddings and isinstance(state.backend, SegmentFinder):
+            check_image(image_rgb)
+            frame = reduce(state.backend, reduction).find(reduction.shrink(image_rgb))
+            return FoundImage(image_rgb, frame, options, reduction)
+        return FoundImage(image_rgb, self.embed(image_rgb, reduction), options, reduction)
 
     def join(self, found: FoundImage, tracker: Tracker, time_s: float) -> Frame:
-        """The second half of `follow`: the image becomes the stream's next. In the order of the images, one by one."""
+        """The image becomes the next of a stream: its segments as the tracker follows them, if `tracking.enabled`.
+
+        In the order of the images, one by one. A backend that finds no segments in its slow half has none that could be
+        followed. With `tracking.reuse_embeddings`, segments that have not changed are not embedded again. An exception
+        leaves the stream as it was.
+
+        time_s: when the image was taken, seconds from anywhere; see `Tracker.follow`.
+        """
         options, frame = found.options, found.frame
         if not (options.tracking.enabled and isinstance(frame, (FoundSegments, FrameEmbeddings))):
             assert not isinstance(frame, FoundSegments)
@@ -156,22 +211,31 @@ class Pipeline:
         source = (backend_options(options), options.precision, found.reduction)
         return tracker.follow(found.image_rgb, frame, time_s, options.tracking, source)
 
-    def label(self, frame: Frame, categories: PreparedVocabulary | None = None) -> Segmentation:
-        """Label an embedded frame: the fast half. categories: from `classifier_for`; None: the vocabulary in force."""
-        state = self._snapshot()
-        active = categories or state.active
+    def embed(self, image_rgb: NDArray[np.uint8], reduction: Reduction = FULL) -> Frame:
+        """An image that is part of no stream, ready for `label`; arguments and errors as of `find`."""
+        check_image(image_rgb)
+        frame: Frame = reduce(self.state.backend, reduction).embed(reduction.shrink(image_rgb))
+        return frame
+
+    def label(self, frame: Frame, state: State | None = None, size_hw: tuple[int, int] | None = None) -> Segmentation:
+        """Label a frame: the fast half.
+
+        state: None: what is in force. size_hw: of the image, where the frame is of a smaller one.
+        """
+        state = state or self.state
         options = state.options
-        return state.backend.label(frame, active.classifier, options.score_threshold, options.num_runners_up)
+        labelled = state.backend.label(frame, state.classifier, options.score_threshold, options.num_runners_up)
+        return labelled if size_hw in (None, labelled.label_map.shape) else enlarge(labelled, size_hw)
 
     def segment(
-        self, image_rgb: NDArray[np.uint8], categories: Sequence[CategoryRequest] | PreparedVocabulary | None = None
+        self, image_rgb: NDArray[np.uint8], categories: Sequence[CategoryRequest] | State | None = None
     ) -> Segmentation:
         """Both halves: `label(embed(image_rgb))`. categories: for this call only; None: the vocabulary in force.
 
         Raises ImageError and VocabularyError.
         """
-        if categories is not None and not isinstance(categories, PreparedVocabulary):
-            categories = self.classifier_for(categories)
+        if categories is not None and not isinstance(categories, State):
+            categories = self.state_for(categories)
         return self.label(self.embed(image_rgb), categories)
 
     def warm_up(self, size_hw: tuple[int, int] = (480, 640)) -> None:
@@ -181,68 +245,7 @@ class Pipeline:
         image = pattern.repeat(16, 0).repeat(16, 1)[:height, :width]
         self.segment(np.ascontiguousarray(image))
 
-    # --- Vocabulary ---
-
-    def prepare_vocabulary(self, operation: Operation, requests: Sequence[CategoryRequest]) -> PreparedVocabulary:
-        """Validate a change and encode its texts: slow, from any thread, and nothing is changed.
-
-        Raises VocabularyError with every reason for which the change is refused.
-        """
-        state = self._snapshot()
-        return self._encode(self._registry.propose(operation, requests), state.cache, state.options.text)
-
-    def commit_vocabulary(self, prepared: PreparedVocabulary) -> Vocabulary:
-        """Put a prepared vocabulary in force, at once: every `label` that begins later uses it.
-
-        Raises VocabularyError when another change came first; prepare again then.
-        """
-        with self._write_lock:
-            state = self._snapshot()
-            if prepared.text_options != state.options.text:
-                raise VocabularyError("the text options have changed meanwhile; send the change again")
-            vocabulary = self._registry.commit(prepared.vocabulary)
-            self._state = dataclasses.replace(state, active=prepared)
-            return vocabulary
-
-    def set_vocabulary(self, operation: Operation, requests: Sequence[CategoryRequest]) -> Vocabulary:
-        """Prepare and commit a change. Raises VocabularyError, and then nothing has changed."""
-        return self.commit_vocabulary(self.prepare_vocabulary(operation, requests))
-
-    def classifier_for(self, requests: Sequence[CategoryRequest]) -> PreparedVocabulary:
-        """A vocabulary for single calls, of version 0, beside the one in force.
-
-        Names that were ever in force keep their ids; the others get free ones, for these calls only.
-
-        Raises VocabularyError with every reason for which the categories cannot be used.
-        """
-        state = self._snapshot()
-        proposed = self._registry.propose(Operation.REPLACE, requests)
-        one_off = dataclasses.replace(proposed, version=ONE_OFF_VERSION)
-        return self._encode(one_off, state.cache, state.options.text)
-
-    # --- Options and resources ---
-
-    def update_options(self, changes: Mapping[str, object]) -> PipelineOptions:
-        """Change options by dotted name, all or none; calls that begin later use them.
-
-        Another `precision` loads the models anew, other `text` options encode the vocabulary anew: both take a while.
-
-        Raises ConfigError for an unknown or read-only option or an unusable value, ModelError from loading.
-        """
-        with self._write_lock:
-            state = self._snapshot()
-            options = replace_flat(state.options, changes)
-            _refuse_read_only(state.options, options)
-            if options.precision != state.options.precision:
-                backend = _load(options, self.device)
-            else:
-                backend = state.backend.with_options(backend_options(options))
-            cache, active = state.cache, state.active
-            if options.text != state.options.text or options.precision != state.options.precision:
-                cache = _text_cache(backend, options.text)
-                active = self._encode(active.vocabulary, cache, options.text)
-            self._state = _State(options, backend, cache, active)
-            return options
+    # --- Resources ---
 
     def memory_bytes(self) -> int:
         """Memory in use: on a GPU what its tensors take there, on the CPU the process's resident set."""
@@ -252,20 +255,22 @@ class Pipeline:
 
     def close(self) -> None:
         """Free the models and the device's memory; any later call raises RuntimeError."""
-        with self._write_lock:
+        with self._commit_lock:
             self._state = None
         free_unused_memory()
 
-    def _snapshot(self) -> _State:
-        state = self._state
-        if state is None:
-            raise RuntimeError("this pipeline was closed; construct a new one")
-        return state
-
-    def _encode(self, vocabulary: Vocabulary, cache: TextEmbeddingCache, options: TextOptions) -> PreparedVocabulary:
+    def _encoded(
+        self,
+        options: PipelineOptions,
+        backend: Backend[Any],
+        vocabulary: Vocabulary,
+        texts: TextEmbeddingCache | None = None,
+        number: int = 0,
+    ) -> State:
+        texts = texts or _text_cache(backend, options.text)
         with torch.inference_mode():
-            classifier = TextClassifier.build(vocabulary, cache, options.unlabeled_names).to(self.device)
-        return PreparedVocabulary(vocabulary, classifier, options)
+            classifier = TextClassifier.build(vocabulary, texts, options.text.unlabeled_names).to(self.device)
+        return State(options, backend, vocabulary, classifier, texts, number)
 
 
 def _load(options: PipelineOptions, device: torch.device) -> Backend[Any]:

@@ -146,8 +146,8 @@ def test_another_vocabulary_labels_the_same_pixels(demo_pipeline):
     """Words decide: the same image, asked for by category or not at all, is labelled or left unlabeled."""
     frame = Scene(5, num_objects=3, split="val").render(0.0)
     embedded = demo_pipeline.embed(frame.image)
-    everything = demo_pipeline.classifier_for([parse_category(category) for category in CATEGORIES])
-    floor_only = demo_pipeline.classifier_for([parse_category("floor")])
+    everything = demo_pipeline.state_for([parse_category(category) for category in CATEGORIES])
+    floor_only = demo_pipeline.state_for([parse_category("floor")])
     by_all, by_floor = demo_pipeline.label(embedded, everything), demo_pipeline.label(embedded, floor_only)
     ids = {category.name: category.id for category in everything.vocabulary.categories}
     floor_id = floor_only.vocabulary.categories[0].id

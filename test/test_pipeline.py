@@ -3,12 +3,13 @@ import threading
 import numpy as np
 import pytest
 
-from ovsr_ros.backends.reduction import Reduction
+from ovsr_ros.backends.reduction import FULL, Reduction
 from ovsr_ros.config import replace_flat, to_flat_dict
-from ovsr_ros.errors import ConfigError, ImageError, ModelNotFoundError, VocabularyError
+from ovsr_ros.errors import ConfigError, ImageError, ModelNotFoundError, OvsrError, VocabularyError
 from ovsr_ros.node_options import NodeOptions
 from ovsr_ros.pipeline import Pipeline
 from ovsr_ros.settings import PipelineOptions, load_settings
+from ovsr_ros.tracking import Tracker
 from ovsr_ros.vocabulary.category import CategoryRequest, Operation
 from ovsr_ros.vocabulary.registry import VocabularyRegistry
 
@@ -68,7 +69,9 @@ def test_a_vocabulary_change_relabels_the_very_next_label(pipeline):
 def test_a_coarse_embedding_is_of_the_same_image_and_changes_no_option(pipeline):
     pipeline.set_vocabulary(Operation.REPLACE, [MUG])
     before = pipeline.options
-    segmentation = pipeline.label(pipeline.embed_reduced(image(), Reduction(size=1)))
+    frame = pipeline.embed(image(), Reduction(size=1))
+    assert pipeline.label(frame).label_map.shape == (60, 80)
+    segmentation = pipeline.label(frame, size_hw=(120, 160))
     assert segmentation.label_map.shape == (120, 160)
     assert (segmentation.label_map == 0).all()
     assert pipeline.options == before
@@ -76,19 +79,63 @@ def test_a_coarse_embedding_is_of_the_same_image_and_changes_no_option(pipeline)
 
 def test_preparing_changes_nothing_until_the_commit(pipeline):
     pipeline.set_vocabulary(Operation.REPLACE, [MUG])
-    prepared = pipeline.prepare_vocabulary(Operation.ADD, [BALL])
-    assert pipeline.vocabulary.names == ("mug",)
-    assert pipeline.commit_vocabulary(prepared).names == ("mug", "ball")
+    before = pipeline.state
+    prepared = pipeline.prepare({"score_threshold": 0.5}, (Operation.ADD, [BALL]))
+    assert pipeline.state is before
+    assert (pipeline.vocabulary.names, pipeline.options.score_threshold) == (("mug",), 0.0)
+    pipeline.commit(prepared)
+    assert pipeline.state is prepared
+    assert (pipeline.vocabulary.names, pipeline.options.score_threshold) == (("mug", "ball"), 0.5)
     assert pipeline.vocabulary.version == 2
 
 
 def test_a_stale_preparation_is_refused(pipeline):
-    first = pipeline.prepare_vocabulary(Operation.ADD, [MUG])
-    second = pipeline.prepare_vocabulary(Operation.ADD, [BALL])
-    pipeline.commit_vocabulary(first)
-    with pytest.raises(VocabularyError, match="changed meanwhile"):
-        pipeline.commit_vocabulary(second)
-    assert pipeline.vocabulary.names == ("mug",)
+    add_ball, lower = (Operation.ADD, [BALL]), {"score_threshold": 0.1}
+    first = pipeline.prepare(change=(Operation.ADD, [MUG]))
+    stale = [pipeline.prepare(change=add_ball), pipeline.prepare(lower, add_ball)]
+    pipeline.commit(first)
+    for second in (*stale, first, pipeline.state_for([BALL])):
+        with pytest.raises(OvsrError, match="changed meanwhile"):
+            pipeline.commit(second)
+    only_options = pipeline.prepare(lower)
+    pipeline.update_options({"num_runners_up": 1})
+    with pytest.raises(ConfigError, match="changed meanwhile"):
+        pipeline.commit(only_options)
+    assert (pipeline.vocabulary.names, pipeline.options.score_threshold) == (("mug",), 0.0)
+
+
+def test_what_cannot_be_announced_is_not_in_force(pipeline):
+    pipeline.set_vocabulary(Operation.REPLACE, [MUG])
+    before, prepared = pipeline.state, pipeline.prepare({"score_threshold": 0.5}, (Operation.ADD, [BALL]))
+
+    def fail(state):
+        assert (state, pipeline.state) == (prepared, before)
+        raise RuntimeError("nobody is there")
+
+    with pytest.raises(RuntimeError, match="nobody"):
+        pipeline.commit(prepared, fail)
+    assert pipeline.state is before
+    announced = []
+    pipeline.commit(prepared, announced.append)
+    assert announced == [pipeline.state]
+
+
+def test_a_frame_in_less_memory_goes_on_with_the_stream(options):
+    follow = {"tracking.enabled": True, "text.something_else": ("something else",)}
+    pipeline, tracker = Pipeline(replace_flat(options, follow)), Tracker()
+    pipeline.set_vocabulary(Operation.REPLACE, [MUG])
+    ids_of_pixels = []
+    for number, reduction in enumerate((FULL, Reduction(size=1), Reduction(batch=1), FULL)):
+        frame = pipeline.join(pipeline.find(image(), reduction), tracker, 0.1 * number)
+        segmentation = pipeline.label(frame, size_hw=(120, 160))
+        assert segmentation.segment_map.shape == segmentation.label_map.shape == (120, 160)
+        segments = segmentation.segments
+        assert segments.areas_px.tolist() == [(segmentation.segment_map == id).sum() for id in segments.ids]
+        assert (segments.track_ids > 0).all()
+        ids_of_pixels.append(np.concatenate(([0], segments.track_ids))[segmentation.segment_map])
+    assert len(np.unique(ids_of_pixels[0])) >= 2
+    for ids in ids_of_pixels[1:]:
+        assert (ids == ids_of_pixels[0]).mean() > 0.8, "tracks go on"
 
 
 def test_a_refused_change_changes_nothing(pipeline):
@@ -101,7 +148,7 @@ def test_a_refused_change_changes_nothing(pipeline):
 
 def test_categories_for_one_call_leave_the_vocabulary_alone(pipeline):
     pipeline.set_vocabulary(Operation.REPLACE, [MUG])
-    one_off = pipeline.classifier_for([LAMP, MUG])
+    one_off = pipeline.state_for([LAMP, MUG])
     assert {category.name: category.id for category in one_off.vocabulary.categories} == {"mug": 0, "lamp": 1}
     segmentation = pipeline.segment(image(), categories=[LAMP])
     assert (segmentation.label_map == 1).all()
@@ -173,14 +220,14 @@ def test_a_read_only_option_may_be_named_with_its_own_value(pipeline):
 
 def test_text_options_encode_the_vocabulary_anew(pipeline):
     pipeline.set_vocabulary(Operation.REPLACE, [MUG])
-    prepared = pipeline.prepare_vocabulary(Operation.ADD, [BALL])
+    prepared = pipeline.prepare(change=(Operation.ADD, [BALL]))
     frame = pipeline.embed(image())
     alone = pipeline.label(frame).segments.scores
     np.testing.assert_allclose(alone, 1.0, atol=1e-6)  # the only text there is
     pipeline.update_options({"text.something_else": ["something else", "background"], "alignment.method": "none"})
     assert (pipeline.label(frame).segments.scores < 1.0).all()
-    with pytest.raises(VocabularyError, match="options have changed"):
-        pipeline.commit_vocabulary(prepared)
+    with pytest.raises(ConfigError, match="changed meanwhile"):
+        pipeline.commit(prepared)
 
 
 def test_precision_changes_while_running(pipeline):

@@ -153,7 +153,7 @@ def test_words_change_between_two_labellings_of_one_frame(config: str) -> None:
     pipeline = Pipeline(load_settings(config).pipeline)
     frame = pipeline.embed(np.full((60, 90, 3), 90, np.uint8))
     assert (pipeline.label(frame).label_map == 255).all()
-    prepared = pipeline.classifier_for([])
+    prepared = pipeline.state_for([])
     assert pipeline.label(frame, prepared).vocabulary_version == 0
     pipeline.update_options({"trident.masks.method": "none", "score_threshold": 1.0})
     assert (pipeline.label(frame).label_map == 255).all()

@@ -1,4 +1,4 @@
-"""Less memory for a frame: smaller batches first, which cost nothing but time, then a lower resolution."""
+"""Less memory for a frame: smaller batches first, which cost nothing but time, then a lower resolution; and back."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ovsr_ros.backends.contract import Backend
+from ovsr_ros.results import Segmentation, Segments
 
 MAX_BATCH_HALVINGS, MAX_SIZE_HALVINGS = 3, 3
 
@@ -43,13 +44,17 @@ class Reduction:
         """
         if self.size == 0 and self.batch < MAX_BATCH_HALVINGS and reduce(backend, self).halve_batch() is not None:
             return dataclasses.replace(self, batch=self.batch + 1)
-        return dataclasses.replace(self, size=self.size + 1) if self.size < MAX_SIZE_HALVINGS else None
+        return self.coarser() if self.size < MAX_SIZE_HALVINGS else None
 
-    def less(self) -> Reduction:
-        """The one before."""
-        if self.size:
-            return dataclasses.replace(self, size=self.size - 1)
-        return dataclasses.replace(self, batch=max(0, self.batch - 1))
+    def coarser(self) -> Reduction:
+        """The next lower resolution."""
+        return dataclasses.replace(self, size=self.size + 1)
+
+    def shrink(self, image_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """(H, W, 3) -> (h, w, 3): the image as the reduced backend is to see it, both sides at least 16."""
+        for _ in range(self.size):
+            image_rgb = _halve(image_rgb)
+        return image_rgb
 
 
 FULL = Reduction()
@@ -64,7 +69,34 @@ def reduce(backend: BackendT, reduction: Reduction) -> BackendT:
     return backend
 
 
-def halve(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _halve(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(H, W, 3) -> (H / 2, W / 2, 3), both sides at least 16."""
     height, width = (max(16, side // 2) for side in image.shape[:2])
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def enlarge(segmentation: Segmentation, size_hw: tuple[int, int]) -> Segmentation:
+    """The segmentation of a smaller image, in the pixels of the image it was made from."""
+    segment_map = _resize(segmentation.segment_map, size_hw)
+    return dataclasses.replace(
+        segmentation,
+        label_map=_resize(segmentation.label_map, size_hw),
+        confidence=_resize(segmentation.confidence, size_hw),
+        segment_map=segment_map,
+        segments=_measure(segmentation.segments, segment_map),
+    )
+
+
+def _resize(values: NDArray[Any], size_hw: tuple[int, int]) -> NDArray[Any]:
+    return cv2.resize(values, size_hw[::-1], interpolation=cv2.INTER_NEAREST)
+
+
+def _measure(segments: Segments, segment_map: NDArray[np.uint16]) -> Segments:
+    """The segments with boxes, areas and centroids as the map has them."""
+    boxes, areas, centroids = segments.boxes_xyxy.copy(), segments.areas_px.copy(), segments.centroids_xy.copy()
+    for index, id in enumerate(segments.ids):
+        rows, columns = np.nonzero(segment_map == id)
+        boxes[index] = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        areas[index] = rows.size
+        centroids[index] = (columns.mean(), rows.mean())
+    return dataclasses.replace(segments, boxes_xyxy=boxes, areas_px=areas, centroids_xy=centroids)

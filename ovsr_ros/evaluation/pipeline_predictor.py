@@ -13,7 +13,7 @@ from ovsr_ros.evaluation.predictor import UNLABELED, Prediction
 from ovsr_ros.evaluation.provenance import weights_of
 from ovsr_ros.evaluation.sample import Dataset, Sample
 from ovsr_ros.names import name_key
-from ovsr_ros.pipeline import Pipeline, PreparedVocabulary
+from ovsr_ros.pipeline import Pipeline, State
 from ovsr_ros.results import Segmentation
 from ovsr_ros.settings import PipelineOptions, values_in_use
 from ovsr_ros.vocabulary.category import parse_category
@@ -25,25 +25,25 @@ class PipelinePredictor:
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
         self._words: tuple[str, ...] = ()
-        self._prepared: PreparedVocabulary | None = None
+        self._state: State | None = None
 
     def predict(self, sample: Sample) -> Prediction:
         """Raises ImageError for an image that the pipeline refuses, VocabularyError for words that it does."""
-        prepared = self.vocabulary_for(sample.words)
+        state = self.state_for(sample.words)
         frame = self.pipeline.embed(sample.image)
-        segmentation = self.pipeline.label(frame, prepared)
+        segmentation = self.pipeline.label(frame, state)
         return Prediction(
             clusters=_clusters(frame, segmentation),
-            label_map=_word_of_id(prepared, sample.words)[segmentation.label_map],
+            label_map=_word_of_id(state, sample.words)[segmentation.label_map],
             segment_map=segmentation.segment_map,
         )
 
-    def vocabulary_for(self, words: tuple[str, ...]) -> PreparedVocabulary:
-        """The words' classifier; encoded once while the words stay the same."""
-        if self._prepared is None or words != self._words:
-            self._prepared = self.pipeline.classifier_for([parse_category(word) for word in words])
+    def state_for(self, words: tuple[str, ...]) -> State:
+        """What labels by these words; encoded once while the words stay the same."""
+        if self._state is None or words != self._words:
+            self._state = self.pipeline.state_for([parse_category(word) for word in words])
             self._words = words
-        return self._prepared
+        return self._state
 
 
 def _clusters(frame: Frame, segmentation: Segmentation) -> NDArray[np.int64]:
@@ -55,11 +55,11 @@ def _clusters(frame: Frame, segmentation: Segmentation) -> NDArray[np.int64]:
     return segmentation.label_map.astype(np.int64) + 1
 
 
-def _word_of_id(prepared: PreparedVocabulary, words: tuple[str, ...]) -> NDArray[np.uint8]:
+def _word_of_id(state: State, words: tuple[str, ...]) -> NDArray[np.uint8]:
     """(256,) uint8: per class id of the vocabulary, the index of its word."""
     index = {name_key(parse_category(word).name): i for i, word in enumerate(words)}
     table = np.full(256, UNLABELED, np.uint8)
-    for category in prepared.vocabulary.categories:
+    for category in state.vocabulary.categories:
         table[category.id] = index[name_key(category.name)]
     return table
 

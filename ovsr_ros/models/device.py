@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import gc
 import re
-import sys
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -17,9 +14,6 @@ from ovsr_ros.errors import ConfigError
 from ovsr_ros.options_text import parse_device_index
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-
-# glibc's; other C libraries have none.
-_malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -37,19 +31,6 @@ def resolve_device(name: str) -> torch.device:
         known = ", ".join(["auto", "cpu", *(f"cuda:{n}" for n in range(num_gpus))])
         raise ConfigError(f"device: PyTorch sees {num_gpus} GPUs here, got {name!r}; possible: {known}")
     return torch.device("cuda", index)
-
-
-def free_unused_memory() -> None:
-    """Give memory that nothing uses any more back: of reference cycles, of PyTorch's GPU cache, of the C library.
-
-    glibc keeps what is freed between blocks in use, an arena for each thread: models that are loaded by one thread and
-    then by another would leave hundreds of megabytes behind.
-    """
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    if _malloc_trim is not None:
-        _malloc_trim(0)
 
 
 def resolve_precision(name: str, device: torch.device) -> torch.dtype:

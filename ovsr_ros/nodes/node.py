@@ -18,6 +18,7 @@ from rclpy.timer import Timer
 
 from ovsr_ros.errors import OvsrError
 from ovsr_ros.low_priority import urgent_work
+from ovsr_ros.models.memory import describe_shortage, is_out_of_memory
 from ovsr_ros.nodes.conversions.stamps import stamp_key
 from ovsr_ros.nodes.health.diagnostics import NodeHealth, to_diagnostics
 from ovsr_ros.nodes.health.log_forwarding import forward_logs, stop_forwarding
@@ -32,7 +33,6 @@ from ovsr_ros.nodes.input.depth_source import DepthSource
 from ovsr_ros.nodes.input.image_source import ImageMessage, ImageSource
 from ovsr_ros.nodes.input.pace import Pace
 from ovsr_ros.nodes.model_access import ModelAccess
-from ovsr_ros.nodes.out_of_memory import describe_shortage, is_out_of_memory, remedy
 from ovsr_ros.nodes.outputs import Outputs
 from ovsr_ros.nodes.parameter_node import ParameterNode
 from ovsr_ros.nodes.process import EXIT_FAILED
@@ -209,14 +209,12 @@ class OvsrNode(ParameterNode):
         self.segmenter = Segmenter(self, pipeline, models, outputs, self._monitor, self._oddities, self._track_ids)
         try:
             pipeline.warm_up(WARM_UP_HW)
-            requests = [parse_category(text) for text in self.node_options.categories]
-            self.change_vocabulary(Operation.REPLACE, requests)
+            self.change_vocabulary(Operation.REPLACE, [parse_category(text) for text in self.node_options.categories])
         except BaseException:
             self._unload()
             raise
         self.get_logger().info(
-            f"models loaded on {pipeline.device} in {time.monotonic() - begin:.1f} s, "
-            f"{len(self.segmenter.vocabulary.categories)} categories"
+            f"models loaded on {pipeline.device} in {time.monotonic() - begin:.1f} s, {len(self.vocabulary)} categories"
         )
 
     def _budget_mib(self) -> int:
@@ -288,9 +286,7 @@ class OvsrNode(ParameterNode):
         if isinstance(error, OvsrError):
             text = str(error)
         elif is_out_of_memory(error) and segmenter is not None:
-            text = (
-                f"{describe_shortage(error)}; {remedy(segmenter.pipeline.device, segmenter.pipeline.options.backend)}"
-            )
+            text = f"{describe_shortage(error)}; {segmenter.models.remedy}"
         else:
             text = f"{type(error).__name__}: {error}"
             details = f"; {_UNFORESEEN}\n" + "".join(traceback.format_exception(error))
@@ -352,7 +348,7 @@ class OvsrNode(ParameterNode):
             starved=starved,
             namesakes=namesakes,
             reduction="" if segmenter is None else segmenter.models.describe_reduction(),
-            frame_memory_mib=math.nan if segmenter is None else segmenter.models.memory.peak_mib,
+            frame_memory_mib=math.nan if segmenter is None else segmenter.models.peak_mib,
             vocabulary=self.vocabulary,
             vocabulary_file=self.keeper.path,
             vocabulary_file_problem=self.keeper.problem,
@@ -367,5 +363,4 @@ class OvsrNode(ParameterNode):
         if segmenter is None or self._state != "active" or not self._is_wanted():
             self._throughput.reset()
             return ""
-        todo = remedy(segmenter.pipeline.device, self.pipeline_options.backend)
-        return self._throughput.judge(self._worker.counts, self.node_options.rate_hz, todo)
+        return self._throughput.judge(self._worker.counts, self.node_options.rate_hz, segmenter.models.remedy)

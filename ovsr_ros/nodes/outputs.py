@@ -21,6 +21,7 @@ from ovsr_ros.nodes.label_info import LabelInfoTopic
 from ovsr_ros.nodes.publishers import explain_unserved, offer
 from ovsr_ros.nodes.qos import latched_qos, output_qos
 from ovsr_ros.ops.spatial import RegisteredDepth, locate_segments
+from ovsr_ros.pipeline import State
 from ovsr_ros.results import Segmentation
 from ovsr_ros.vocabulary.category import Vocabulary
 
@@ -67,15 +68,14 @@ class Outputs:
         self._open_lock = threading.Lock()
         self._open = True
 
-    def publish_vocabulary(self, vocabulary: Vocabulary, score_threshold: float) -> None:
-        """Make the vocabulary known, also to those who subscribe later; score_threshold: 0 to 1, for label_info."""
+    def announce(self, before: State, state: State) -> None:
+        """Make known in what a state differs from the one before, also to those who subscribe later."""
         stamp = self._node.get_clock().now().to_msg()
-        self._vocabulary.publish(to_vocabulary_message(vocabulary, stamp))
-        self._label_info.publish(vocabulary, score_threshold, stamp)
-
-    def publish_threshold(self, vocabulary: Vocabulary, score_threshold: float) -> None:
-        """Make a changed threshold known: label_info again, with the vocabulary in force."""
-        self._label_info.publish(vocabulary, score_threshold, self._node.get_clock().now().to_msg())
+        has_words = state.vocabulary is not before.vocabulary
+        if has_words:
+            self._vocabulary.publish(to_vocabulary_message(state.vocabulary, stamp))
+        if has_words or state.options.score_threshold != before.options.score_threshold:
+            self._label_info.publish(state.vocabulary, state.options.score_threshold, stamp)
 
     def paint(self, segmentation: Segmentation) -> dict[str, float]:
         """Have those maps painted that somebody needs; seconds by name. What nobody needs stays unpainted."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import threading
-from collections.abc import Mapping, Sequence
+import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleNode
+from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from ovsr_ros.config import from_dict, iter_options, option, replace_flat, to_flat_dict
@@ -22,7 +24,8 @@ from ovsr_ros.nodes.parameter_services import ParameterServices
 from ovsr_ros.nodes.parameters import arguments_of, declare_options, normalise, read_overrides, to_parameter
 from ovsr_ros.nodes.segmenter import Segmenter
 from ovsr_ros.nodes.vocabulary_keeper import VocabularyKeeper
-from ovsr_ros.settings import PipelineOptions, load_settings, options_in_use
+from ovsr_ros.pipeline import Change, State
+from ovsr_ros.settings import PipelineOptions, Settings, load_settings, options_in_use
 from ovsr_ros.vocabulary.category import CategoryRequest, Operation, Vocabulary, parse_category
 from ovsr_ros.vocabulary.change import VocabularyChange
 from ovsr_ros.vocabulary.registry import VocabularyRegistry
@@ -45,12 +48,20 @@ _START = frozenset(info.name for info in iter_options(StartOptions))
 _INFOS = {info.name: info for cls in (StartOptions, *_OPTION_CLASSES) for info in iter_options(cls)}
 
 
-class ParameterNode(LifecycleNode):
-    """Declares the parameters, applies their changes whole or not at all, and mirrors the vocabulary in `categories`.
+@dataclass
+class _Prepared:
+    """A change. state: None where the models' does not change, or none are loaded. in_force: whether it is."""
 
-    changes: held by whoever changes parameters, the vocabulary or the segmenter; reentrant. It makes a change and what
-        follows from it (the parameter after the vocabulary, the vocabulary after the parameter) one step.
-    segmenter: None while no models are loaded.
+    settings: Settings
+    state: State | None
+    in_force: bool = False
+
+
+class ParameterNode(LifecycleNode):
+    """Declares the parameters, and changes them and the vocabulary, whole or not at all.
+
+    changes: held by whoever changes parameters, the vocabulary or the segmenter; reentrant.
+    settings: the options of pipeline and node. segmenter: None while no models are loaded.
     inputs: where its topics come from.
     log_refusal: gets the reason for which a change was refused, for the log.
     registry: ids, colours and versions, which outlive the models.
@@ -68,29 +79,35 @@ class ParameterNode(LifecycleNode):
         self.changes = threading.RLock()
         self.log_refusal = ThrottledLog(lambda text: self.get_logger().warning(text), _REFUSAL_PERIOD_S)
         self.segmenter: Segmenter | None = None
-        self._mirroring = False
+        self._prepared: _Prepared | None = None
         self.registry = VocabularyRegistry()
         try:
             overrides = read_overrides(self, _INFOS, ros_arguments)
             start = {name: overrides.pop(name) for name in _START & overrides.keys()}
             self.start_options = from_dict(StartOptions, start)
-            settings = load_settings(self.start_options.config or None, overrides)
-            _check_categories(settings.node.categories)
+            self.settings = load_settings(self.start_options.config or None, overrides)
+            _check_categories(self.node_options.categories)
         except OvsrError:
             ParameterNode.destroy_node(self)
             raise
-        self.node_options, self.pipeline_options = settings.node, settings.pipeline
-        self.keeper = VocabularyKeeper(self, self.registry, settings.node.vocabulary_file)
+        self.keeper = VocabularyKeeper(self, self.registry, self.node_options.vocabulary_file)
         self._categories_chosen = "categories" in overrides
         self._declare()
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._parameter_services = ParameterServices(self)
 
     @property
+    def node_options(self) -> NodeOptions:
+        return self.settings.node
+
+    @property
+    def pipeline_options(self) -> PipelineOptions:
+        return self.settings.pipeline
+
+    @property
     def vocabulary(self) -> Vocabulary:
         """The vocabulary in force; an empty one while no models are loaded."""
-        segmenter = self.segmenter
-        return Vocabulary() if segmenter is None else segmenter.vocabulary
+        return Vocabulary() if self.segmenter is None else self.registry.current
 
     def require_segmenter(self) -> Segmenter:
         """The segmenter. Raises OvsrError when no models are loaded."""
@@ -108,8 +125,10 @@ class ParameterNode(LifecycleNode):
         Raises VocabularyError with every reason against the change, OvsrError when no models are loaded.
         """
         with self.changes:
-            change = self.require_segmenter().change_vocabulary(operation, requests)
-            self.mirror_categories()
+            self.require_segmenter()
+            before = self.registry.current
+            self._change([], (operation, requests))
+            change = VocabularyChange(before, self.registry.current)
         self.keeper.save()  # others need not wait for the disk
         return change
 
@@ -120,20 +139,7 @@ class ParameterNode(LifecycleNode):
         """
         with self.changes:
             if self.keeper.restore() and not self._categories_chosen:
-                self.mirror_categories()
-
-    def mirror_categories(self) -> None:
-        """Let the parameter `categories` show the registry's vocabulary, which is the one in force."""
-        with self.changes:
-            value = to_parameter_value(self.registry.current)
-            self.node_options = replace_flat(self.node_options, {"categories": value})
-            if list(self.get_parameter("categories").value) == value:
-                return
-            self._mirroring = True
-            try:
-                super().set_parameters_atomically([to_parameter(_INFOS["categories"], value)])
-            finally:
-                self._mirroring = False
+                self._change([to_parameter(_INFOS["categories"], to_parameter_value(self.registry.current))])
 
     def set_parameters_atomically(self, parameter_list: list[Parameter[Any]]) -> SetParametersResult:
         """Set parameters all or none; a whole number is accepted where a float is meant."""
@@ -151,28 +157,84 @@ class ParameterNode(LifecycleNode):
         super().destroy_node()
         self._state_machine.destroy_when_not_in_use()  # it would keep the node there until it is collected
 
+    def on_node_options_changed(self) -> None:
+        """Called when a change of parameters has been applied."""
+
     def _set_parameters(self, parameter_list: list[Parameter[Any]]) -> SetParametersResult:
         with self.changes:
             try:
                 parameters = normalise(parameter_list, _INFOS)
-            except ConfigError as error:
+                _refuse_unknown(self, parameters)
+                self._change(parameters)
+            except OvsrError as error:
                 return SetParametersResult(successful=False, reason=str(error))
-            unknown = [parameter.name for parameter in parameters if not self.has_parameter(parameter.name)]
-            if unknown:
-                return SetParametersResult(successful=False, reason=_describe_unknown(unknown[0]))
-            result = super().set_parameters_atomically(parameters)
-            changed = {parameter.name for parameter in parameters}
-            if not result.successful or "categories" not in changed:
-                return result
-            self._categories_chosen = True
-            if self.segmenter is None:
-                return result
-            self.mirror_categories()
+            except Exception as error:  # out of memory while words are encoded, say: the caller gets an answer
+                return SetParametersResult(successful=False, reason=f"{type(error).__name__}: {error}")
+            self._categories_chosen |= any(parameter.name == "categories" for parameter in parameters)
+            if self.segmenter is None or "categories" not in {parameter.name for parameter in parameters}:
+                return SetParametersResult(successful=True)
         problem = self.keeper.save()
         return SetParametersResult(successful=True, reason=f"not saved: {problem}" if problem else "")
 
-    def on_node_options_changed(self) -> None:
-        """Called when a change of parameters has been applied."""
+    def _change(self, parameters: list[Parameter[Any]], words: Change | None = None) -> None:
+        """The one way in which options, parameters and words change: all of them, or nothing. Holds `changes`.
+
+        First everything that takes long or can fail, of which nothing is seen; then `_commit`, once rclpy has nothing
+        against the parameters either; then rclpy stores and announces them.
+
+        words: None: those of the parameter `categories`, if it is among the parameters and differs.
+
+        Raises OvsrError with the reason for which the change is refused, and whatever preparing it raises.
+        """
+        changes = {parameter.name: parameter.value for parameter in parameters}
+        node_changes, pipeline_changes = (
+            {info.name: changes[info.name] for info in iter_options(cls) if info.name in changes}
+            for cls in _OPTION_CLASSES
+        )
+        node = replace_flat(self.node_options, node_changes)
+        pipeline = replace_flat(self.pipeline_options, pipeline_changes)
+        state, segmenter = None, self.segmenter
+        if words is None and node.categories != self.node_options.categories:
+            words = (Operation.REPLACE, _read_categories(node.categories))
+        if segmenter is not None and (words or pipeline_changes):
+            state = segmenter.pipeline.prepare(pipeline_changes, words)
+            if words:
+                node = replace_flat(node, {"categories": to_parameter_value(state.vocabulary)})
+                parameters = [parameter for parameter in parameters if parameter.name != "categories"]
+                if list(self.get_parameter("categories").value) != list(node.categories):
+                    parameters.append(to_parameter(_INFOS["categories"], node.categories))
+        self._prepared = prepared = _Prepared(Settings(pipeline, node), state)
+        try:
+            if not parameters:
+                self._commit()
+                return
+            result = super().set_parameters_atomically(parameters)
+            if not result.successful:
+                raise ConfigError(result.reason)
+        except Exception:
+            if not prepared.in_force:
+                raise
+            # What is left is to announce them on /parameter_events; the change itself is whole.
+            self.get_logger().error(f"parameters are set, but not announced:\n{traceback.format_exc()}")
+        finally:
+            self._prepared = None
+
+    def _on_set_parameters(self, parameters: list[Parameter[Any]]) -> SetParametersResult:
+        self._commit()
+        return SetParametersResult(successful=True)
+
+    def _commit(self) -> None:
+        """Put what is prepared in force."""
+        prepared = self._prepared
+        if prepared is None:  # a parameter is declared
+            return
+        before = self.registry.current
+        if prepared.state is not None:
+            self.require_segmenter().commit(prepared.state)
+        self.settings, prepared.in_force = prepared.settings, True
+        if self.registry.current is not before:
+            self.get_logger().info(f"vocabulary, {VocabularyChange(before, self.registry.current).describe()}")
+        self.on_node_options_changed()
 
     def _declare(self) -> None:
         values = {
@@ -183,39 +245,14 @@ class ParameterNode(LifecycleNode):
         infos = [info for cls in (StartOptions, NodeOptions) for info in iter_options(cls)]
         declare_options(self, infos + options_in_use(self.pipeline_options.backend), values)
 
-    def _on_set_parameters(self, parameters: list[Parameter[Any]]) -> SetParametersResult:
-        if self._mirroring:
-            return SetParametersResult(successful=True)
-        try:
-            self._apply({parameter.name: parameter.value for parameter in parameters})
-        except OvsrError as error:
-            return SetParametersResult(successful=False, reason=str(error))
-        except Exception as error:  # out of memory while words are encoded, say: the caller gets an answer
-            return SetParametersResult(successful=False, reason=f"{type(error).__name__}: {error}")
-        return SetParametersResult(successful=True)
 
-    def _apply(self, changes: Mapping[str, object]) -> None:
-        node_changes, pipeline_changes = (
-            {info.name: changes[info.name] for info in iter_options(cls) if info.name in changes}
-            for cls in _OPTION_CLASSES
-        )
-        node_options = replace_flat(self.node_options, node_changes)
-        pipeline_options = replace_flat(self.pipeline_options, pipeline_changes)
-        segmenter = self.segmenter
-
-        def update_pipeline() -> None:
-            if segmenter is not None and pipeline_changes:
-                segmenter.update_options(pipeline_changes)
-
-        if node_options.categories == self.node_options.categories:
-            update_pipeline()
-        elif segmenter is None:
-            _check_categories(node_options.categories)
-        else:
-            requests = [parse_category(text) for text in node_options.categories]
-            segmenter.change_vocabulary(Operation.REPLACE, requests, before_commit=update_pipeline)
-        self.node_options, self.pipeline_options = node_options, pipeline_options
-        self.on_node_options_changed()
+def _refuse_unknown(node: Node, parameters: Sequence[Parameter[Any]]) -> None:
+    """Raises ConfigError for parameters that are not there or cannot change, before anything is done for the others."""
+    for parameter in parameters:
+        if not node.has_parameter(parameter.name):
+            raise ConfigError(_describe_unknown(parameter.name))
+        if node.describe_parameter(parameter.name).read_only:
+            raise ConfigError(f"{parameter.name}: a read-only parameter; restart the node with another value")
 
 
 def _describe_unknown(name: str) -> str:
@@ -227,6 +264,10 @@ def _describe_unknown(name: str) -> str:
 
 def _check_categories(categories: Sequence[str]) -> None:
     try:
-        VocabularyRegistry().propose(Operation.REPLACE, [parse_category(text) for text in categories])
+        VocabularyRegistry().propose(Operation.REPLACE, _read_categories(categories))
     except VocabularyError as error:
         raise VocabularyError(f"categories: {error}") from error
+
+
+def _read_categories(categories: Sequence[str]) -> list[CategoryRequest]:
+    return [parse_category(text) for text in categories]

@@ -124,23 +124,18 @@ class VocabularyRegistry:
             categories = kept + self._with_ids(new)
             return Vocabulary(self._current.version + 1, tuple(sorted(categories, key=lambda category: category.id)))
 
-    def commit(self, vocabulary: Vocabulary) -> Vocabulary:
-        """Put a proposed vocabulary in force, and return it.
+    def check(self, vocabulary: Vocabulary) -> None:
+        """Whether a proposed vocabulary can be committed.
 
         Raises VocabularyError when it was not proposed from the vocabulary in force: another change came first.
         """
         with self._lock:
-            if vocabulary.version != self._current.version + 1:
-                raise VocabularyError(
-                    f"the vocabulary has changed meanwhile (it is version {self._current.version}, the change was "
-                    f"prepared for version {vocabulary.version - 1}); send the change again"
-                )
-            given: dict[int, str | None] = {id: key for key, id in self._ids.items()}
-            given.update((name.id, None) for name in self._retired)
-            for category in vocabulary.categories:
-                key = name_key(category.name)
-                if self._ids.get(key, category.id) != category.id or given.get(category.id, key) != key:
-                    raise VocabularyError(f"'{category.name}': id {category.id} contradicts the ids given before")
+            self._check(vocabulary)
+
+    def commit(self, vocabulary: Vocabulary) -> Vocabulary:
+        """Put a proposed vocabulary in force, and return it. Raises VocabularyError as `check`."""
+        with self._lock:
+            self._check(vocabulary)
             for category in vocabulary.categories:
                 key = name_key(category.name)
                 self._ids[key] = category.id
@@ -149,6 +144,19 @@ class VocabularyRegistry:
                     self._colors[key] = category.color_rgb
             self._current = vocabulary
             return vocabulary
+
+    def _check(self, vocabulary: Vocabulary) -> None:
+        if vocabulary.version != self._current.version + 1:
+            raise VocabularyError(
+                f"the vocabulary has changed meanwhile (it is version {self._current.version}, the change was "
+                f"prepared for version {vocabulary.version - 1}); send the change again"
+            )
+        given: dict[int, str | None] = {id: key for key, id in self._ids.items()}
+        given.update((name.id, None) for name in self._retired)
+        for category in vocabulary.categories:
+            key = name_key(category.name)
+            if self._ids.get(key, category.id) != category.id or given.get(category.id, key) != key:
+                raise VocabularyError(f"'{category.name}': id {category.id} contradicts the ids given before")
 
     def _with_ids(self, requests: Sequence[CategoryRequest]) -> list[Category]:
         ids, num_given = dict(self._ids), len(self._ids) + len(self._retired)

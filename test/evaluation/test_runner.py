@@ -163,7 +163,7 @@ def test_the_label_map_holds_indices_of_the_samples_words(data, seeded_options):
     pipeline = Pipeline(seeded_options)
     sample = data.load(0)
     prediction = PipelinePredictor(pipeline).predict(sample)
-    prepared = pipeline.classifier_for([parse_category(word) for word in sample.words])
+    prepared = pipeline.state_for([parse_category(word) for word in sample.words])
     segmentation = pipeline.segment(sample.image, prepared)
     names = {category.id: category.name for category in prepared.vocabulary.categories}
     first_names = [word.partition(";")[0] for word in sample.words]

@@ -12,9 +12,9 @@ import pytest
 import torch
 from sensor_msgs.msg import Image
 
-from ovsr_ros.backends.reduction import halve
+from ovsr_ros.backends.reduction import Reduction, enlarge
+from ovsr_ros.models.memory import is_out_of_memory
 from ovsr_ros.nodes.conversions.images import to_label_array
-from ovsr_ros.nodes.out_of_memory import enlarge, is_out_of_memory
 from ovsr_ros.pipeline import CategoryRequest, Operation, Pipeline
 from ovsr_ros.settings import load_settings
 
@@ -125,7 +125,7 @@ def test_an_enlarged_segmentation_measures_like_its_map(node_config):
     pipeline = Pipeline(load_settings(node_config).pipeline)
     pipeline.set_vocabulary(Operation.REPLACE, [CategoryRequest("mug"), CategoryRequest("ball")])
     image = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8).repeat(10, 0).repeat(10, 1)[:97, :133]
-    small = halve(image)
+    small = Reduction(size=1).shrink(image)
     assert small.shape == (48, 66, 3)
     large = enlarge(pipeline.segment(small), (97, 133))
     for index, id in enumerate(large.segments.ids):

@@ -331,7 +331,7 @@ def test_one_switch_turns_reuse_off(pipeline):
     pipeline.update_options({"tracking.reuse_embeddings": False})
     for number in range(8):
         image = scene.render(number * PERIOD_S).image
-        frame = pipeline.follow(image, tracker, number * PERIOD_S)
+        frame = pipeline.join(pipeline.find(image), tracker, number * PERIOD_S)
         assert frame.num_embedded == frame.num_found > 0
     whole = other.follow(image, pipeline.embed(image), 0.0, TrackingOptions(reuse_embeddings=False))
     assert list(frame.stage_seconds) == list(whole.stage_seconds)
@@ -341,10 +341,10 @@ def test_another_vocabulary_labels_the_next_frame_of_a_still_camera(pipeline):
     pipeline.update_options({"tracking.reuse_embeddings": True})
     image, tracker = Scene(DEMO_SEED, split="test", motion=0.0).render(0.0).image, Tracker()
     for number in range(FIRST_LOOKS + 1):
-        frame = pipeline.follow(image, tracker, number * PERIOD_S)
+        frame = pipeline.join(pipeline.find(image), tracker, number * PERIOD_S)
     assert frame.num_embedded == 0
     before = set(np.unique(pipeline.label(frame).label_map))
-    other = pipeline.classifier_for([CategoryRequest(word) for word in ("wall", "floor")])
+    other = pipeline.state_for([CategoryRequest(word) for word in ("wall", "floor")])
     after = set(np.unique(pipeline.label(frame, other).label_map))
     known = {category.id for category in other.vocabulary.categories}
     assert before - known, "more than the room was named"

@@ -65,6 +65,14 @@ class OvsrBackend:
     def text_encoder(self) -> ClipModel:
         return self.clip
 
+    @property
+    def memory_options(self) -> tuple[str, ...]:
+        return ("features.input_short_side", "features.grid_rows")
+
+    @property
+    def fills_cpu(self) -> bool:
+        return False
+
     def with_options(self, options: OvsrOptions) -> OvsrBackend:
         return dataclasses.replace(self, options=options)
 

@@ -22,7 +22,7 @@ from ovsr_ros.backends.trident.windows import WindowOptions, cut_windows
 from ovsr_ros.config import option
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.models.clip import ClipModel
-from ovsr_ros.models.device import free_unused_memory
+from ovsr_ros.models.memory import free_unused_memory
 from ovsr_ros.models.proxy_vit import ProxyViT
 from ovsr_ros.models.sam import SamFrame, SamModel
 from ovsr_ros.results import Segmentation
@@ -104,6 +104,14 @@ class TridentBackend:
     @property
     def text_encoder(self) -> ClipModel:
         return self.clip
+
+    @property
+    def memory_options(self) -> tuple[str, ...]:
+        return ("trident.windows.memory_mb", "trident.windows.short_side")
+
+    @property
+    def fills_cpu(self) -> bool:
+        return True
 
     def with_options(self, options: TridentOptions) -> TridentBackend:
         return dataclasses.replace(self, options=options)

@@ -13,6 +13,7 @@ from ovsr_ros.backends import Frame, FrameEmbeddings
 from ovsr_ros.backends.contract import StageClock
 from ovsr_ros.backends.ovsr.backend import OvsrBackend
 from ovsr_ros.backends.ovsr.regions import find_regions
+from ovsr_ros.backends.reduction import FULL, Reduction
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.evaluation.baselines.segmenters import Segmenter
 from ovsr_ros.ops.image import check_image, to_tensor
@@ -51,7 +52,9 @@ class SegmentedPipeline(Pipeline):
     segmenter: Segmenter | None = None
     frames: FrameStore | None = None
 
-    def embed(self, image_rgb: NDArray[np.uint8]) -> Frame:
+    def embed(self, image_rgb: NDArray[np.uint8], reduction: Reduction = FULL) -> Frame:
+        if reduction:
+            raise ConfigError(f"reduction: images are judged in full, got {reduction}")
         if self.frames is not None:
             return self.frames.find_or_add(image_rgb, self._embed)
         return self._embed(image_rgb)
@@ -60,7 +63,7 @@ class SegmentedPipeline(Pipeline):
         if self.segmenter is None:
             return super().embed(image_rgb)
         check_image(image_rgb)
-        backend = self._snapshot().backend
+        backend = self.state.backend
         if not isinstance(backend, OvsrBackend):
             raise ConfigError(f"backend: baselines need the stages of 'ovsr', got {self.options.backend!r}")
         return embed_regions(image_rgb, self.segmenter.find(image_rgb, backend), backend)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +18,7 @@ from ovsr_ros.evaluation.sample import IGNORED, Sample
 from ovsr_ros.evaluation.studies.plots import Curve, plot_thresholds
 from ovsr_ros.evaluation.studies.report import Study, StudyRequest, rows_table
 from ovsr_ros.names import name_key
-from ovsr_ros.pipeline import Pipeline, PreparedVocabulary
+from ovsr_ros.pipeline import Pipeline, State
 from ovsr_ros.results import UNLABELED_ID
 from ovsr_ros.vocabulary.category import parse_category
 
@@ -96,25 +97,20 @@ def measure_rejection(
 ) -> Rejection:
     """Leave each object's word out once, and label at every threshold. Each image is embedded once.
 
-    The samples' truth has the images' resolution. The pipeline's own threshold is put back at the end.
+    The samples' truth has the images' resolution. The pipeline's own threshold does not matter.
     """
-    before = pipeline.options.score_threshold
     left_out, objects, surroundings = (Pixels.none(len(thresholds)) for _ in range(3))
     result = Rejection(tuple(thresholds), left_out, objects, surroundings)
-    try:
-        for sample in samples:
-            _measure_one(pipeline, sample, num_classes, result)
-    finally:
-        pipeline.update_options({"score_threshold": before})
+    for sample in samples:
+        _measure_one(pipeline, sample, num_classes, result)
     return result
 
 
 def _measure_one(pipeline: Pipeline, sample: Sample, num_classes: int, result: Rejection) -> None:
     frame = pipeline.embed(sample.image)
     areas = np.bincount(sample.truth.ravel(), minlength=256)[:num_classes]
-    pipeline.update_options({"score_threshold": 0.0})
     whole = _prepare(pipeline, sample, None)
-    right_before = _label(pipeline, frame, whole) == sample.truth
+    right_before = _label(pipeline, frame, whole, 0.0) == sample.truth
     # A class twice: its pixels that were right before, and the others, so that one table tells both.
     truth = np.where(sample.truth == IGNORED, 2 * num_classes, sample.truth + num_classes * right_before)
     kinds = [c for c in range(NUM_SURROUNDINGS, num_classes) if areas[c] >= MIN_AREA_PX and c in sample.word_classes]
@@ -123,9 +119,8 @@ def _measure_one(pipeline: Pipeline, sample: Sample, num_classes: int, result: R
     result.num_left_out += len(kinds)
     num_thresholds = len(result.thresholds)
     for place, threshold in enumerate(result.thresholds):
-        pipeline.update_options({"score_threshold": float(threshold)})
         for kind in kinds:
-            labels = _label(pipeline, frame, reduced[kind])
+            labels = _label(pipeline, frame, reduced[kind], float(threshold))
             table = overlap(truth, labels, (2 * num_classes + 1, 256))[:-1].reshape(2, num_classes, 256)
             seen = Counted(place, table)
             seen.add_to(result.left_out, [kind])
@@ -160,7 +155,7 @@ class Counted:
 class _Words:
     """A vocabulary, and the class of each of its ids: (256,) uint8, 254 for words that are no class of the truth."""
 
-    prepared: PreparedVocabulary
+    state: State
     class_of_id: NDArray[np.uint8]
 
 
@@ -173,18 +168,20 @@ def _prepare(pipeline: Pipeline, sample: Sample, left_out: int | None) -> _Words
         for word, word_class in zip(sample.words, sample.word_classes, strict=True)
         if left_out is None or word_class != left_out
     ]
-    prepared = pipeline.classifier_for([parse_category(word) for word, _ in pairs])
+    state = pipeline.state_for([parse_category(word) for word, _ in pairs])
     class_of_name = {name_key(parse_category(word).name): word_class for word, word_class in pairs}
     table = np.full(256, _OTHER_WORD, np.uint8)
     table[UNLABELED_ID] = UNLABELED_ID
-    for category in prepared.vocabulary.categories:
+    for category in state.vocabulary.categories:
         word_class = class_of_name[name_key(category.name)]
         table[category.id] = word_class if word_class >= 0 else _OTHER_WORD
-    return _Words(prepared, table)
+    return _Words(state, table)
 
 
-def _label(pipeline: Pipeline, frame: Frame, words: _Words) -> NDArray[np.uint8]:
-    labels: NDArray[np.uint8] = words.class_of_id[pipeline.label(frame, words.prepared).label_map]
+def _label(pipeline: Pipeline, frame: Frame, words: _Words, threshold: float) -> NDArray[np.uint8]:
+    options = dataclasses.replace(words.state.options, score_threshold=threshold)
+    state = dataclasses.replace(words.state, options=options)
+    labels: NDArray[np.uint8] = words.class_of_id[pipeline.label(frame, state).label_map]
     return labels
 
 

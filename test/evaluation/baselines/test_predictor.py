@@ -54,7 +54,7 @@ def pipeline():
 
 @pytest.fixture(scope="module")
 def backend(pipeline):
-    return pipeline._snapshot().backend
+    return pipeline.state.backend
 
 
 @pytest.mark.parametrize("segmenter", SEGMENTERS, ids=lambda segmenter: str(list(describe(segmenter).values())))

@@ -70,7 +70,7 @@ def paint(
     unlabeled = decisions.class_ids == UNLABELED_ID
     confidences = (decisions.scores * 255).round().clamp(0, 255).to(torch.uint8)
     confidences = torch.where(unlabeled, confidences.new_zeros(()), confidences)
-    segment_map = frame.segment_map
+    regions, segment_map = frame.regions, frame.regions.segment_map
     return Segmentation.deferred(
         label_map=_look_up(decisions.class_ids, UNLABELED_ID, segment_map),
         confidence=lambda: _look_up(confidences, 0, segment_map),
@@ -82,9 +82,9 @@ def paint(
             scores=decisions.scores.clamp(0, 1).cpu().numpy(),
             runner_up_ids=decisions.runner_up_ids.cpu().numpy(),
             runner_up_scores=decisions.runner_up_scores.clamp(0, 1).cpu().numpy(),
-            boxes_xyxy=frame.boxes_xyxy,
-            areas_px=frame.areas_px,
-            centroids_xy=frame.centroids_xy,
+            boxes_xyxy=regions.boxes_xyxy,
+            areas_px=regions.areas_px,
+            centroids_xy=regions.centroids_xy,
         ),
         vocabulary_version=vocabulary_version,
         stage_seconds=stage_seconds,

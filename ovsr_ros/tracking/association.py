@@ -66,8 +66,8 @@ def associate(
     quality[placed] = place_ratios[row_of_segment[placed], placed]
 
     areas_in_cells = table[-1, 1:-1] * _STRIDE**2
-    scale = np.float32(cells.shape[0] / frame.segment_map.shape[0])
-    positions = (frame.centroids_xy + 0.5) * scale - 0.5
+    scale = np.float32(cells.shape[0] / frame.regions.segment_map.shape[0])
+    positions = (frame.regions.centroids_xy + 0.5) * scale - 0.5
     if not waits:
         reach = _REACH * math.hypot(*cells.shape)
         tracks, row_of_segment = _find_again(

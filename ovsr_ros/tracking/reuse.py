@@ -68,7 +68,7 @@ class SegmentEmbeddings:
         if isinstance(frame, FrameEmbeddings):
             self.table = frame.embeddings
         else:
-            self.table = torch.zeros(len(frame), frame.width, device=frame.segment_map.device)
+            self.table = torch.zeros(len(frame), frame.width, device=frame.regions.segment_map.device)
         self.known = np.full(len(frame), self._found is None)
 
     def want(self, rows: NDArray[np.int64]) -> None:
@@ -144,7 +144,7 @@ class EmbeddingPlan:
         segment_of_row = np.full(len(tracks), -1)
         segment_of_row[row_of_segment] = np.arange(len(row_of_segment))
         shown = np.flatnonzero(segment_of_row[rows] >= 0)
-        sketch = draw_sketch(small, followed.segment_map, len(rows))
+        sketch = draw_sketch(small, followed.regions.segment_map, len(rows))
         levels, overlap = self._compare(sketch, shown, tracks.looks[rows])
 
         due: list[int] = []

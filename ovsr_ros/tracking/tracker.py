@@ -13,9 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ovsr_ros.backends.contract import FoundSegments, FrameEmbeddings, StageClock
+from ovsr_ros.backends.contract import FoundSegments, FrameEmbeddings, Regions, StageClock
 from ovsr_ros.ops import evidence as votes
-from ovsr_ros.ops import masks
 from ovsr_ros.ops.motion import MotionEstimator, believe, shrink
 from ovsr_ros.ops.threads import one_thread
 from ovsr_ros.tracking.association import Association, associate
@@ -93,7 +92,7 @@ class Tracker:
         source: compared with the last frame's; embeddings made by something else are not averaged with these.
         """
         with self._lock:
-            clock = StageClock(frame.segment_map.device)
+            clock = StageClock(frame.regions.segment_map.device)
             with clock.stage("motion"):
                 # A small image has a grid of its own size, all others the same one, whatever their resolution.
                 small = shrink(image_rgb, min(options.rows, *image_rgb.shape[:2]))
@@ -121,7 +120,7 @@ class Tracker:
                 return scene
             return replace(scene, tracks=scene.tracks.without_embeddings(width), plan=EmbeddingPlan())
         self._motion = MotionEstimator()
-        device = frame.segment_map.device
+        device = frame.regions.segment_map.device
         evidence = torch.zeros(1, *small.shape[:2], device=device)
         return _Scene(time_s, small, evidence, Tracks.none(width, device), source, EmbeddingPlan())
 
@@ -156,7 +155,7 @@ class Tracker:
         embeddings = SegmentEmbeddings(frame)
         if scene.plan.whole:
             embeddings.want(np.arange(len(frame)))
-        cells = votes.sample_cells(frame.segment_map, (small.shape[0], small.shape[1]))
+        cells = votes.sample_cells(frame.regions.segment_map, (small.shape[0], small.shape[1]))
         waits = scene.plan.must_wait(embeddings, time_s, options)
         match = associate(scene.tracks, scene.evidence, frame, embeddings, cells, time_s, options, waits)
         tracks = match.tracks
@@ -189,10 +188,10 @@ class Tracker:
         unnamed = rows[tracks.ids[rows] == 0]
         tracks.ids[unnamed] = list(itertools.islice(self._ids, len(unnamed)))
 
-        scale = np.float32(small.shape[0] / frame.segment_map.shape[0])
+        scale = np.float32(small.shape[0] / frame.regions.segment_map.shape[0])
         whole = np.isin(rows, match.row_of_segment)  # of what is hidden the rest may show: it is remembered as it was
-        tracks.positions_xy[rows[whole]] = (followed.centroids_xy[whole] + 0.5) * scale - 0.5
-        tracks.areas[rows[whole]] = followed.areas_px[whole] * scale**2
+        tracks.positions_xy[rows[whole]] = (followed.regions.centroids_xy[whole] + 0.5) * scale - 0.5
+        tracks.areas[rows[whole]] = followed.regions.areas_px[whole] * scale**2
         in_sight = np.zeros(len(tracks), bool)
         in_sight[: match.num_in_sight] = numbers[1, 1:] > _MIN_EVIDENCE
         in_sight[rows] = True
@@ -250,26 +249,10 @@ def _paint(
         place = np.zeros(len(shows), np.int64)
         place[channels] = np.arange(len(channels))
         winners = torch.from_numpy(place).to(device)[winners]
-    size_hw = (frame.segment_map.shape[0], frame.segment_map.shape[1])
-    labels = votes.upsample_winners(evidence, winners, size_hw)
-    geometry = masks.measure(labels, len(channels))
-    areas_px = geometry.areas_px.clone()
-    areas_px[0] = 0
-    segment_map, part_of_segment = masks.number_by_area(labels, areas_px)
-    columns = (geometry.areas_px[:, None], geometry.boxes_xyxy, geometry.centroids_xy)
-    measured = torch.cat([column.double() for column in columns], 1)[part_of_segment]
-    table = torch.cat((part_of_segment.double()[:, None], measured), 1).cpu().numpy()  # (M, 8)
-    rows = channels[table[:, 0].astype(np.int64)] - 1
-    painted = FrameEmbeddings(
-        segment_map=segment_map,
-        embeddings=torch.zeros(0, device=device),
-        cluster_ids=np.arange(len(rows)),
-        areas_px=table[:, 1].astype(np.int32),
-        boxes_xyxy=table[:, 2:6].astype(np.int32),
-        centroids_xy=table[:, 6:8].astype(np.float32),
-        stage_seconds=frame.stage_seconds,
-    )
-    return painted, rows
+    size_hw = (frame.regions.segment_map.shape[0], frame.regions.segment_map.shape[1])
+    labels = votes.upsample_labels(winners.int(), size_hw, evidence)
+    regions = Regions.from_labels(labels, channels[1:] - 1)  # a track is a cluster of its own
+    return FrameEmbeddings(regions, torch.zeros(0, device=device), frame.stage_seconds), regions.cluster_ids
 
 
 @one_thread()

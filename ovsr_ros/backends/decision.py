@@ -63,18 +63,15 @@ def decide(probabilities: Tensor, class_ids: Tensor, score_threshold: float, num
 def paint(
     frame: FrameEmbeddings, decisions: Decisions, vocabulary_version: int, stage_seconds: dict[str, float]
 ) -> Segmentation:
-    """Paint the decisions on the frame's pixels, by a lookup table each, and download the label map.
-
-    The confidence and the segment map are painted and downloaded when they are first read.
-    """
+    """Paint the decisions on the frame's pixels, by a lookup table each, and download them."""
     unlabeled = decisions.class_ids == UNLABELED_ID
     confidences = (decisions.scores * 255).round().clamp(0, 255).to(torch.uint8)
     confidences = torch.where(unlabeled, confidences.new_zeros(()), confidences)
     regions, segment_map = frame.regions, frame.regions.segment_map
-    return Segmentation.deferred(
+    return Segmentation(
         label_map=_look_up(decisions.class_ids, UNLABELED_ID, segment_map),
-        confidence=lambda: _look_up(confidences, 0, segment_map),
-        segment_map=lambda: segment_map.to(torch.int16).cpu().numpy().view(np.uint16),
+        confidence=_look_up(confidences, 0, segment_map),
+        segment_map=segment_map.to(torch.int16).cpu().numpy().view(np.uint16),
         segments=Segments(
             ids=np.arange(1, len(frame) + 1, dtype=np.uint16),
             track_ids=np.zeros(len(frame), np.uint32) if frame.track_ids is None else frame.track_ids,
@@ -91,7 +88,6 @@ def paint(
     )
 
 
-@torch.inference_mode()
 def _look_up(values: Tensor, none: int, segment_map: Tensor) -> NDArray[np.uint8]:
     """Each pixel's segment's value of (N,) uint8, and `none` where there is no segment: (H, W) uint8."""
     table = torch.cat((values.new_full((1,), none), values))  # (N + 1,)

@@ -135,7 +135,7 @@ class OvsrBackend:
             decisions = decide(probabilities, classifier.class_ids, score_threshold, num_runners_up)
         with clock.stage("label_map"):
             segmentation = paint(frame, decisions, classifier.vocabulary_version, {})
-        return segmentation.with_fields(stage_seconds={**frame.stage_seconds, **clock.seconds})
+        return dataclasses.replace(segmentation, stage_seconds={**frame.stage_seconds, **clock.seconds})
 
 
 def describe_image(

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from ovsr_ros.backends.contract import FoundSegments, FrameEmbeddings
+from ovsr_ros.backends.contract import Regions
+from ovsr_ros.tracking.association import Association
+from ovsr_ros.tracking.detections import Detections, SegmentEmbeddings
 from ovsr_ros.tracking.options import TrackingOptions
 from ovsr_ros.tracking.tracks import Tracks
 from ovsr_ros.tracking.views import Sketch, View, compare, draw_sketch, shrink_origins, sketch_size_hw
@@ -57,46 +58,6 @@ class Look:
         return time_s - self.changed_s < _SETTLING * memory_s
 
 
-class SegmentEmbeddings:
-    """A frame's embeddings, made when they are asked for.
-
-    table: (N, D), rows of 0 where not known. known: (N,) bool.
-    """
-
-    def __init__(self, frame: FrameEmbeddings | FoundSegments) -> None:
-        self._found = frame if isinstance(frame, FoundSegments) else None
-        if isinstance(frame, FrameEmbeddings):
-            self.table = frame.embeddings
-        else:
-            self.table = torch.zeros(len(frame), frame.width, device=frame.regions.segment_map.device)
-        self.known = np.full(len(frame), self._found is None)
-
-    def want(self, rows: NDArray[np.int64]) -> None:
-        """Make the embeddings of these segments known; all of them, where they come from one look at the image."""
-        rows = np.unique(rows[~self.known[rows]])
-        if not len(rows) or self._found is None:
-            return
-        if self._found.all_at_once:
-            rows = np.arange(len(self.known))
-        self.table[torch.from_numpy(rows).to(self.table.device)] = self._found.embed_rows(rows)
-        self.known[rows] = True
-
-    def of(self, rows: NDArray[np.int64]) -> Tensor:
-        """The embeddings of these segments, (M, D)."""
-        self.want(rows)
-        return self.table[torch.from_numpy(rows).to(self.table.device)]
-
-    @property
-    def all_at_once(self) -> bool:
-        """Whether all embeddings cost no more than one."""
-        return self._found is not None and self._found.all_at_once
-
-    @property
-    def on_demand(self) -> bool:
-        """Whether embeddings are made when asked for, not there from the start."""
-        return self._found is not None
-
-
 @dataclass(frozen=True)
 class EmbeddingPlan:
     """What is to be embedded of the next frame.
@@ -117,34 +78,31 @@ class EmbeddingPlan:
         shrunk = shrink_origins(origins, sketch_size_hw(small))
         return replace(self, views={number: view.moved(shrunk) for number, view in self.views.items()})
 
-    def must_wait(self, embeddings: SegmentEmbeddings, time_s: float, options: TrackingOptions) -> bool:
+    def must_wait(self, detections: Detections, options: TrackingOptions) -> bool:
         """Whether it is too early for another look at the whole image."""
-        return embeddings.all_at_once and not self.whole and time_s - self.looked_s < options.max_wait_s - 1e-6
+        is_early = detections.time_s - self.looked_s < options.max_wait_s - 1e-6
+        return detections.embeddings.all_at_once and not self.whole and is_early
 
     def follow(
         self,
-        embeddings: SegmentEmbeddings,
-        tracks: Tracks,
-        row_of_segment: NDArray[np.int64],
-        followed: FrameEmbeddings,
-        rows: NDArray[np.int64],
-        small: NDArray[np.uint8],
-        time_s: float,
-        passed_s: float,
+        detections: Detections,
+        match: Association,
+        regions: Regions,
         options: TrackingOptions,
         waits: bool,
     ) -> EmbeddingPlan:
         """Have a frame's segments embedded where their tracks need it, note it in tracks.looks, and plan the next.
 
-        row_of_segment: (N,), each segment's track. followed, rows: (M,) the segments that show, and each one's track.
-        small: the image as the tracks see it. waits: whether nothing more may be embedded.
+        match: of the detections with tracks. regions: those that show, each one's cluster its track's row. waits:
+        whether nothing more may be embedded.
         """
+        embeddings, time_s, tracks, rows = detections.embeddings, detections.time_s, match.tracks, regions.cluster_ids
         if not embeddings.on_demand or not len(rows):
             return EmbeddingPlan()
         segment_of_row = np.full(len(tracks), -1)
-        segment_of_row[row_of_segment] = np.arange(len(row_of_segment))
+        segment_of_row[match.row_of_segment] = np.arange(len(detections))
         shown = np.flatnonzero(segment_of_row[rows] >= 0)
-        sketch = draw_sketch(small, followed.regions.segment_map, len(rows))
+        sketch = draw_sketch(detections.image, regions.segment_map, len(rows))
         levels, overlap = self._compare(sketch, shown, tracks.looks[rows])
 
         due: list[int] = []
@@ -161,7 +119,9 @@ class EmbeddingPlan:
                 due.append(index)
             elif look.count < MIN_LOOKS or time_s - look.time_s >= options.refresh_s or overlap[index] < _MIN_OVERLAP:
                 waiting.append((look.count, look.time_s, index))
-        renewed, credit = self._renew(waiting, len(rows), embeddings.all_at_once, passed_s, options.refresh_s)
+        renewed, credit = self._renew(
+            waiting, len(rows), embeddings.all_at_once, detections.passed_s, options.refresh_s
+        )
         if not waits:
             embeddings.want(segment_of_row[rows[due + renewed]])
         changed = _confirmed(changed, embeddings, tracks, segment_of_row, rows)
@@ -237,17 +197,15 @@ def _confirmed(
     return [int(index) for index in seen[likeness < _SAME_LOOK]]
 
 
-def seconds_since_look(
-    embeddings: SegmentEmbeddings, tracks: Tracks, rows: NDArray[np.int64], time_s: float, passed_s: float
-) -> NDArray[np.float64]:
-    """What a new embedding of each of the tracks `rows` stands for, by which it is averaged: (M,) seconds.
+def seconds_since_look(detections: Detections, match: Association) -> NDArray[np.float64]:
+    """What a new embedding of each segment's track stands for, by which it is averaged: (N,) seconds.
 
     Of looks at the whole image, the time since the track's last one; else the frame's own, so that the average is over
     as many views as without reuse.
     """
-    looks = tracks.looks[rows] if embeddings.all_at_once else ()
-    since = np.full(len(rows), passed_s)
+    looks = match.tracks.looks[match.row_of_segment] if detections.embeddings.all_at_once else ()
+    since = np.full(len(detections), detections.passed_s)
     for index, look in enumerate(looks):
         if look is not None:
-            since[index] = max(time_s - look.time_s, passed_s)
+            since[index] = max(detections.time_s - look.time_s, detections.passed_s)
     return since

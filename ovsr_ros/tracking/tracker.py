@@ -18,8 +18,9 @@ from ovsr_ros.ops import evidence as votes
 from ovsr_ros.ops.motion import MotionEstimator, believe, shrink
 from ovsr_ros.ops.threads import one_thread
 from ovsr_ros.tracking.association import Association, associate
+from ovsr_ros.tracking.detections import Detections
 from ovsr_ros.tracking.options import TrackingOptions
-from ovsr_ros.tracking.reuse import MOST_UNKNOWN, EmbeddingPlan, SegmentEmbeddings, seconds_since_look
+from ovsr_ros.tracking.reuse import MOST_UNKNOWN, EmbeddingPlan, seconds_since_look
 from ovsr_ros.tracking.tracks import Tracks
 
 _MIN_AREA = 0.0005
@@ -100,7 +101,8 @@ class Tracker:
                 scene = self._move(scene, small)
             before_s = sum(frame.stage_seconds.values())
             with clock.stage("tracks"):
-                followed = self._update(scene, frame, small, time_s, options, source)
+                detections = Detections.of(frame, small, time_s, time_s - scene.time_s)
+                followed = self._update(scene, detections, options)
             clock.seconds["tracks"] -= sum(frame.stage_seconds.values()) - before_s  # embedding has stages of its own
             return replace(followed, stage_seconds={**frame.stage_seconds, **clock.seconds})
 
@@ -118,7 +120,8 @@ class Tracker:
         if scene is not None and scene.small.shape == small.shape and 0 < time_s - scene.time_s <= options.lost_s:
             if scene.source == source and scene.tracks.embeddings.shape[1] == width:
                 return scene
-            return replace(scene, tracks=scene.tracks.without_embeddings(width), plan=EmbeddingPlan())
+            unknown = scene.tracks.without_embeddings(width)
+            return replace(scene, tracks=unknown, source=source, plan=EmbeddingPlan())
         self._motion = MotionEstimator()
         device = frame.regions.segment_map.device
         evidence = torch.zeros(1, *small.shape[:2], device=device)
@@ -142,26 +145,16 @@ class Tracker:
             scene, evidence=carried, tracks=scene.tracks.moved(shift_xy), plan=scene.plan.moved(small, origins)
         )
 
-    def _update(
-        self,
-        scene: _Scene,
-        frame: FrameEmbeddings | FoundSegments,
-        small: NDArray[np.uint8],
-        time_s: float,
-        options: TrackingOptions,
-        source: object,
-    ) -> FrameEmbeddings:
-        passed_s = time_s - scene.time_s
-        embeddings = SegmentEmbeddings(frame)
+    def _update(self, scene: _Scene, detections: Detections, options: TrackingOptions) -> FrameEmbeddings:
+        embeddings, time_s = detections.embeddings, detections.time_s
         if scene.plan.whole:
-            embeddings.want(np.arange(len(frame)))
-        cells = votes.sample_cells(frame.regions.segment_map, (small.shape[0], small.shape[1]))
-        waits = scene.plan.must_wait(embeddings, time_s, options)
-        match = associate(scene.tracks, scene.evidence, frame, embeddings, cells, time_s, options, waits)
+            embeddings.want(np.arange(len(detections)))
+        waits = scene.plan.must_wait(detections, options)
+        match = associate(scene.tracks, scene.evidence, detections, options, waits)
         tracks = match.tracks
         tracks.seen_s[match.row_of_segment] = time_s
-        memory = math.exp(-passed_s / options.border_memory_s) if options.border_memory_s > 0 else 0.0
-        evidence = _gather(scene.evidence, cells, match, memory)
+        memory = math.exp(-detections.passed_s / options.border_memory_s) if options.border_memory_s > 0 else 0.0
+        evidence = _gather(scene.evidence, detections.cells, match, memory)
 
         winners = votes.find_winners(evidence)
         num_shown = torch.bincount(winners.flatten(), minlength=len(evidence))
@@ -172,13 +165,13 @@ class Tracker:
         if not waits:
             can_show[match.row_of_segment] = True  # a track can be embedded only while it has a segment
         shown = _without(evidence, unknown) if waits and len(unknown) else evidence
-        followed, rows = _paint(frame, can_show, shown, winners, numbers[0])
-        since_s = seconds_since_look(embeddings, tracks, match.row_of_segment, time_s, passed_s)
-        plan = scene.plan.follow(
-            embeddings, tracks, match.row_of_segment, followed, rows, small, time_s, passed_s, options, waits
-        )
+        size_hw = (detections.regions.segment_map.shape[0], detections.regions.segment_map.shape[1])
+        regions = _paint(shown, winners, can_show, numbers[0], size_hw)
+        rows = regions.cluster_ids
+        since_s = seconds_since_look(detections, match)
+        plan = scene.plan.follow(detections, match, regions, options, waits)
         known = np.flatnonzero(embeddings.known)
-        tracks = tracks.averaged(
+        tracks.average(
             match.row_of_segment[known],
             embeddings.of(known),
             match.quality[known],
@@ -188,21 +181,21 @@ class Tracker:
         unnamed = rows[tracks.ids[rows] == 0]
         tracks.ids[unnamed] = list(itertools.islice(self._ids, len(unnamed)))
 
-        scale = np.float32(small.shape[0] / frame.regions.segment_map.shape[0])
         whole = np.isin(rows, match.row_of_segment)  # of what is hidden the rest may show: it is remembered as it was
-        tracks.positions_xy[rows[whole]] = (followed.regions.centroids_xy[whole] + 0.5) * scale - 0.5
-        tracks.areas[rows[whole]] = followed.regions.areas_px[whole] * scale**2
+        tracks.positions_xy[rows[whole]] = detections.to_cells(regions.centroids_xy[whole])
+        tracks.areas[rows[whole]] = regions.areas_px[whole] * detections.scale**2
         in_sight = np.zeros(len(tracks), bool)
         in_sight[: match.num_in_sight] = numbers[1, 1:] > _MIN_EVIDENCE
         in_sight[rows] = True
         in_sight[match.row_of_segment] = True
         kept, evidence = _remember(tracks, in_sight, evidence, time_s, options)
-        self._scene = _Scene(time_s, small, evidence, kept, source, plan)
-        return replace(
-            followed,
-            embeddings=tracks.embeddings[torch.from_numpy(rows).to(cells.device)],
+        self._scene = _Scene(time_s, detections.image, evidence, kept, scene.source, plan)
+        return FrameEmbeddings(
+            regions,
+            embeddings=tracks.embeddings[torch.from_numpy(rows).to(evidence.device)],
+            stage_seconds={},
             track_ids=tracks.ids[rows],
-            num_found=len(frame),
+            num_found=len(detections),
             num_embedded=len(known),
         )
 
@@ -228,13 +221,13 @@ def _without(evidence: Tensor, unknown: NDArray[np.int64]) -> Tensor:
 
 @one_thread()
 def _paint(
-    frame: FrameEmbeddings | FoundSegments,
-    can_show: NDArray[np.bool_],
     evidence: Tensor,
     winners: Tensor,
+    can_show: NDArray[np.bool_],
     num_cells: NDArray[np.float32],
-) -> tuple[FrameEmbeddings, NDArray[np.int64]]:
-    """The frame with the tracks that show as its segments, without embeddings yet, and which track each is."""
+    size_hw: tuple[int, int],
+) -> Regions:
+    """The tracks that show, as an image's segments; each one's cluster is its track's row."""
     device = evidence.device
     num_showing = np.where(np.concatenate(([True], can_show)), num_cells, 0)
     shows = num_showing >= max(1.0, _MIN_AREA * winners.numel())
@@ -249,10 +242,7 @@ def _paint(
         place = np.zeros(len(shows), np.int64)
         place[channels] = np.arange(len(channels))
         winners = torch.from_numpy(place).to(device)[winners]
-    size_hw = (frame.regions.segment_map.shape[0], frame.regions.segment_map.shape[1])
-    labels = votes.upsample_labels(winners.int(), size_hw, evidence)
-    regions = Regions.from_labels(labels, channels[1:] - 1)  # a track is a cluster of its own
-    return FrameEmbeddings(regions, torch.zeros(0, device=device), frame.stage_seconds), regions.cluster_ids
+    return Regions.from_labels(votes.upsample_labels(winners.int(), size_hw, evidence), channels[1:] - 1)
 
 
 @one_thread()

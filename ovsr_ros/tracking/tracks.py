@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 
 
-@dataclass(frozen=True)
+@dataclass
 class Tracks:
-    """Tracks, as arrays of one length K.
+    """Tracks, as arrays of one length K, into which may be written: those that `take` and `joined` return are copies.
 
     ids: uint32, 0 for one that has not shown yet. embeddings: (K, D) float32 on the device, of length 1. weights:
     float32, frames that went into each embedding, 0 for one that is not known. looks: `Look` when each was last
@@ -82,21 +82,21 @@ class Tracks:
         """These tracks elsewhere."""
         return replace(self, positions_xy=self.positions_xy + shift_xy)
 
-    def averaged(
+    def average(
         self,
         rows: NDArray[np.int64],
         embeddings: Tensor,
         quality: NDArray[np.float32],
         passed_s: NDArray[np.float64],
         memory_s: float,
-    ) -> Tracks:
-        """The tracks `rows` with one more frame in their embeddings: those given, (M, D), of a quality in [0, 1].
+    ) -> None:
+        """Take one more frame into the embeddings of the tracks `rows`: those given, (M, D), of a quality in [0, 1].
 
         A plain mean over the first frames, from then on one that forgets with the time constant memory_s; passed_s:
         (M,), the time that each one stands for.
         """
         if not len(rows):
-            return self
+            return
         newest = 1 - np.exp(-passed_s / memory_s) if memory_s > 0 else np.ones(len(rows))
         weights = self.weights[rows]
         share = np.maximum(newest, 1 / (weights + 1)) * (quality if memory_s > 0 else 1.0)
@@ -104,9 +104,8 @@ class Tracks:
         device = self.embeddings.device
         chosen, shares = torch.from_numpy(rows).to(device), torch.from_numpy(share).to(device)[:, None]
         mixed = functional.normalize(torch.lerp(self.embeddings[chosen], embeddings, shares), dim=1)
-        all_weights = self.weights.copy()
-        all_weights[rows] += np.where(weights > 0, quality, _FIRST)
-        return replace(self, embeddings=self.embeddings.index_copy(0, chosen, mixed), weights=all_weights)
+        self.embeddings = self.embeddings.index_copy(0, chosen, mixed)
+        self.weights[rows] += np.where(weights > 0, quality, _FIRST)
 
 
 _FIRST = 2.0

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ovsr_ros.ops import evidence as votes
 from ovsr_ros.tracking.detections import Detections
-from ovsr_ros.tracking.matching import can_be, match_by_look, match_by_place, overlap_ratios
+from ovsr_ros.tracking.matching import can_be, match_by_appearance, match_by_place, overlap_ratios
 from ovsr_ros.tracking.options import TrackingOptions
 from ovsr_ros.tracking.tracks import Tracks
 
@@ -94,7 +94,7 @@ def _find_again(
     embeddings.want(free[possible.any(0)])
     table = embeddings.table
     likeness = (tracks.take(lost).embeddings @ table[torch.from_numpy(free).to(table.device)].T).cpu()
-    found = match_by_look(likeness.numpy(), distances, possible, min_likeness, reach)
+    found = match_by_appearance(likeness.numpy(), distances, possible, min_likeness, reach)
     segments, found_again = free[found >= 0], lost[found[found >= 0]]
     had = row_of_segment[segments]
     keeps = (had >= 0) & (found_again >= num_in_sight)  # evidence stays, and is that track's from now on
@@ -105,7 +105,7 @@ def _find_again(
     row_of_segment = row_of_segment.copy()
     row_of_segment[segments] = found_again
     tracks.weights[found_again] = 0  # what it looks like now counts, not what it looked like then
-    tracks.looks[found_again] = None
+    tracks.observations[found_again] = None
     return tracks, row_of_segment
 
 

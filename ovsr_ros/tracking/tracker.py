@@ -20,7 +20,7 @@ from ovsr_ros.ops.threads import one_thread
 from ovsr_ros.tracking.association import Association, associate
 from ovsr_ros.tracking.detections import Detections
 from ovsr_ros.tracking.options import TrackingOptions
-from ovsr_ros.tracking.reuse import MOST_UNKNOWN, EmbeddingPlan, seconds_since_look
+from ovsr_ros.tracking.reuse import MOST_UNKNOWN, EmbeddingPlan, seconds_since_observation
 from ovsr_ros.tracking.tracks import Tracks
 
 _MIN_AREA = 0.0005
@@ -39,7 +39,7 @@ _LEAST_LEFT = 0.1
 
 
 @dataclass(frozen=True)
-class _Scene:
+class _StreamState:
     """What is known after a frame.
 
     evidence: (1 + K, h, w) in [0, 1]: how much speaks for each cell being in no segment (the first), and in each track
@@ -68,13 +68,13 @@ class Tracker:
     def __init__(self, ids: Iterator[int] | None = None) -> None:
         self._lock = threading.Lock()
         self._ids = itertools.count(1) if ids is None else ids
-        self._scene: _Scene | None = None
+        self._state: _StreamState | None = None
         self._motion = MotionEstimator()
 
     def restart(self) -> None:
         """Forget every segment; ids go on."""
         with self._lock:
-            self._scene = None
+            self._state = None
 
     def follow(
         self,
@@ -97,12 +97,12 @@ class Tracker:
             with clock.stage("motion"):
                 # A small image has a grid of its own size, all others the same one, whatever their resolution.
                 small = shrink(image_rgb, min(options.rows, *image_rgb.shape[:2]))
-                scene = self._begin(frame, small, time_s, options, source)
-                scene = self._move(scene, small)
+                state = self._begin(frame, small, time_s, options, source)
+                state = self._move(state, small)
             before_s = sum(frame.stage_seconds.values())
             with clock.stage("tracks"):
-                detections = Detections.of(frame, small, time_s, time_s - scene.time_s)
-                followed = self._update(scene, detections, options)
+                detections = Detections.of(frame, small, time_s, time_s - state.time_s)
+                followed = self._update(state, detections, options)
             clock.seconds["tracks"] -= sum(frame.stage_seconds.values()) - before_s  # embedding has stages of its own
             return replace(followed, stage_seconds={**frame.stage_seconds, **clock.seconds})
 
@@ -113,48 +113,48 @@ class Tracker:
         time_s: float,
         options: TrackingOptions,
         source: object,
-    ) -> _Scene:
+    ) -> _StreamState:
         """What is known before the frame; nothing, where the frame does not go on from the last one."""
-        scene = self._scene
+        state = self._state
         width = frame.width if isinstance(frame, FoundSegments) else frame.embeddings.shape[1]
-        if scene is not None and scene.small.shape == small.shape and 0 < time_s - scene.time_s <= options.lost_s:
-            if scene.source == source and scene.tracks.embeddings.shape[1] == width:
-                return scene
-            unknown = scene.tracks.without_embeddings(width)
-            return replace(scene, tracks=unknown, source=source, plan=EmbeddingPlan())
+        if state is not None and state.small.shape == small.shape and 0 < time_s - state.time_s <= options.lost_s:
+            if state.source == source and state.tracks.embeddings.shape[1] == width:
+                return state
+            unknown = state.tracks.without_embeddings(width)
+            return replace(state, tracks=unknown, source=source, plan=EmbeddingPlan())
         self._motion = MotionEstimator()
         device = frame.regions.segment_map.device
         evidence = torch.zeros(1, *small.shape[:2], device=device)
-        return _Scene(time_s, small, evidence, Tracks.none(width, device), source, EmbeddingPlan())
+        return _StreamState(time_s, small, evidence, Tracks.none(width, device), source, EmbeddingPlan())
 
     @one_thread()
-    def _move(self, scene: _Scene, small: NDArray[np.uint8]) -> _Scene:
-        """The scene with evidence and positions where they are now; evidence as far as the motion is believed."""
-        if not len(scene.tracks):
-            return scene
-        origins = self._motion.origins(scene.small, small)
-        believed = believe(scene.small, small, origins)
+    def _move(self, state: _StreamState, small: NDArray[np.uint8]) -> _StreamState:
+        """What is known, with evidence and positions where they are now; evidence as far as the motion is believed."""
+        if not len(state.tracks):
+            return state
+        origins = self._motion.origins(state.small, small)
+        believed = believe(state.small, small, origins)
         if believed.mean() < _MIN_BELIEF:
-            nothing = torch.zeros_like(scene.evidence[:1])
-            return replace(scene, evidence=nothing, plan=EmbeddingPlan())  # every track is out of sight
-        belief = torch.from_numpy(believed).to(scene.evidence.device)
-        carried = votes.carry(scene.evidence, torch.from_numpy(origins).to(scene.evidence.device)).mul_(belief)
+            nothing = torch.zeros_like(state.evidence[:1])
+            return replace(state, evidence=nothing, plan=EmbeddingPlan())  # every track is out of sight
+        belief = torch.from_numpy(believed).to(state.evidence.device)
+        carried = votes.carry(state.evidence, torch.from_numpy(origins).to(state.evidence.device)).mul_(belief)
         rows, columns = (np.arange(0, length, 4, dtype=np.float32) for length in small.shape[:2])
         shift_xy = np.median(np.stack(np.meshgrid(columns, rows), 2) - origins[::4, ::4], (0, 1)).astype(np.float32)
         return replace(
-            scene, evidence=carried, tracks=scene.tracks.moved(shift_xy), plan=scene.plan.moved(small, origins)
+            state, evidence=carried, tracks=state.tracks.moved(shift_xy), plan=state.plan.moved(small, origins)
         )
 
-    def _update(self, scene: _Scene, detections: Detections, options: TrackingOptions) -> FrameEmbeddings:
+    def _update(self, state: _StreamState, detections: Detections, options: TrackingOptions) -> FrameEmbeddings:
         embeddings, time_s = detections.embeddings, detections.time_s
-        if scene.plan.whole:
+        if state.plan.whole:
             embeddings.want(np.arange(len(detections)))
-        waits = scene.plan.must_wait(detections, options)
-        match = associate(scene.tracks, scene.evidence, detections, options, waits)
+        waits = state.plan.must_wait(detections, options)
+        match = associate(state.tracks, state.evidence, detections, options, waits)
         tracks = match.tracks
         tracks.seen_s[match.row_of_segment] = time_s
         memory = math.exp(-detections.passed_s / options.border_memory_s) if options.border_memory_s > 0 else 0.0
-        evidence = _gather(scene.evidence, detections.cells, match, memory)
+        evidence = _gather(state.evidence, detections.cells, match, memory)
 
         winners = votes.find_winners(evidence)
         num_shown = torch.bincount(winners.flatten(), minlength=len(evidence))
@@ -168,8 +168,8 @@ class Tracker:
         size_hw = (detections.regions.segment_map.shape[0], detections.regions.segment_map.shape[1])
         regions = _paint(shown, winners, can_show, numbers[0], size_hw)
         rows = regions.cluster_ids
-        since_s = seconds_since_look(detections, match)
-        plan = scene.plan.follow(detections, match, regions, options, waits)
+        since_s = seconds_since_observation(detections, match)
+        plan = state.plan.follow(detections, match, regions, options, waits)
         known = np.flatnonzero(embeddings.known)
         tracks.average(
             match.row_of_segment[known],
@@ -189,7 +189,7 @@ class Tracker:
         in_sight[rows] = True
         in_sight[match.row_of_segment] = True
         kept, evidence = _remember(tracks, in_sight, evidence, time_s, options)
-        self._scene = _Scene(time_s, detections.image, evidence, kept, scene.source, plan)
+        self._state = _StreamState(time_s, detections.image, evidence, kept, state.source, plan)
         return FrameEmbeddings(
             regions,
             embeddings=tracks.embeddings[torch.from_numpy(rows).to(evidence.device)],

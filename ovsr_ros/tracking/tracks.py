@@ -16,9 +16,9 @@ class Tracks:
     """Tracks, as arrays of one length K, into which may be written: those that `take` and `joined` return are copies.
 
     ids: uint32, 0 for one that has not shown yet. embeddings: (K, D) float32 on the device, of length 1. weights:
-    float32, frames that went into each embedding, 0 for one that is not known. looks: `Look` when each was last
-    embedded, None never. seen_s: float64, when a segment was last matched. positions_xy:
-    (K, 2) float32, centroids in cells. areas: float32, cells.
+    float32, frames that went into each embedding, 0 for one that is not known. seen_s: float64, when a segment was last
+    matched. positions_xy: (K, 2) float32, centroids in cells. areas: float32, cells. observations: the `Observation`
+    when each was last embedded, None never.
     """
 
     ids: NDArray[np.uint32]
@@ -27,7 +27,7 @@ class Tracks:
     seen_s: NDArray[np.float64]
     positions_xy: NDArray[np.float32]
     areas: NDArray[np.float32]
-    looks: NDArray[np.object_]
+    observations: NDArray[np.object_]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -55,7 +55,7 @@ class Tracks:
             seen_s=np.full(count, time_s),
             positions_xy=positions_xy,
             areas=areas,
-            looks=np.full(count, None, object),
+            observations=np.full(count, None, object),
         )
 
     def take(self, rows: NDArray[np.int64]) -> Tracks:
@@ -75,7 +75,7 @@ class Tracks:
             self,
             embeddings=torch.zeros(len(self), width, device=self.embeddings.device),
             weights=np.zeros_like(self.weights),
-            looks=np.full(len(self), None, object),
+            observations=np.full(len(self), None, object),
         )
 
     def moved(self, shift_xy: NDArray[np.float32]) -> Tracks:

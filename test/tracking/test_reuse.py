@@ -21,7 +21,7 @@ SIZE_HW = (120, 160)
 PERIOD_S = 0.1
 NUM_SEGMENTS = 12
 DEMO_SEED = 35
-FIRST_LOOKS = 6
+FIRST_OBSERVATIONS = 6
 
 rng = np.random.default_rng(0)
 TEXTURE = cv2.GaussianBlur(rng.integers(0, 255, (*SIZE_HW, 3), np.uint8), (0, 0), 2.0)
@@ -78,7 +78,7 @@ def all_of(frame, kind):
 
 def test_the_first_frames_are_embedded_whole():
     stream = Stream()
-    for _ in range(FIRST_LOOKS):
+    for _ in range(FIRST_OBSERVATIONS):
         assert stream.show().num_embedded == NUM_SEGMENTS
     assert stream.show().num_embedded == 0
 
@@ -86,7 +86,7 @@ def test_the_first_frames_are_embedded_whole():
 @pytest.mark.parametrize("noise", [0.0, 5.0])
 def test_what_stands_still_is_renewed_in_turn_a_tenth_per_frame_at_most(noise):
     stream = Stream()
-    for _ in range(FIRST_LOOKS):
+    for _ in range(FIRST_OBSERVATIONS):
         stream.show(noise=noise)
     asked = []
     for _ in range(40):
@@ -100,7 +100,7 @@ def test_what_stands_still_is_renewed_in_turn_a_tenth_per_frame_at_most(noise):
 
 def test_where_all_cost_no_more_than_one_most_frames_have_none():
     stream = Stream(all_at_once=True)
-    stream.stand_still(FIRST_LOOKS)
+    stream.stand_still(FIRST_OBSERVATIONS)
     counts = [stream.show().num_embedded for _ in range(40)]
     assert set(counts) == {0, NUM_SEGMENTS}
     assert sum(counts) <= 0.1 * 40 * NUM_SEGMENTS
@@ -339,7 +339,7 @@ def test_one_switch_turns_reuse_off(pipeline):
 def test_another_vocabulary_labels_the_next_frame_of_a_still_camera(pipeline):
     pipeline.update_options({"tracking.reuse_embeddings": True})
     image, tracker = Scene(DEMO_SEED, split="test", motion=0.0).render(0.0).image, Tracker()
-    for number in range(FIRST_LOOKS + 1):
+    for number in range(FIRST_OBSERVATIONS + 1):
         frame = pipeline.follow(image, tracker, number * PERIOD_S)
     assert frame.num_embedded == 0
     before = set(np.unique(pipeline.label(frame).label_map))

@@ -26,7 +26,7 @@ from ovsr_ros.benchmark.timing import Spread
 ENCODE_S = 240.0
 CAMERA_HZ = 1.0
 """Of `overhead`: slower than the node, so that no frame waits for another."""
-NODE_STAGES = ("wait", "turn", "convert", "depth", "confidence", "segment_map", "publish")
+NODE_STAGES = ("wait", "turn", "convert", "depth", "publish")
 """Stages that are the node's, not the pipeline's."""
 PARTS = ("overhead", "idle", "vocabulary", "rate")
 NUM_NAMES, NUM_CATEGORIES = 1000, 250

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,9 +73,6 @@ class Segments:
 class Segmentation:
     """An image's pixels, labelled. H and W are the input image's.
 
-    One that `deferred` made computes `confidence` and `segment_map` when they are first read, so that what nobody
-    reads costs nothing. `with_fields` copies it without reading them; `dataclasses.replace` reads both.
-
     label_map: (H, W) uint8, class id per pixel, 255 unlabeled.
     confidence: (H, W) uint8, score of the pixel's segment times 255, 0 where unlabeled.
     segment_map: (H, W) uint16, segment id per pixel, 0 none.
@@ -99,55 +94,8 @@ class Segmentation:
         if self.label_map.ndim != 2:
             raise ValueError(f"label_map: expected shape (H, W), got {self.label_map.shape}")
         _expect("label_map", self.label_map, self.label_map.shape, np.uint8)
-        for name in _MAP_DTYPES:
-            if name in self.__dict__:
-                self._check_map(name)
-
-    @classmethod
-    def deferred(
-        cls, confidence: Callable[[], NDArray[np.uint8]], segment_map: Callable[[], NDArray[np.uint16]], **fields: Any
-    ) -> Segmentation:
-        """With functions in place of two maps; each is called once at most, and what it returns is checked then."""
-        return cls._from({**fields, "confidence": _Deferred(confidence), "segment_map": _Deferred(segment_map)})
-
-    def with_fields(self, **changes: Any) -> Segmentation:
-        """A copy with some fields changed; a map that was not computed yet still is not."""
-        fields = {name: self.__dict__.get(name, self.__dict__.get(f"_{name}")) for name in _FIELDS}
-        return self._from({**fields, **changes})
-
-    def is_computed(self, name: str) -> bool:
-        """Whether the map `confidence` or `segment_map` is there, as opposed to made when it is read."""
-        return name in self.__dict__
-
-    @classmethod
-    def _from(cls, fields: dict[str, Any]) -> Segmentation:
-        self = object.__new__(cls)
-        for name, value in {"stage_seconds": {}, **fields}.items():
-            self.__dict__[f"_{name}" if isinstance(value, _Deferred) else name] = value
-        self.__post_init__()
-        return self
-
-    def _check_map(self, name: str) -> None:
-        _expect(name, self.__dict__[name], self.label_map.shape, _MAP_DTYPES[name])
-
-    if not TYPE_CHECKING:  # where everything has its own type
-
-        def __getattr__(self, name: str) -> Any:
-            deferred = self.__dict__.get(f"_{name}") if name in _MAP_DTYPES else None
-            if deferred is None:
-                raise AttributeError(f"'Segmentation' has no '{name}'")
-            self.__dict__[name] = deferred.make()
-            self._check_map(name)
-            return self.__dict__[name]
-
-
-_MAP_DTYPES: dict[str, type[np.generic]] = {"confidence": np.uint8, "segment_map": np.uint16}
-_FIELDS = tuple(field.name for field in dataclasses.fields(Segmentation))
-
-
-@dataclass(frozen=True)
-class _Deferred:
-    make: Callable[[], NDArray[Any]]
+        _expect("confidence", self.confidence, self.label_map.shape, np.uint8)
+        _expect("segment_map", self.segment_map, self.label_map.shape, np.uint16)
 
 
 def _expect(name: str, array: NDArray[Any], shape: tuple[int, ...], dtype: type[np.generic]) -> None:

@@ -117,7 +117,7 @@ def test_small_objects_survive(demo_pipeline):
     fits = []
     for seed in range(NUM_IMAGES):
         frame = Scene(seed, split="test").render(0.0)
-        segments = demo_pipeline.embed(frame.image).segment_map.cpu().numpy()
+        segments = demo_pipeline.embed(frame.image).regions.segment_map.cpu().numpy()
         num_segments = int(segments.max()) + 1
         table = overlap(frame.instance_map, segments, (len(frame.instance_names), num_segments))
         areas, segment_areas = table.sum(1), table.sum(0)

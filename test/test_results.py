@@ -1,4 +1,4 @@
-"""The result type: what it refuses, and maps that are made when they are first read."""
+"""The result type: what it refuses, and what a copy shares."""
 
 from __future__ import annotations
 
@@ -29,45 +29,12 @@ def test_arrays_of_another_shape_or_type_are_refused(wrong, said):
         Segmentation(**{**OTHERS, "confidence": CONFIDENCE, "segment_map": SEGMENT_MAP, **wrong})
 
 
-@pytest.fixture
-def calls():
-    return []
-
-
-@pytest.fixture
-def deferred(calls):
-    def make(name, array):
-        return lambda: calls.append(name) or array
-
-    return Segmentation.deferred(make("confidence", CONFIDENCE), make("segment_map", SEGMENT_MAP), **OTHERS)
-
-
-def test_a_deferred_map_is_made_once_when_it_is_read(deferred, calls):
-    assert (deferred.vocabulary_version, deferred.stage_seconds, calls) == (3, {}, [])
-    assert not deferred.is_computed("confidence")
-    assert deferred.confidence is CONFIDENCE
-    assert deferred.confidence is CONFIDENCE
-    assert deferred.is_computed("confidence")
-    assert calls == ["confidence"]
-    assert deferred.segment_map is SEGMENT_MAP
+def test_a_result_cannot_be_changed_and_a_copy_shares_its_maps():
+    result = Segmentation(**OTHERS, confidence=CONFIDENCE, segment_map=SEGMENT_MAP)
+    assert (result.vocabulary_version, result.stage_seconds) == (3, {})
     with pytest.raises(dataclasses.FrozenInstanceError):
-        deferred.confidence = CONFIDENCE
-    with pytest.raises(AttributeError):
-        deferred.no_such_field  # noqa: B018  reading it is what raises
-
-
-def test_a_copy_reads_nothing_and_replace_reads_both(deferred, calls):
-    copy = deferred.with_fields(stage_seconds={"clip": 1.0}, vocabulary_version=4)
-    assert (copy.stage_seconds, copy.vocabulary_version, deferred.stage_seconds, calls) == ({"clip": 1.0}, 4, {}, [])
-    assert copy.with_fields(confidence=CONFIDENCE + np.uint8(1)).confidence[0, 0] == 1
-    assert calls == []
-    assert dataclasses.replace(copy, vocabulary_version=5).segment_map is SEGMENT_MAP
-    assert calls == ["confidence", "segment_map"]
-
-
-def test_a_deferred_map_is_checked_when_it_is_read():
-    wrong = Segmentation.deferred(lambda: CONFIDENCE, lambda: CONFIDENCE, **OTHERS)
-    with pytest.raises(ValueError, match="segment_map: expected"):
-        wrong.segment_map  # noqa: B018  reading it is what raises
-    with pytest.raises(ValueError, match="label_map"):
-        Segmentation.deferred(lambda: CONFIDENCE, lambda: SEGMENT_MAP, **{**OTHERS, "label_map": LABELS[0]})
+        result.confidence = CONFIDENCE
+    copy = dataclasses.replace(result, stage_seconds={"clip": 1.0}, vocabulary_version=4)
+    assert (copy.stage_seconds, copy.vocabulary_version, result.stage_seconds) == ({"clip": 1.0}, 4, {})
+    assert copy.segment_map is SEGMENT_MAP
+    assert copy.confidence is CONFIDENCE

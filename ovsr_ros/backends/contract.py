@@ -13,73 +13,96 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ovsr_ros.ops import masks
 from ovsr_ros.results import Segmentation
 from ovsr_ros.vocabulary.text_embeddings import TextClassifier, TextEncoder
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Where an image's N segments are.
+
+    segment_map: (H, W) int32 on the device: ids from 1 in descending order of area, 0 none.
+    cluster_ids: (N,) int64, the cluster that a segment is part of: segments of one cluster look alike.
+    boxes_xyxy, areas_px, centroids_xy: as in `Segments`.
+    """
+
+    segment_map: Tensor
+    cluster_ids: NDArray[np.int64]
+    boxes_xyxy: NDArray[np.int32]
+    areas_px: NDArray[np.int32]
+    centroids_xy: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.areas_px)
+
+    @classmethod
+    def from_labels(cls, labels: Tensor, cluster_of_label: NDArray[np.int64]) -> Regions:
+        """Measure labels (H, W) int32, 0 for none, from 1 to M; cluster_of_label: (M,). Those without pixels are none.
+
+        Of equal areas, the lower label comes first.
+        """
+        geometry = masks.measure(labels, 1 + len(cluster_of_label))
+        areas_px = geometry.areas_px.clone()
+        areas_px[0] = 0
+        segment_map, label_of_segment = masks.number_by_area(labels, areas_px)
+        columns = (areas_px[:, None], geometry.boxes_xyxy, geometry.centroids_xy)
+        measured = torch.cat([column.double() for column in columns], 1)[label_of_segment]
+        table = torch.cat((label_of_segment.double()[:, None], measured), 1).cpu().numpy()  # (N, 8), one download
+        return cls(
+            segment_map=segment_map,
+            cluster_ids=cluster_of_label[table[:, 0].astype(np.int64) - 1],
+            areas_px=table[:, 1].astype(np.int32),
+            boxes_xyxy=table[:, 2:6].astype(np.int32),
+            centroids_xy=table[:, 6:8].astype(np.float32),
+        )
 
 
 @dataclass(frozen=True)
 class FrameEmbeddings:
     """An image's segments and their embeddings, before any vocabulary is looked at.
 
-    segment_map: (H, W) int32 on the device: ids from 1 in descending order of area, 0 none.
     embeddings: (N, D) float32 on the device, L2-normalised; row i belongs to segment i + 1.
-    cluster_ids: (N,) int64, the cluster that a segment is part of: segments of one cluster look alike.
-    boxes_xyxy, areas_px, centroids_xy: as in `Segments`.
     stage_seconds: wall-clock seconds per stage so far, in the order the data passed them.
     track_ids: (N,) uint32, from 1; None: not tracked.
     num_found, num_embedded: segments that were found in the image, and how many of these were embedded, not reused; 0
     where nothing is counted.
     """
 
-    segment_map: Tensor
+    regions: Regions
     embeddings: Tensor
-    cluster_ids: NDArray[np.int64]
-    boxes_xyxy: NDArray[np.int32]
-    areas_px: NDArray[np.int32]
-    centroids_xy: NDArray[np.float32]
     stage_seconds: dict[str, float]
     track_ids: NDArray[np.uint32] | None = None
     num_found: int = 0
     num_embedded: int = 0
 
     def __len__(self) -> int:
-        return len(self.areas_px)
+        return len(self.regions)
 
 
 @dataclass(frozen=True)
 class FoundSegments:
-    """An image's segments before anything is known of what they look like; fields as in `FrameEmbeddings`.
+    """An image's segments before anything is known of what they look like.
 
+    stage_seconds: as in `FrameEmbeddings`.
     embed_rows: embeddings (M, D) of the segments of these rows, (M,) int64, from 0; its time adds to stage_seconds.
     width: D. all_at_once: whether all segments cost no more than one.
     """
 
-    segment_map: Tensor
-    cluster_ids: NDArray[np.int64]
-    boxes_xyxy: NDArray[np.int32]
-    areas_px: NDArray[np.int32]
-    centroids_xy: NDArray[np.float32]
+    regions: Regions
     stage_seconds: dict[str, float]
     embed_rows: Callable[[NDArray[np.int64]], Tensor]
     width: int
     all_at_once: bool
 
     def __len__(self) -> int:
-        return len(self.areas_px)
+        return len(self.regions)
 
-    def with_embeddings(self, embeddings: Tensor) -> FrameEmbeddings:
-        """The segments with their embeddings (N, D)."""
-        return FrameEmbeddings(
-            segment_map=self.segment_map,
-            embeddings=embeddings,
-            cluster_ids=self.cluster_ids,
-            boxes_xyxy=self.boxes_xyxy,
-            areas_px=self.areas_px,
-            centroids_xy=self.centroids_xy,
-            stage_seconds=self.stage_seconds,
-            num_found=len(self),
-            num_embedded=len(self),
-        )
+    def embed_all(self) -> FrameEmbeddings:
+        """The segments with the embeddings of all of them."""
+        count = len(self)
+        embeddings = self.embed_rows(np.arange(count))
+        return FrameEmbeddings(self.regions, embeddings, self.stage_seconds, num_found=count, num_embedded=count)
 
 
 class ImageTextEncoder(TextEncoder, Protocol):

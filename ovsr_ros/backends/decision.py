@@ -63,18 +63,15 @@ def decide(probabilities: Tensor, class_ids: Tensor, score_threshold: float, num
 def paint(
     frame: FrameEmbeddings, decisions: Decisions, vocabulary_version: int, stage_seconds: dict[str, float]
 ) -> Segmentation:
-    """Paint the decisions on the frame's pixels, by a lookup table each, and download the label map.
-
-    The confidence and the segment map are painted and downloaded when they are first read.
-    """
+    """Paint the decisions on the frame's pixels, by a lookup table each, and download them."""
     unlabeled = decisions.class_ids == UNLABELED_ID
     confidences = (decisions.scores * 255).round().clamp(0, 255).to(torch.uint8)
     confidences = torch.where(unlabeled, confidences.new_zeros(()), confidences)
-    segment_map = frame.segment_map
-    return Segmentation.deferred(
+    regions, segment_map = frame.regions, frame.regions.segment_map
+    return Segmentation(
         label_map=_look_up(decisions.class_ids, UNLABELED_ID, segment_map),
-        confidence=lambda: _look_up(confidences, 0, segment_map),
-        segment_map=lambda: segment_map.to(torch.int16).cpu().numpy().view(np.uint16),
+        confidence=_look_up(confidences, 0, segment_map),
+        segment_map=segment_map.to(torch.int16).cpu().numpy().view(np.uint16),
         segments=Segments(
             ids=np.arange(1, len(frame) + 1, dtype=np.uint16),
             track_ids=np.zeros(len(frame), np.uint32) if frame.track_ids is None else frame.track_ids,
@@ -82,16 +79,15 @@ def paint(
             scores=decisions.scores.clamp(0, 1).cpu().numpy(),
             runner_up_ids=decisions.runner_up_ids.cpu().numpy(),
             runner_up_scores=decisions.runner_up_scores.clamp(0, 1).cpu().numpy(),
-            boxes_xyxy=frame.boxes_xyxy,
-            areas_px=frame.areas_px,
-            centroids_xy=frame.centroids_xy,
+            boxes_xyxy=regions.boxes_xyxy,
+            areas_px=regions.areas_px,
+            centroids_xy=regions.centroids_xy,
         ),
         vocabulary_version=vocabulary_version,
         stage_seconds=stage_seconds,
     )
 
 
-@torch.inference_mode()
 def _look_up(values: Tensor, none: int, segment_map: Tensor) -> NDArray[np.uint8]:
     """Each pixel's segment's value of (N,) uint8, and `none` where there is no segment: (H, W) uint8."""
     table = torch.cat((values.new_full((1,), none), values))  # (N + 1,)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -77,18 +76,6 @@ class Outputs:
         if has_words or state.options.score_threshold != before.options.score_threshold:
             self._label_info.publish(state.vocabulary, state.options.score_threshold, stamp)
 
-    def paint(self, segmentation: Segmentation) -> dict[str, float]:
-        """Have those maps painted that somebody needs; seconds by name. What nobody needs stays unpainted."""
-        overlays = (self._overlay, self._compressed_overlay)
-        needed_by = {"confidence": (self._confidence,), "segment_map": (self._segment_map, *overlays)}
-        seconds = {}
-        for name, publishers in needed_by.items():
-            if any(publisher.get_subscription_count() for publisher in publishers):
-                begin = time.monotonic()
-                getattr(segmentation, name)
-                seconds[name] = time.monotonic() - begin
-        return seconds
-
     def publish_frame(
         self,
         image: NDArray[np.uint8],
@@ -102,9 +89,9 @@ class Outputs:
         image: (H, W, 3) uint8 RGB. vocabulary: the one that labelled the frame. depth: the image's; without it there
         are no points, and the segments are nowhere.
         """
-        self._publish_image(self._label_map, lambda: segmentation.label_map, "mono8", header)
-        self._publish_image(self._confidence, lambda: segmentation.confidence, "mono8", header)
-        self._publish_image(self._segment_map, lambda: segmentation.segment_map, "mono16", header)
+        self._publish_image(self._label_map, segmentation.label_map, "mono8", header)
+        self._publish_image(self._confidence, segmentation.confidence, "mono8", header)
+        self._publish_image(self._segment_map, segmentation.segment_map, "mono16", header)
         if self._segments.get_subscription_count():
             segments = segmentation.segments
             locations = None if depth is None else locate_segments(depth, segmentation.segment_map, segments.ids)
@@ -158,11 +145,11 @@ class Outputs:
             return
         overlay = drawing.overlay(image, segmentation, vocabulary)
         if raw:
-            self._publish_image(self._overlay, lambda: overlay, "rgb8", header)
+            self._publish_image(self._overlay, overlay, "rgb8", header)
         if compressed:
             self._compressed_overlay.publish(to_jpeg_message(overlay, self._jpeg_quality(), header))
 
     @staticmethod
-    def _publish_image(publisher: Any, read_image: Callable[[], NDArray[Any]], encoding: str, header: Header) -> None:
+    def _publish_image(publisher: Any, image: NDArray[Any], encoding: str, header: Header) -> None:
         if publisher.get_subscription_count():
-            publisher.publish(to_image_message(read_image(), encoding, header))
+            publisher.publish(to_image_message(image, encoding, header))

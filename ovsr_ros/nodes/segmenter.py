@@ -141,8 +141,7 @@ class Segmenter:
             if labelled is None:
                 return
             segmentation = labelled.segmentation
-            painting = self._outputs.paint(segmentation)
-            painted = time.monotonic()
+            labelled_at = time.monotonic()
             self._outputs.publish_frame(image, segmentation, labelled.vocabulary, message.header, depth)
         published = time.monotonic()
         stages = {
@@ -151,8 +150,7 @@ class Segmenter:
             "turn": begin_turn - is_found,
             **segmentation.stage_seconds,
             **({} if wanted is None else {"depth": depth_taken - embedded}),
-            **painting,
-            "publish": published - painted,
+            "publish": published - labelled_at,
         }
         age_s = image_age_s(message.header.stamp, self._node.get_clock().now())
         counts = (frame.num_found, frame.num_embedded) if isinstance(frame, FrameEmbeddings) else (0, 0)

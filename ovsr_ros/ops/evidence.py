@@ -8,10 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from ovsr_ros.ops.masks import bilinear_taps, flat_nonzero, repeat_cells
-
 _PIXELS_AT_ONCE = 2**17
-"""Pixels near borders for which the evidence is interpolated at once; bounds the working memory."""
+"""Pixels near borders that are interpolated at once; bounds the working memory, whatever the image's size."""
 
 
 def sample_cells(labels: Tensor, grid_hw: tuple[int, int]) -> Tensor:
@@ -64,34 +62,76 @@ def _find_winners(evidence: NDArray[np.float32]) -> NDArray[np.int64]:
     return winners
 
 
-def upsample_winners(evidence: Tensor, winners: Tensor, size_hw: tuple[int, int]) -> Tensor:
-    """The winners of evidence (K, h, w) that is upsampled bilinearly: (H, W) int32.
+def upsample_labels(labels: Tensor, size_hw: tuple[int, int], evidence: Tensor | None = None) -> Tensor:
+    """Labels (h, w) at another resolution (H, W), with smooth borders: dtype and device stay.
 
-    winners: (h, w) int64, those on the grid itself. A pixel's is one of those of the four cells around it; only the
-    pixels near borders are interpolated, for these four, so that the cost grows neither with H x W nor with K.
+    The result is which map of evidence (K, h, w) is highest once they are upsampled bilinearly (half-pixel centres);
+    labels: which one is on the grid, from 0. Without evidence, the maps are the labels' one-hot ones. A pixel's label
+    is that of one of the four cells around it: only pixels near borders are interpolated, for these four, at a cost
+    that does not depend on K.
     """
-    if tuple(winners.shape) == size_hw:
-        return winners.int()
-    width_in, num_cells = winners.shape[1], winners.numel()
-    top, bottom, weight_y = bilinear_taps(winners.shape[0], size_hw[0], winners.device)
-    left, right, weight_x = bilinear_taps(width_in, size_hw[1], winners.device)
-    differs = torch.zeros_like(winners, dtype=torch.bool)  # a cell from its right, lower or diagonal neighbours
-    differs[:-1] |= winners[:-1] != winners[1:]
-    differs[:, :-1] |= winners[:, :-1] != winners[:, 1:]
-    differs[:-1, :-1] |= winners[:-1, 1:] != winners[1:, 1:]
-    differs[:-1, :-1] |= winners[1:, :-1] != winners[1:, 1:]
-    upsampled = repeat_cells(winners.int(), top, left)
-    near = flat_nonzero(repeat_cells(differs, top, left))
-    flat = evidence.reshape(-1)
-    for pixels in torch.split(near, _PIXELS_AT_ONCE):
+    if tuple(labels.shape) == size_hw:
+        return labels.clone()
+    top, bottom, weight_y = _bilinear_taps(labels.shape[0], size_hw[0], labels.device)
+    left, right, weight_x = _bilinear_taps(labels.shape[1], size_hw[1], labels.device)
+    differs = torch.zeros_like(labels, dtype=torch.bool)  # a cell from its right, lower or diagonal neighbour
+    differs[:-1] |= labels[:-1] != labels[1:]
+    differs[:, :-1] |= labels[:, :-1] != labels[:, 1:]
+    differs[:-1, :-1] |= labels[:-1, :-1] != labels[1:, 1:]
+    upsampled = _repeat_cells(labels, top, left)  # where the four cells agree, any of them is right
+    cells = labels.reshape(-1)
+    for pixels in torch.split(_flat_nonzero(_repeat_cells(differs, top, left)), _PIXELS_AT_ONCE):
         y = torch.div(pixels, size_hw[1], rounding_mode="floor")
         x = pixels - y * size_hw[1]
-        upper, lower = top[y] * width_in, bottom[y] * width_in
-        corners = torch.stack((upper + left[x], upper + right[x], lower + left[x], lower + right[x]))  # (4, P)
-        wy, wx = weight_y[y], weight_x[x]
-        weights = torch.stack(((1 - wy) * (1 - wx), (1 - wy) * wx, wy * (1 - wx), wy * wx))
-        candidates = winners.view(-1)[corners]  # (4, P)
-        values = flat[candidates[:, None] * num_cells + corners]  # (4 candidates, 4 corners, P)
-        best = find_winners((values * weights).sum(1))
-        upsampled.view(-1).index_copy_(0, pixels, candidates.gather(0, best[None])[0].int())
+        left_x, right_x = left.index_select(0, x), right.index_select(0, x)
+        upper_y, lower_y = top.index_select(0, y) * labels.shape[1], bottom.index_select(0, y) * labels.shape[1]
+        corners = torch.stack((upper_y + left_x, upper_y + right_x, lower_y + left_x, lower_y + right_x))  # (4, P)
+        candidates = cells[corners]
+        wy, wx = weight_y.index_select(0, y), weight_x.index_select(0, x)
+        if evidence is None:
+            winners = _vote_of_four(candidates, wy, wx)
+        else:
+            values = evidence.reshape(-1)[candidates.long()[:, None] * labels.numel() + corners]  # (4 candidates, 4, P)
+            weights = torch.stack(((1 - wy) * (1 - wx), (1 - wy) * wx, wy * (1 - wx), wy * wx))
+            winners = candidates.gather(0, find_winners((values * weights).sum(1))[None])[0]
+        upsampled.view(-1).index_copy_(0, pixels, winners)
     return upsampled
+
+
+def _bilinear_taps(size_in: int, size_out: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """For each of size_out places the two of size_in cells around it, (L,) int64, and the second's weight (L,)."""
+    position = (torch.arange(size_out, device=device, dtype=torch.float32) + 0.5) * (size_in / size_out) - 0.5
+    position = position.clamp(0, size_in - 1)
+    low = position.floor().long()
+    return low, (low + 1).clamp_max(size_in - 1), position - low
+
+
+def _repeat_cells(values: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Values (h, w) at these rows (H,) and columns (W,): (H, W)."""
+    if values.device.type == "cpu":
+        narrow = values.numpy().take(columns.numpy(), axis=1)  # first: whole rows are cheaper to repeat
+        return torch.from_numpy(narrow.take(rows.numpy(), axis=0))
+    return values.index_select(1, columns).index_select(0, rows)
+
+
+def _flat_nonzero(mask: Tensor) -> Tensor:
+    """Where a mask is set, (P,) int64, as places in its flat order."""
+    if mask.device.type == "cpu":
+        return torch.from_numpy(np.flatnonzero(mask.numpy()))
+    return mask.reshape(-1).nonzero()[:, 0]
+
+
+def _vote_of_four(labels: Tensor, wy: Tensor, wx: Tensor) -> Tensor:
+    a, b, c, d = labels  # per pixel (P,), those of its four cells: upper left, upper right, lower left, lower right
+    weight_d = wy * wx
+    weight_c = wy - weight_d
+    weight_b = wx - weight_d
+    weight_a = 1.0 - wy - weight_b
+    vote_a = weight_a + weight_b * (a == b) + weight_c * (a == c) + weight_d * (a == d)
+    vote_b = weight_b + weight_c * (b == c) + weight_d * (b == d)
+    vote_c = weight_c + weight_d * (c == d)
+    # A label's full vote stands at its first cell; the later ones are partial and never exceed it.
+    best = torch.where(vote_b > vote_a, b, a)
+    vote = torch.maximum(vote_a, vote_b)
+    best = torch.where(vote_c > vote, c, best)
+    return torch.where(weight_d > torch.maximum(vote, vote_c), d, best)

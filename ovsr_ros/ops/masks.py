@@ -1,4 +1,4 @@
-"""Segment masks: from cluster labels on the grid to segments at full resolution, and what can be measured on them."""
+"""Segment masks: their connected components, and what can be measured on them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components as graph_components
 from torch import Tensor
-
-_BORDER_PIXELS_AT_ONCE = 2**20
-"""Pixels near borders that vote at once; bounds their working memory to about 80 MB, whatever the image's size."""
 
 _PIXELS_AT_ONCE = 2**19
 """Pixels that are counted at once on a CPU: what that takes stays in a cache, and need not be mapped for each frame."""
@@ -83,75 +80,6 @@ def _longest_border(components: NDArray[np.int64], count: int) -> NDArray[np.int
     chosen = np.zeros(count, np.int64)
     chosen[pairs[order] // count] = pairs[order] % count
     return chosen
-
-
-def upsample_labels(labels: Tensor, size_hw: tuple[int, int]) -> Tensor:
-    """Labels (h, w) at another resolution (H, W), with smooth borders: dtype and device stay.
-
-    The result is the argmax of the one-hot maps upsampled bilinearly (half-pixel centres). A pixel's bilinear weights
-    touch four grid cells only, so it is found from those four, at a cost that does not depend on the number of labels.
-    """
-    if tuple(labels.shape) == size_hw:
-        return labels.clone()
-    top, bottom, weight_y = bilinear_taps(labels.shape[0], size_hw[0], labels.device)
-    left, right, weight_x = bilinear_taps(labels.shape[1], size_hw[1], labels.device)
-    differs = torch.zeros_like(labels, dtype=torch.bool)  # a cell from its right, lower or diagonal neighbour
-    differs[:-1] |= labels[:-1] != labels[1:]
-    differs[:, :-1] |= labels[:, :-1] != labels[:, 1:]
-    differs[:-1, :-1] |= labels[:-1, :-1] != labels[1:, 1:]
-    # Where the four cells agree, any of them is right. Only the pixels near borders vote.
-    upsampled = repeat_cells(labels, top, left)
-    votes = flat_nonzero(repeat_cells(differs, top, left))
-    cells = labels.reshape(-1)
-    for pixels in torch.split(votes, _BORDER_PIXELS_AT_ONCE):
-        y = torch.div(pixels, size_hw[1], rounding_mode="floor")
-        x = pixels - y * size_hw[1]
-        left_x, right_x = left.index_select(0, x), right.index_select(0, x)
-        upper_y, lower_y = top.index_select(0, y) * labels.shape[1], bottom.index_select(0, y) * labels.shape[1]
-        corners = (upper_y + left_x, upper_y + right_x, lower_y + left_x, lower_y + right_x)
-        a, b, c, d = (cells.index_select(0, corner) for corner in corners)
-        winners = _vote_of_four(a, b, c, d, weight_y.index_select(0, y), weight_x.index_select(0, x))
-        upsampled.view(-1).index_copy_(0, pixels, winners)
-    return upsampled
-
-
-def bilinear_taps(size_in: int, size_out: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """For each of size_out places the two of size_in cells around it, (L,) int64, and the second's weight (L,)."""
-    position = (torch.arange(size_out, device=device, dtype=torch.float32) + 0.5) * (size_in / size_out) - 0.5
-    position = position.clamp(0, size_in - 1)
-    low = position.floor().long()
-    return low, (low + 1).clamp_max(size_in - 1), position - low
-
-
-def repeat_cells(values: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Values (h, w) at these rows (H,) and columns (W,): (H, W)."""
-    if values.device.type == "cpu":
-        narrow = values.numpy().take(columns.numpy(), axis=1)  # first: whole rows are cheaper to repeat
-        return torch.from_numpy(narrow.take(rows.numpy(), axis=0))
-    return values.index_select(1, columns).index_select(0, rows)
-
-
-def flat_nonzero(mask: Tensor) -> Tensor:
-    """Where a mask is set, (P,) int64, as places in its flat order."""
-    if mask.device.type == "cpu":
-        return torch.from_numpy(np.flatnonzero(mask.numpy()))
-    return mask.reshape(-1).nonzero()[:, 0]
-
-
-def _vote_of_four(a: Tensor, b: Tensor, c: Tensor, d: Tensor, wy: Tensor, wx: Tensor) -> Tensor:
-    # Per pixel (P,), the labels of its four cells: upper left, upper right, lower left, lower right.
-    weight_d = wy * wx
-    weight_c = wy - weight_d
-    weight_b = wx - weight_d
-    weight_a = 1.0 - wy - weight_b
-    vote_a = weight_a + weight_b * (a == b) + weight_c * (a == c) + weight_d * (a == d)
-    vote_b = weight_b + weight_c * (b == c) + weight_d * (b == d)
-    vote_c = weight_c + weight_d * (c == d)
-    # A label's full vote stands at its first cell; the later ones are partial and never exceed it.
-    best = torch.where(vote_b > vote_a, b, a)
-    vote = torch.maximum(vote_a, vote_b)
-    best = torch.where(vote_c > vote, c, best)
-    return torch.where(weight_d > torch.maximum(vote, vote_c), d, best)
 
 
 @dataclass(frozen=True)

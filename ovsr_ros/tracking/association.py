@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ovsr_ros.backends.contract import FoundSegments, FrameEmbeddings
 from ovsr_ros.ops import evidence as votes
-from ovsr_ros.tracking.matching import can_be, match_by_look, match_by_place, overlap_ratios
+from ovsr_ros.tracking.detections import Detections
+from ovsr_ros.tracking.matching import can_be, match_by_appearance, match_by_place, overlap_ratios
 from ovsr_ros.tracking.options import TrackingOptions
-from ovsr_ros.tracking.reuse import SegmentEmbeddings
 from ovsr_ros.tracking.tracks import Tracks
 
 _REACH = 0.2
@@ -41,20 +40,17 @@ class Association:
 def associate(
     tracks: Tracks,
     evidence: Tensor,
-    frame: FrameEmbeddings | FoundSegments,
-    embeddings: SegmentEmbeddings,
-    cells: Tensor,
-    time_s: float,
+    detections: Detections,
     options: TrackingOptions,
     waits: bool,
 ) -> Association:
     """Find each segment's track, or begin one.
 
-    tracks, evidence: what is known, moved to where it is now; see `Tracker`. cells: (h, w) the frame's segments on the
-    evidence's grid, 0 for none. embeddings: the frame's, made as they are needed. waits: whether none may be made now.
+    tracks, evidence: what is known, moved to where it is now; see `Tracker`. waits: whether nothing may be
+    embedded now.
     """
-    num_in_sight, num_segments = len(evidence) - 1, len(frame)
-    coarse = cells[::_STRIDE, ::_STRIDE]
+    num_in_sight, num_segments = len(evidence) - 1, len(detections)
+    coarse = detections.cells[::_STRIDE, ::_STRIDE]
     overlap = votes.overlaps(evidence[:, ::_STRIDE, ::_STRIDE], coarse, num_segments + 1)  # (1 + K, 1 + N)
     peaks = evidence.flatten(1).amax(1)
     areas = torch.bincount(coarse.flatten(), minlength=num_segments + 1).float()
@@ -66,27 +62,23 @@ def associate(
     quality[placed] = place_ratios[row_of_segment[placed], placed]
 
     areas_in_cells = table[-1, 1:-1] * _STRIDE**2
-    scale = np.float32(cells.shape[0] / frame.segment_map.shape[0])
-    positions = (frame.centroids_xy + 0.5) * scale - 0.5
     if not waits:
-        reach = _REACH * math.hypot(*cells.shape)
         tracks, row_of_segment = _find_again(
-            tracks, num_in_sight, row_of_segment, embeddings, positions, areas_in_cells, reach, options.min_likeness
+            tracks, num_in_sight, row_of_segment, detections, areas_in_cells, options.min_likeness
         )
-    return _with_new(tracks, num_in_sight, row_of_segment, quality, positions, areas_in_cells, time_s)
+    return _with_new(tracks, num_in_sight, row_of_segment, quality, detections, areas_in_cells)
 
 
 def _find_again(
     tracks: Tracks,
     num_in_sight: int,
     row_of_segment: NDArray[np.int64],
-    embeddings: SegmentEmbeddings,
-    positions: NDArray[np.float32],
+    detections: Detections,
     areas_in_cells: NDArray[np.float32],
-    reach: float,
     min_likeness: float,
 ) -> tuple[Tracks, NDArray[np.int64]]:
     """Among segments without a track those that look like one that was lost near there."""
+    embeddings = detections.embeddings
     free = np.flatnonzero(row_of_segment < 0)
     lost = np.setdiff1d(np.flatnonzero(tracks.ids > 0), row_of_segment)
     lost = lost[tracks.weights[lost] > 0]
@@ -94,14 +86,15 @@ def _find_again(
         free = np.flatnonzero((row_of_segment < 0) | ((tracks.ids == 0) & (tracks.weights == 0))[row_of_segment])
     if not (len(free) and len(lost)):
         return tracks, row_of_segment
-    distances = np.linalg.norm(tracks.positions_xy[lost, None] - positions[free], axis=2)
+    reach = _REACH * math.hypot(*detections.cells.shape)
+    distances = np.linalg.norm(tracks.positions_xy[lost, None] - detections.positions_xy[free], axis=2)
     growth = tracks.areas[lost, None] / np.maximum(areas_in_cells[free], 1)
     ratios = np.maximum(growth, 1 / np.maximum(growth, 1e-6)).astype(np.float32)
     possible = can_be(distances, ratios, reach)
     embeddings.want(free[possible.any(0)])
     table = embeddings.table
     likeness = (tracks.take(lost).embeddings @ table[torch.from_numpy(free).to(table.device)].T).cpu()
-    found = match_by_look(likeness.numpy(), distances, possible, min_likeness, reach)
+    found = match_by_appearance(likeness.numpy(), distances, possible, min_likeness, reach)
     segments, found_again = free[found >= 0], lost[found[found >= 0]]
     had = row_of_segment[segments]
     keeps = (had >= 0) & (found_again >= num_in_sight)  # evidence stays, and is that track's from now on
@@ -111,11 +104,9 @@ def _find_again(
     found_again = np.where(keeps, had, found_again)
     row_of_segment = row_of_segment.copy()
     row_of_segment[segments] = found_again
-    weights = tracks.weights.copy()
-    weights[found_again] = 0  # what it looks like now counts, not what it looked like then
-    looks = tracks.looks.copy()
-    looks[found_again] = None
-    return replace(tracks, weights=weights, looks=looks), row_of_segment
+    tracks.weights[found_again] = 0  # what it looks like now counts, not what it looked like then
+    tracks.observations[found_again] = None
+    return tracks, row_of_segment
 
 
 def _with_new(
@@ -123,16 +114,15 @@ def _with_new(
     num_in_sight: int,
     row_of_segment: NDArray[np.int64],
     quality: NDArray[np.float32],
-    positions: NDArray[np.float32],
+    detections: Detections,
     areas_in_cells: NDArray[np.float32],
-    time_s: float,
 ) -> Association:
     """Tracks in sight stay where they are, then come those found again, new ones, and the rest."""
     again = np.setdiff1d(row_of_segment[row_of_segment >= num_in_sight], [])
     rest = np.setdiff1d(np.arange(num_in_sight, len(tracks)), again)
     fresh = np.flatnonzero(row_of_segment < 0)
-    embeddings = tracks.embeddings
-    new = Tracks.new(embeddings.shape[1], embeddings.device, time_s, positions[fresh], areas_in_cells[fresh])
+    positions, (_, width) = detections.positions_xy[fresh], tracks.embeddings.shape
+    new = Tracks.new(width, tracks.embeddings.device, detections.time_s, positions, areas_in_cells[fresh])
     row_of_segment = row_of_segment.copy()
     row_of_segment[fresh] = len(tracks) + np.arange(len(fresh))
     order = np.concatenate((np.arange(num_in_sight), again, len(tracks) + np.arange(len(fresh)), rest)).astype(np.int64)

@@ -39,7 +39,7 @@ def can_be(distances: Array, area_ratios: Array, reach: float) -> NDArray[np.boo
     return np.asarray((distances <= reach) & (area_ratios <= _MAX_AREA_RATIO))
 
 
-def match_by_look(
+def match_by_appearance(
     likeness: Array, distances: Array, possible: NDArray[np.bool_], min_likeness: float, reach: float
 ) -> NDArray[np.int64]:
     """Pair tracks out of sight with segments like them and near: (N,), each segment's track, -1 none.

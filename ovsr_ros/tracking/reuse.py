@@ -9,14 +9,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from ovsr_ros.backends.contract import FoundSegments, FrameEmbeddings
+from ovsr_ros.backends.contract import Regions
+from ovsr_ros.tracking.association import Association
+from ovsr_ros.tracking.detections import Detections, SegmentEmbeddings
+from ovsr_ros.tracking.keyframes import Keyframe, Thumbnail, compare, draw_thumbnail, shrink_origins, thumbnail_size_hw
 from ovsr_ros.tracking.options import TrackingOptions
 from ovsr_ros.tracking.tracks import Tracks
-from ovsr_ros.tracking.views import Sketch, View, compare, draw_sketch, shrink_origins, sketch_size_hw
 
-MIN_LOOKS = 6
+MIN_OBSERVATIONS = 6
 """How often a new track is embedded before it is due by its age only: three views' mean is off now and then."""
 
 MAX_RENEWED = 0.1
@@ -31,7 +32,7 @@ MOST_UNKNOWN = 0.25
 _SETTLING = 2.0
 """A track is embedded in every frame until this many time constants of its average after it last changed."""
 
-_SAME_LOOK = 0.9
+_SAME_EMBEDDING = 0.9
 """Cosine of a new embedding with the track's from which a change of colours was none to CLIP."""
 
 _MIN_OVERLAP = 0.75
@@ -39,14 +40,14 @@ _MIN_OVERLAP = 0.75
 
 
 @dataclass(frozen=True)
-class Look:
+class Observation:
     """When a track was last embedded, and what was to be seen of it.
 
-    view, part: the plan's view of that image, and the track's segment there. time_s: when that was. count: how often it
-    has been embedded. changed_s: when it was last found changed; -inf never.
+    keyframe, part: that image's number in the plan, and the track's segment there. time_s: when that was. count: how
+    often it has been embedded. changed_s: when it was last found changed; -inf never.
     """
 
-    view: int
+    keyframe: int
     part: int
     time_s: float
     count: int
@@ -57,148 +58,111 @@ class Look:
         return time_s - self.changed_s < _SETTLING * memory_s
 
 
-class SegmentEmbeddings:
-    """A frame's embeddings, made when they are asked for.
-
-    table: (N, D), rows of 0 where not known. known: (N,) bool.
-    """
-
-    def __init__(self, frame: FrameEmbeddings | FoundSegments) -> None:
-        self._found = frame if isinstance(frame, FoundSegments) else None
-        if isinstance(frame, FrameEmbeddings):
-            self.table = frame.embeddings
-        else:
-            self.table = torch.zeros(len(frame), frame.width, device=frame.segment_map.device)
-        self.known = np.full(len(frame), self._found is None)
-
-    def want(self, rows: NDArray[np.int64]) -> None:
-        """Make the embeddings of these segments known; all of them, where they come from one look at the image."""
-        rows = np.unique(rows[~self.known[rows]])
-        if not len(rows) or self._found is None:
-            return
-        if self._found.all_at_once:
-            rows = np.arange(len(self.known))
-        self.table[torch.from_numpy(rows).to(self.table.device)] = self._found.embed_rows(rows)
-        self.known[rows] = True
-
-    def of(self, rows: NDArray[np.int64]) -> Tensor:
-        """The embeddings of these segments, (M, D)."""
-        self.want(rows)
-        return self.table[torch.from_numpy(rows).to(self.table.device)]
-
-    @property
-    def all_at_once(self) -> bool:
-        """Whether all embeddings cost no more than one."""
-        return self._found is not None and self._found.all_at_once
-
-    @property
-    def on_demand(self) -> bool:
-        """Whether embeddings are made when asked for, not there from the start."""
-        return self._found is not None
-
-
 @dataclass(frozen=True)
 class EmbeddingPlan:
     """What is to be embedded of the next frame.
 
     whole: every segment, in one batch, before any is matched. credit: how many segments may be renewed for their age.
-    looked_s: when anything was last embedded. views: images in which tracks were embedded, by number.
+    embedded_s: when anything was last embedded. keyframes: images in which tracks were embedded, by number.
     """
 
     whole: bool = True
     credit: float = 0.0
-    looked_s: float = -math.inf
-    views: Mapping[int, View] = field(default_factory=dict)
+    embedded_s: float = -math.inf
+    keyframes: Mapping[int, Keyframe] = field(default_factory=dict)
 
     def moved(self, small: NDArray[np.uint8], origins: NDArray[np.float32]) -> EmbeddingPlan:
         """The plan once the image has moved; small: the image as the tracks see it, origins: see `MotionEstimator`."""
-        if not self.views:
+        if not self.keyframes:
             return self
-        shrunk = shrink_origins(origins, sketch_size_hw(small))
-        return replace(self, views={number: view.moved(shrunk) for number, view in self.views.items()})
+        shrunk = shrink_origins(origins, thumbnail_size_hw(small))
+        moved = {number: keyframe.moved(shrunk) for number, keyframe in self.keyframes.items()}
+        return replace(self, keyframes=moved)
 
-    def must_wait(self, embeddings: SegmentEmbeddings, time_s: float, options: TrackingOptions) -> bool:
+    def must_wait(self, detections: Detections, options: TrackingOptions) -> bool:
         """Whether it is too early for another look at the whole image."""
-        return embeddings.all_at_once and not self.whole and time_s - self.looked_s < options.max_wait_s - 1e-6
+        is_early = detections.time_s - self.embedded_s < options.max_wait_s - 1e-6
+        return detections.embeddings.all_at_once and not self.whole and is_early
 
     def follow(
         self,
-        embeddings: SegmentEmbeddings,
-        tracks: Tracks,
-        row_of_segment: NDArray[np.int64],
-        followed: FrameEmbeddings,
-        rows: NDArray[np.int64],
-        small: NDArray[np.uint8],
-        time_s: float,
-        passed_s: float,
+        detections: Detections,
+        match: Association,
+        regions: Regions,
         options: TrackingOptions,
         waits: bool,
     ) -> EmbeddingPlan:
-        """Have a frame's segments embedded where their tracks need it, note it in tracks.looks, and plan the next.
+        """Have a frame's segments embedded where their tracks need it, note it in these, and plan the next.
 
-        row_of_segment: (N,), each segment's track. followed, rows: (M,) the segments that show, and each one's track.
-        small: the image as the tracks see it. waits: whether nothing more may be embedded.
+        match: of the detections with tracks. regions: those that show, each one's cluster its track's row. waits:
+        whether nothing more may be embedded.
         """
+        embeddings, time_s, tracks, rows = detections.embeddings, detections.time_s, match.tracks, regions.cluster_ids
         if not embeddings.on_demand or not len(rows):
             return EmbeddingPlan()
         segment_of_row = np.full(len(tracks), -1)
-        segment_of_row[row_of_segment] = np.arange(len(row_of_segment))
+        segment_of_row[match.row_of_segment] = np.arange(len(detections))
         shown = np.flatnonzero(segment_of_row[rows] >= 0)
-        sketch = draw_sketch(small, followed.segment_map, len(rows))
-        levels, overlap = self._compare(sketch, shown, tracks.looks[rows])
+        thumbnail = draw_thumbnail(detections.image, regions.segment_map, len(rows))
+        levels, overlap = self._compare(thumbnail, shown, tracks.observations[rows])
 
         due: list[int] = []
         changed: list[int] = []
         waiting: list[tuple[int, float, int]] = []
         for index in shown.tolist():
-            look: Look | None = tracks.looks[rows[index]]
-            if look is None or not tracks.weights[rows[index]] or look.view not in self.views:
+            last: Observation | None = tracks.observations[rows[index]]
+            if last is None or not tracks.weights[rows[index]] or last.keyframe not in self.keyframes:
                 due.append(index)
             elif levels[index] > options.max_change:
                 due.append(index)
                 changed.append(index)
-            elif look.is_settling(time_s, options.score_memory_s):
+            elif last.is_settling(time_s, options.score_memory_s):
                 due.append(index)
-            elif look.count < MIN_LOOKS or time_s - look.time_s >= options.refresh_s or overlap[index] < _MIN_OVERLAP:
-                waiting.append((look.count, look.time_s, index))
-        renewed, credit = self._renew(waiting, len(rows), embeddings.all_at_once, passed_s, options.refresh_s)
+            elif (
+                last.count < MIN_OBSERVATIONS
+                or time_s - last.time_s >= options.refresh_s
+                or overlap[index] < _MIN_OVERLAP
+            ):
+                waiting.append((last.count, last.time_s, index))
+        renewed, credit = self._renew(
+            waiting, len(rows), embeddings.all_at_once, detections.passed_s, options.refresh_s
+        )
         if not waits:
             embeddings.want(segment_of_row[rows[due + renewed]])
         changed = _confirmed(changed, embeddings, tracks, segment_of_row, rows)
 
         num_due = 0
-        number = max(self.views, default=0) + 1
+        number = max(self.keyframes, default=0) + 1
         for index in shown.tolist():
             if embeddings.known[segment_of_row[rows[index]]]:
-                before: Look | None = tracks.looks[rows[index]]
+                before: Observation | None = tracks.observations[rows[index]]
                 count, changed_s = (0, -math.inf) if before is None else (before.count, before.changed_s)
                 changed_s = time_s if index in changed else changed_s
-                look = Look(number, 1 + index, time_s, count + 1, changed_s)
-                tracks.looks[rows[index]] = look
-                num_due += look.count < MIN_LOOKS or look.is_settling(time_s, options.score_memory_s)
-        used = {look.view for look in tracks.looks if look is not None}
-        views = {number: view for number, view in self.views.items() if number in used}
+                newest = Observation(number, 1 + index, time_s, count + 1, changed_s)
+                tracks.observations[rows[index]] = newest
+                num_due += newest.count < MIN_OBSERVATIONS or newest.is_settling(time_s, options.score_memory_s)
+        used = {last.keyframe for last in tracks.observations if last is not None}
+        keyframes = {number: keyframe for number, keyframe in self.keyframes.items() if number in used}
         if number in used:
-            views[number] = View.of(sketch)
-        looked = bool(embeddings.known.any())
+            keyframes[number] = Keyframe.of(thumbnail)
+        embedded = bool(embeddings.known.any())
         if embeddings.all_at_once:
-            return EmbeddingPlan(False, 0.0 if looked else credit, time_s if looked else self.looked_s, views)
-        return EmbeddingPlan(num_due > MOST_DUE * len(rows), credit, self.looked_s, views)
+            return EmbeddingPlan(False, 0.0 if embedded else credit, time_s if embedded else self.embedded_s, keyframes)
+        return EmbeddingPlan(num_due > MOST_DUE * len(rows), credit, self.embedded_s, keyframes)
 
     def _compare(
-        self, sketch: Sketch, shown: NDArray[np.int64], looks: NDArray[np.object_]
+        self, thumbnail: Thumbnail, shown: NDArray[np.int64], last: NDArray[np.object_]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """How far those that show differ from when they were last embedded: `Difference.levels`, `overlap`, (M,)."""
-        levels, overlap = np.zeros(len(looks)), np.ones(len(looks))
-        seen = np.array([index for index in shown if looks[index] is not None and looks[index].view in self.views], int)
+        """How far those that show differ from when they were last embedded: `Change.levels`, `overlap`, (M,)."""
+        levels, overlap = np.zeros(len(last)), np.ones(len(last))
+        seen = np.array([index for index in shown if last[index] and last[index].keyframe in self.keyframes], int)
         if len(seen):
-            numbers = sorted({look.view for look in looks[seen]})
+            numbers = sorted({each.keyframe for each in last[seen]})
             place = {number: index for index, number in enumerate(numbers)}
-            of_part, then = (
-                np.array(each) for each in zip(*((place[look.view], look.part) for look in looks[seen]), strict=True)
-            )
-            difference = compare([self.views[number] for number in numbers], sketch, 1 + seen, of_part, then)
-            levels[seen], overlap[seen] = difference.levels, difference.overlap
+            of_part = np.array([place[each.keyframe] for each in last[seen]])
+            then = np.array([each.part for each in last[seen]])
+            change = compare([self.keyframes[number] for number in numbers], thumbnail, 1 + seen, of_part, then)
+            levels[seen], overlap[seen] = change.levels, change.overlap
         return levels, overlap
 
     def _renew(
@@ -234,20 +198,18 @@ def _confirmed(
     newest = embeddings.of(segment_of_row[rows[seen]])
     average = tracks.embeddings[torch.from_numpy(rows[seen]).to(newest.device)]
     likeness = (newest * average).sum(1).cpu().numpy()
-    return [int(index) for index in seen[likeness < _SAME_LOOK]]
+    return [int(index) for index in seen[likeness < _SAME_EMBEDDING]]
 
 
-def seconds_since_look(
-    embeddings: SegmentEmbeddings, tracks: Tracks, rows: NDArray[np.int64], time_s: float, passed_s: float
-) -> NDArray[np.float64]:
-    """What a new embedding of each of the tracks `rows` stands for, by which it is averaged: (M,) seconds.
+def seconds_since_observation(detections: Detections, match: Association) -> NDArray[np.float64]:
+    """What a new embedding of each segment's track stands for, by which it is averaged: (N,) seconds.
 
     Of looks at the whole image, the time since the track's last one; else the frame's own, so that the average is over
     as many views as without reuse.
     """
-    looks = tracks.looks[rows] if embeddings.all_at_once else ()
-    since = np.full(len(rows), passed_s)
-    for index, look in enumerate(looks):
-        if look is not None:
-            since[index] = max(time_s - look.time_s, passed_s)
+    observations = match.tracks.observations[match.row_of_segment] if detections.embeddings.all_at_once else ()
+    since = np.full(len(detections), detections.passed_s)
+    for index, last in enumerate(observations):
+        if last is not None:
+            since[index] = max(detections.time_s - last.time_s, detections.passed_s)
     return since

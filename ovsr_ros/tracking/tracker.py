@@ -13,14 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ovsr_ros.backends.contract import FoundSegments, FrameEmbeddings, StageClock
+from ovsr_ros.backends.contract import FoundSegments, FrameEmbeddings, Regions, StageClock
 from ovsr_ros.ops import evidence as votes
-from ovsr_ros.ops import masks
 from ovsr_ros.ops.motion import MotionEstimator, believe, shrink
 from ovsr_ros.ops.threads import one_thread
 from ovsr_ros.tracking.association import Association, associate
+from ovsr_ros.tracking.detections import Detections
 from ovsr_ros.tracking.options import TrackingOptions
-from ovsr_ros.tracking.reuse import MOST_UNKNOWN, EmbeddingPlan, SegmentEmbeddings, seconds_since_look
+from ovsr_ros.tracking.reuse import MOST_UNKNOWN, EmbeddingPlan, seconds_since_observation
 from ovsr_ros.tracking.tracks import Tracks
 
 _MIN_AREA = 0.0005
@@ -39,7 +39,7 @@ _LEAST_LEFT = 0.1
 
 
 @dataclass(frozen=True)
-class _Scene:
+class _StreamState:
     """What is known after a frame.
 
     evidence: (1 + K, h, w) in [0, 1]: how much speaks for each cell being in no segment (the first), and in each track
@@ -68,13 +68,13 @@ class Tracker:
     def __init__(self, ids: Iterator[int] | None = None) -> None:
         self._lock = threading.Lock()
         self._ids = itertools.count(1) if ids is None else ids
-        self._scene: _Scene | None = None
+        self._state: _StreamState | None = None
         self._motion = MotionEstimator()
 
     def restart(self) -> None:
         """Forget every segment; ids go on."""
         with self._lock:
-            self._scene = None
+            self._state = None
 
     def follow(
         self,
@@ -93,15 +93,16 @@ class Tracker:
         source: compared with the last frame's; embeddings made by something else are not averaged with these.
         """
         with self._lock:
-            clock = StageClock(frame.segment_map.device)
+            clock = StageClock(frame.regions.segment_map.device)
             with clock.stage("motion"):
                 # A small image has a grid of its own size, all others the same one, whatever their resolution.
                 small = shrink(image_rgb, min(options.rows, *image_rgb.shape[:2]))
-                scene = self._begin(frame, small, time_s, options, source)
-                scene = self._move(scene, small)
+                state = self._begin(frame, small, time_s, options, source)
+                state = self._move(state, small)
             before_s = sum(frame.stage_seconds.values())
             with clock.stage("tracks"):
-                followed = self._update(scene, frame, small, time_s, options, source)
+                detections = Detections.of(frame, small, time_s, time_s - state.time_s)
+                followed = self._update(state, detections, options)
             clock.seconds["tracks"] -= sum(frame.stage_seconds.values()) - before_s  # embedding has stages of its own
             return replace(followed, stage_seconds={**frame.stage_seconds, **clock.seconds})
 
@@ -112,57 +113,48 @@ class Tracker:
         time_s: float,
         options: TrackingOptions,
         source: object,
-    ) -> _Scene:
+    ) -> _StreamState:
         """What is known before the frame; nothing, where the frame does not go on from the last one."""
-        scene = self._scene
+        state = self._state
         width = frame.width if isinstance(frame, FoundSegments) else frame.embeddings.shape[1]
-        if scene is not None and scene.small.shape == small.shape and 0 < time_s - scene.time_s <= options.lost_s:
-            if scene.source == source and scene.tracks.embeddings.shape[1] == width:
-                return scene
-            return replace(scene, tracks=scene.tracks.without_embeddings(width), plan=EmbeddingPlan())
+        if state is not None and state.small.shape == small.shape and 0 < time_s - state.time_s <= options.lost_s:
+            if state.source == source and state.tracks.embeddings.shape[1] == width:
+                return state
+            unknown = state.tracks.without_embeddings(width)
+            return replace(state, tracks=unknown, source=source, plan=EmbeddingPlan())
         self._motion = MotionEstimator()
-        device = frame.segment_map.device
+        device = frame.regions.segment_map.device
         evidence = torch.zeros(1, *small.shape[:2], device=device)
-        return _Scene(time_s, small, evidence, Tracks.none(width, device), source, EmbeddingPlan())
+        return _StreamState(time_s, small, evidence, Tracks.none(width, device), source, EmbeddingPlan())
 
     @one_thread()
-    def _move(self, scene: _Scene, small: NDArray[np.uint8]) -> _Scene:
-        """The scene with evidence and positions where they are now; evidence as far as the motion is believed."""
-        if not len(scene.tracks):
-            return scene
-        origins = self._motion.origins(scene.small, small)
-        believed = believe(scene.small, small, origins)
+    def _move(self, state: _StreamState, small: NDArray[np.uint8]) -> _StreamState:
+        """What is known, with evidence and positions where they are now; evidence as far as the motion is believed."""
+        if not len(state.tracks):
+            return state
+        origins = self._motion.origins(state.small, small)
+        believed = believe(state.small, small, origins)
         if believed.mean() < _MIN_BELIEF:
-            nothing = torch.zeros_like(scene.evidence[:1])
-            return replace(scene, evidence=nothing, plan=EmbeddingPlan())  # every track is out of sight
-        belief = torch.from_numpy(believed).to(scene.evidence.device)
-        carried = votes.carry(scene.evidence, torch.from_numpy(origins).to(scene.evidence.device)).mul_(belief)
+            nothing = torch.zeros_like(state.evidence[:1])
+            return replace(state, evidence=nothing, plan=EmbeddingPlan())  # every track is out of sight
+        belief = torch.from_numpy(believed).to(state.evidence.device)
+        carried = votes.carry(state.evidence, torch.from_numpy(origins).to(state.evidence.device)).mul_(belief)
         rows, columns = (np.arange(0, length, 4, dtype=np.float32) for length in small.shape[:2])
         shift_xy = np.median(np.stack(np.meshgrid(columns, rows), 2) - origins[::4, ::4], (0, 1)).astype(np.float32)
         return replace(
-            scene, evidence=carried, tracks=scene.tracks.moved(shift_xy), plan=scene.plan.moved(small, origins)
+            state, evidence=carried, tracks=state.tracks.moved(shift_xy), plan=state.plan.moved(small, origins)
         )
 
-    def _update(
-        self,
-        scene: _Scene,
-        frame: FrameEmbeddings | FoundSegments,
-        small: NDArray[np.uint8],
-        time_s: float,
-        options: TrackingOptions,
-        source: object,
-    ) -> FrameEmbeddings:
-        passed_s = time_s - scene.time_s
-        embeddings = SegmentEmbeddings(frame)
-        if scene.plan.whole:
-            embeddings.want(np.arange(len(frame)))
-        cells = votes.sample_cells(frame.segment_map, (small.shape[0], small.shape[1]))
-        waits = scene.plan.must_wait(embeddings, time_s, options)
-        match = associate(scene.tracks, scene.evidence, frame, embeddings, cells, time_s, options, waits)
+    def _update(self, state: _StreamState, detections: Detections, options: TrackingOptions) -> FrameEmbeddings:
+        embeddings, time_s = detections.embeddings, detections.time_s
+        if state.plan.whole:
+            embeddings.want(np.arange(len(detections)))
+        waits = state.plan.must_wait(detections, options)
+        match = associate(state.tracks, state.evidence, detections, options, waits)
         tracks = match.tracks
         tracks.seen_s[match.row_of_segment] = time_s
-        memory = math.exp(-passed_s / options.border_memory_s) if options.border_memory_s > 0 else 0.0
-        evidence = _gather(scene.evidence, cells, match, memory)
+        memory = math.exp(-detections.passed_s / options.border_memory_s) if options.border_memory_s > 0 else 0.0
+        evidence = _gather(state.evidence, detections.cells, match, memory)
 
         winners = votes.find_winners(evidence)
         num_shown = torch.bincount(winners.flatten(), minlength=len(evidence))
@@ -173,13 +165,13 @@ class Tracker:
         if not waits:
             can_show[match.row_of_segment] = True  # a track can be embedded only while it has a segment
         shown = _without(evidence, unknown) if waits and len(unknown) else evidence
-        followed, rows = _paint(frame, can_show, shown, winners, numbers[0])
-        since_s = seconds_since_look(embeddings, tracks, match.row_of_segment, time_s, passed_s)
-        plan = scene.plan.follow(
-            embeddings, tracks, match.row_of_segment, followed, rows, small, time_s, passed_s, options, waits
-        )
+        size_hw = (detections.regions.segment_map.shape[0], detections.regions.segment_map.shape[1])
+        regions = _paint(shown, winners, can_show, numbers[0], size_hw)
+        rows = regions.cluster_ids
+        since_s = seconds_since_observation(detections, match)
+        plan = state.plan.follow(detections, match, regions, options, waits)
         known = np.flatnonzero(embeddings.known)
-        tracks = tracks.averaged(
+        tracks.average(
             match.row_of_segment[known],
             embeddings.of(known),
             match.quality[known],
@@ -189,21 +181,21 @@ class Tracker:
         unnamed = rows[tracks.ids[rows] == 0]
         tracks.ids[unnamed] = list(itertools.islice(self._ids, len(unnamed)))
 
-        scale = np.float32(small.shape[0] / frame.segment_map.shape[0])
         whole = np.isin(rows, match.row_of_segment)  # of what is hidden the rest may show: it is remembered as it was
-        tracks.positions_xy[rows[whole]] = (followed.centroids_xy[whole] + 0.5) * scale - 0.5
-        tracks.areas[rows[whole]] = followed.areas_px[whole] * scale**2
+        tracks.positions_xy[rows[whole]] = detections.to_cells(regions.centroids_xy[whole])
+        tracks.areas[rows[whole]] = regions.areas_px[whole] * detections.scale**2
         in_sight = np.zeros(len(tracks), bool)
         in_sight[: match.num_in_sight] = numbers[1, 1:] > _MIN_EVIDENCE
         in_sight[rows] = True
         in_sight[match.row_of_segment] = True
         kept, evidence = _remember(tracks, in_sight, evidence, time_s, options)
-        self._scene = _Scene(time_s, small, evidence, kept, source, plan)
-        return replace(
-            followed,
-            embeddings=tracks.embeddings[torch.from_numpy(rows).to(cells.device)],
+        self._state = _StreamState(time_s, detections.image, evidence, kept, state.source, plan)
+        return FrameEmbeddings(
+            regions,
+            embeddings=tracks.embeddings[torch.from_numpy(rows).to(evidence.device)],
+            stage_seconds={},
             track_ids=tracks.ids[rows],
-            num_found=len(frame),
+            num_found=len(detections),
             num_embedded=len(known),
         )
 
@@ -229,13 +221,13 @@ def _without(evidence: Tensor, unknown: NDArray[np.int64]) -> Tensor:
 
 @one_thread()
 def _paint(
-    frame: FrameEmbeddings | FoundSegments,
-    can_show: NDArray[np.bool_],
     evidence: Tensor,
     winners: Tensor,
+    can_show: NDArray[np.bool_],
     num_cells: NDArray[np.float32],
-) -> tuple[FrameEmbeddings, NDArray[np.int64]]:
-    """The frame with the tracks that show as its segments, without embeddings yet, and which track each is."""
+    size_hw: tuple[int, int],
+) -> Regions:
+    """The tracks that show, as an image's segments; each one's cluster is its track's row."""
     device = evidence.device
     num_showing = np.where(np.concatenate(([True], can_show)), num_cells, 0)
     shows = num_showing >= max(1.0, _MIN_AREA * winners.numel())
@@ -250,26 +242,7 @@ def _paint(
         place = np.zeros(len(shows), np.int64)
         place[channels] = np.arange(len(channels))
         winners = torch.from_numpy(place).to(device)[winners]
-    size_hw = (frame.segment_map.shape[0], frame.segment_map.shape[1])
-    labels = votes.upsample_winners(evidence, winners, size_hw)
-    geometry = masks.measure(labels, len(channels))
-    areas_px = geometry.areas_px.clone()
-    areas_px[0] = 0
-    segment_map, part_of_segment = masks.number_by_area(labels, areas_px)
-    columns = (geometry.areas_px[:, None], geometry.boxes_xyxy, geometry.centroids_xy)
-    measured = torch.cat([column.double() for column in columns], 1)[part_of_segment]
-    table = torch.cat((part_of_segment.double()[:, None], measured), 1).cpu().numpy()  # (M, 8)
-    rows = channels[table[:, 0].astype(np.int64)] - 1
-    painted = FrameEmbeddings(
-        segment_map=segment_map,
-        embeddings=torch.zeros(0, device=device),
-        cluster_ids=np.arange(len(rows)),
-        areas_px=table[:, 1].astype(np.int32),
-        boxes_xyxy=table[:, 2:6].astype(np.int32),
-        centroids_xy=table[:, 6:8].astype(np.float32),
-        stage_seconds=frame.stage_seconds,
-    )
-    return painted, rows
+    return Regions.from_labels(votes.upsample_labels(winners.int(), size_hw, evidence), channels[1:] - 1)
 
 
 @one_thread()

@@ -11,14 +11,14 @@ from torch import Tensor
 from torch.nn import functional
 
 
-@dataclass(frozen=True)
+@dataclass
 class Tracks:
-    """Tracks, as arrays of one length K.
+    """Tracks, as arrays of one length K, into which may be written: those that `take` and `joined` return are copies.
 
     ids: uint32, 0 for one that has not shown yet. embeddings: (K, D) float32 on the device, of length 1. weights:
-    float32, frames that went into each embedding, 0 for one that is not known. looks: `Look` when each was last
-    embedded, None never. seen_s: float64, when a segment was last matched. positions_xy:
-    (K, 2) float32, centroids in cells. areas: float32, cells.
+    float32, frames that went into each embedding, 0 for one that is not known. seen_s: float64, when a segment was last
+    matched. positions_xy: (K, 2) float32, centroids in cells. areas: float32, cells. observations: the `Observation`
+    when each was last embedded, None never.
     """
 
     ids: NDArray[np.uint32]
@@ -27,7 +27,7 @@ class Tracks:
     seen_s: NDArray[np.float64]
     positions_xy: NDArray[np.float32]
     areas: NDArray[np.float32]
-    looks: NDArray[np.object_]
+    observations: NDArray[np.object_]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -55,7 +55,7 @@ class Tracks:
             seen_s=np.full(count, time_s),
             positions_xy=positions_xy,
             areas=areas,
-            looks=np.full(count, None, object),
+            observations=np.full(count, None, object),
         )
 
     def take(self, rows: NDArray[np.int64]) -> Tracks:
@@ -75,28 +75,28 @@ class Tracks:
             self,
             embeddings=torch.zeros(len(self), width, device=self.embeddings.device),
             weights=np.zeros_like(self.weights),
-            looks=np.full(len(self), None, object),
+            observations=np.full(len(self), None, object),
         )
 
     def moved(self, shift_xy: NDArray[np.float32]) -> Tracks:
         """These tracks elsewhere."""
         return replace(self, positions_xy=self.positions_xy + shift_xy)
 
-    def averaged(
+    def average(
         self,
         rows: NDArray[np.int64],
         embeddings: Tensor,
         quality: NDArray[np.float32],
         passed_s: NDArray[np.float64],
         memory_s: float,
-    ) -> Tracks:
-        """The tracks `rows` with one more frame in their embeddings: those given, (M, D), of a quality in [0, 1].
+    ) -> None:
+        """Take one more frame into the embeddings of the tracks `rows`: those given, (M, D), of a quality in [0, 1].
 
         A plain mean over the first frames, from then on one that forgets with the time constant memory_s; passed_s:
         (M,), the time that each one stands for.
         """
         if not len(rows):
-            return self
+            return
         newest = 1 - np.exp(-passed_s / memory_s) if memory_s > 0 else np.ones(len(rows))
         weights = self.weights[rows]
         share = np.maximum(newest, 1 / (weights + 1)) * (quality if memory_s > 0 else 1.0)
@@ -104,9 +104,8 @@ class Tracks:
         device = self.embeddings.device
         chosen, shares = torch.from_numpy(rows).to(device), torch.from_numpy(share).to(device)[:, None]
         mixed = functional.normalize(torch.lerp(self.embeddings[chosen], embeddings, shares), dim=1)
-        all_weights = self.weights.copy()
-        all_weights[rows] += np.where(weights > 0, quality, _FIRST)
-        return replace(self, embeddings=self.embeddings.index_copy(0, chosen, mixed), weights=all_weights)
+        self.embeddings = self.embeddings.index_copy(0, chosen, mixed)
+        self.weights[rows] += np.where(weights > 0, quality, _FIRST)
 
 
 _FIRST = 2.0

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ovsr_ros.backends import load_backend
+from ovsr_ros.backends.contract import Regions
 from ovsr_ros.backends.ovsr.backend import OvsrOptions
 from ovsr_ros.config import replace_flat
 from ovsr_ros.errors import ConfigError
@@ -55,12 +56,12 @@ def classifier_of(backend, class_ids=(4, 9, 255), version=3):
 @pytest.mark.parametrize("size_hw", SIZES_HW.values(), ids=SIZES_HW.keys())
 def test_every_size_is_segmented_without_holes(backend, size_hw):
     frame = backend.embed(scene(*size_hw))
-    assert frame.segment_map.shape == size_hw
-    areas = np.bincount(frame.segment_map.numpy().ravel(), minlength=len(frame) + 1)
+    assert frame.regions.segment_map.shape == size_hw
+    areas = np.bincount(frame.regions.segment_map.numpy().ravel(), minlength=len(frame) + 1)
     assert areas[0] == 0
-    assert np.array_equal(areas[1:], frame.areas_px)
+    assert np.array_equal(areas[1:], frame.regions.areas_px)
     assert len(frame) >= 1
-    assert (np.diff(frame.areas_px) <= 0).all()
+    assert (np.diff(frame.regions.areas_px) <= 0).all()
     assert frame.embeddings.shape == (len(frame), backend.text_encoder.embedding_dim)
     torch.testing.assert_close(frame.embeddings.norm(dim=1), torch.ones(len(frame)), atol=1e-4, rtol=0)
 
@@ -68,15 +69,28 @@ def test_every_size_is_segmented_without_holes(backend, size_hw):
 def test_geometry_describes_the_segment_map(backend):
     frame = backend.embed(scene(120, 160))
     for index in range(len(frame)):
-        y, x = np.nonzero(frame.segment_map.numpy() == index + 1)
-        assert frame.boxes_xyxy[index].tolist() == [x.min(), y.min(), x.max() + 1, y.max() + 1]
-        np.testing.assert_allclose(frame.centroids_xy[index], [x.mean(), y.mean()], rtol=1e-4)
+        y, x = np.nonzero(frame.regions.segment_map.numpy() == index + 1)
+        assert frame.regions.boxes_xyxy[index].tolist() == [x.min(), y.min(), x.max() + 1, y.max() + 1]
+        np.testing.assert_allclose(frame.regions.centroids_xy[index], [x.mean(), y.mean()], rtol=1e-4)
+
+
+def test_regions_are_numbered_by_area_and_leave_out_what_has_no_pixels():
+    labels = torch.tensor([[0, 0, 4, 4, 4], [0, 0, 2, 2, 1], [0, 0, 2, 1, 4]], dtype=torch.int32)
+    regions = Regions.from_labels(labels, np.array([10, 20, 30, 40, 50]))
+    assert regions.segment_map.tolist() == [[0, 0, 1, 1, 1], [0, 0, 2, 2, 3], [0, 0, 2, 3, 1]]
+    assert regions.segment_map.dtype == torch.int32
+    assert regions.cluster_ids.tolist() == [40, 20, 10]
+    assert regions.areas_px.tolist() == [4, 3, 2]
+    assert regions.boxes_xyxy.tolist() == [[2, 0, 5, 3], [2, 1, 4, 3], [3, 1, 5, 3]]
+    np.testing.assert_allclose(regions.centroids_xy, [[3.25, 0.5], [7 / 3, 4 / 3], [3.5, 1.5]], rtol=1e-6)
+    assert [getattr(regions, name).dtype for name in ("areas_px", "boxes_xyxy")] == [np.int32, np.int32]
+    assert (len(regions), len(Regions.from_labels(torch.zeros_like(labels), np.arange(3)))) == (3, 0)
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_an_image_of_one_colour_is_one_segment(backend, level):
     frame = backend.embed(np.full((120, 160, 3), level, np.uint8))
-    assert frame.areas_px.tolist() == [120 * 160]
+    assert frame.regions.areas_px.tolist() == [120 * 160]
     assert np.isfinite(frame.embeddings.numpy()).all()
 
 
@@ -85,29 +99,29 @@ def test_embedding_is_deterministic_and_leaves_the_image_alone(backend):
     before = image.copy()
     one, other = backend.embed(image), backend.embed(image)
     assert np.array_equal(image, before)
-    assert torch.equal(one.segment_map, other.segment_map)
+    assert torch.equal(one.regions.segment_map, other.regions.segment_map)
     assert torch.equal(one.embeddings, other.embeddings)
 
 
 def test_a_read_only_image_is_fine(backend):
     image = scene(48, 64)
     image.flags.writeable = False
-    assert backend.embed(image).segment_map.shape == (48, 64)
+    assert backend.embed(image).regions.segment_map.shape == (48, 64)
 
 
 def test_a_frame_does_not_share_memory_with_its_image(backend):
     image = scene(48, 64)
     frame = backend.embed(image)
-    before = frame.segment_map.clone()
+    before = frame.regions.segment_map.clone()
     image[:] = 0
-    assert torch.equal(frame.segment_map, before)
+    assert torch.equal(frame.regions.segment_map, before)
 
 
 def test_a_label_is_its_segments_everywhere(backend):
     frame = backend.embed(scene(120, 160))
     segmentation = backend.label(frame, classifier_of(backend), 0.0, 2)
     segments = segmentation.segments
-    assert np.array_equal(segmentation.segment_map, frame.segment_map.numpy())
+    assert np.array_equal(segmentation.segment_map, frame.regions.segment_map.numpy())
     assert np.array_equal(segmentation.label_map, segments.class_ids[segmentation.segment_map.astype(int) - 1])
     assert np.isin(segmentation.label_map, (4, 9, 255)).all()
     assert (segmentation.confidence[segmentation.label_map == 255] == 0).all()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from ovsr_ros.backends.contract import FrameEmbeddings
+from ovsr_ros.backends.contract import FrameEmbeddings, Regions
 from ovsr_ros.backends.decision import decide, paint
 
 CLASS_IDS = torch.tensor([3, 7, 0, 255, 255], dtype=torch.uint8)
@@ -72,16 +72,8 @@ def test_no_segments():
 
 
 def test_pixels_take_their_segments_decision():
-    segment_map = torch.tensor([[1, 1, 2], [3, 1, 0]], dtype=torch.int32)
-    frame = FrameEmbeddings(
-        segment_map=segment_map,
-        embeddings=torch.zeros(3, 4),
-        cluster_ids=np.zeros(3, np.int64),
-        boxes_xyxy=np.zeros((3, 4), np.int32),
-        areas_px=np.array([3, 1, 1], np.int32),
-        centroids_xy=np.zeros((3, 2), np.float32),
-        stage_seconds={},
-    )
+    labels = torch.tensor([[1, 1, 2], [3, 1, 0]], dtype=torch.int32)
+    frame = FrameEmbeddings(Regions.from_labels(labels, np.zeros(3, np.int64)), torch.zeros(3, 4), {})
     table = probabilities([0.1, 0.8, 0.1, 0.0, 0.0], [0.1, 0.2, 0.1, 0.6, 0.0], [0.5, 0.2, 0.3, 0.0, 0.0])
     segmentation = paint(frame, decide(table, CLASS_IDS, 0.3, 1), 9, {"x": 1.0})
     assert segmentation.label_map.tolist() == [[7, 7, 255], [3, 7, 255]]

@@ -131,7 +131,7 @@ def test_too_many_parts_join_until_they_fit():
 )
 def test_every_option_value_segments_without_holes(backend, changes):
     frame = backend.with_options(replace_flat(backend.options, changes)).embed(stripes())
-    assert int(frame.segment_map.min()) == 1
+    assert int(frame.regions.segment_map.min()) == 1
     assert 1 <= len(frame) <= 64
     assert np.isfinite(frame.embeddings.numpy()).all()
 
@@ -148,7 +148,7 @@ def test_fixed_count_without_splitting_gives_that_many_segments(backend):
 
 def test_stripes_are_found(backend):
     frame = backend.embed(stripes())
-    segment_map = frame.segment_map.numpy()
+    segment_map = frame.regions.segment_map.numpy()
     centers = [segment_map[60, 27], segment_map[60, 80], segment_map[60, 133]]
     assert len(set(centers)) == 3
 
@@ -156,7 +156,7 @@ def test_stripes_are_found(backend):
 def sides_shared(backend, method):
     """How many segments reach over a stripe's edge by more than a pixel."""
     refined = backend.with_options(replace_flat(backend.options, {"refinement.method": method})).embed(stripes())
-    segment_map = refined.segment_map.numpy()[20:100]
+    segment_map = refined.regions.segment_map.numpy()[20:100]
     edges = (160 // 3, 2 * 160 // 3)
     return sum(len(np.intersect1d(segment_map[:, e - 15 : e - 1], segment_map[:, e + 1 : e + 15])) for e in edges)
 
@@ -174,8 +174,8 @@ def test_a_segment_is_found_whichever_subset_of_levels_describes_it(seeded_model
             refinement = {"refinement.method": "guided", "refinement.scores": scores}
             changes = {**models, **coarse, **refinement, "features.levels": levels}
             frame = load(replace_flat(OvsrOptions(), changes), CPU, "fp32", False).embed(stripes())
-            assert int(frame.segment_map.min()) == 1
-            assert (np.diff(frame.areas_px) <= 0).all()
+            assert int(frame.regions.segment_map.min()) == 1
+            assert (np.diff(frame.regions.areas_px) <= 0).all()
 
 
 @pytest.mark.parametrize("size_hw", [(16, 16), (16, 400), (400, 16), (97, 131)])
@@ -186,11 +186,11 @@ def test_every_size_is_refined_without_holes(backend, size_hw, method):
     image = np.random.default_rng(0).integers(0, 256, (*size_hw, 3), np.uint8)
     image[:, size_hw[1] // 2 :] //= 4
     one, other = refined.embed(image), refined.embed(image)
-    areas = np.bincount(one.segment_map.numpy().ravel(), minlength=len(one) + 1)
+    areas = np.bincount(one.regions.segment_map.numpy().ravel(), minlength=len(one) + 1)
     assert areas[0] == 0
-    assert np.array_equal(areas[1:], one.areas_px)
-    assert (np.diff(one.areas_px) <= 0).all()
-    assert torch.equal(one.segment_map, other.segment_map)
+    assert np.array_equal(areas[1:], one.regions.areas_px)
+    assert (np.diff(one.regions.areas_px) <= 0).all()
+    assert torch.equal(one.regions.segment_map, other.regions.segment_map)
     assert len(refined.embed(np.full((*size_hw, 3), 90, np.uint8))) == 1
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
@@ -146,24 +145,3 @@ def test_the_overlay_is_drawn_once_for_both_topics(outputs, client, drawn):
     client.wait(lambda: len(raw) > seen[0] and len(compressed) > seen[1], "one more overlay on both topics")
     assert len(drawn) == 1
     assert np.abs(decode_compressed(compressed[-1]).astype(int) - to_rgb_array(raw[-1])).mean() < 3
-
-
-def test_maps_are_painted_for_who_subscribes_only(active_node, ovsr, client):
-    """With the label map's subscriber alone, no frame has the stages of the others; each begins with its subscriber."""
-    statistics = client.collect("/ovsr/statistics", DiagnosticArray)
-
-    def stages_of_newer_frames():
-        """The stages of frames sent from here on: the statistics' window is one second."""
-        count = len(statistics)
-        client.wait(lambda: ovsr.label() and len(statistics) > count + 3, "statistics of new frames only")
-        return {status.name.rpartition("stage ")[2] for status in statistics[-1].status if "stage" in status.name}
-
-    assert ovsr.set_parameters(statistics_window_s=1.0).successful
-    stages = stages_of_newer_frames()
-    assert "label_map" in stages
-    assert not stages & {"confidence", "segment_map"}
-    client.collect("/ovsr/confidence", Image)
-    assert stages_of_newer_frames() - stages == {"confidence"}
-    client.stop_collecting("/ovsr/confidence")
-    client.collect("/ovsr/overlay", Image)
-    assert stages_of_newer_frames() - stages == {"segment_map"}

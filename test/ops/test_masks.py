@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
-from torch.nn import functional
 
 from ovsr_ros.ops import masks
 
@@ -65,32 +64,6 @@ def test_small_part_joins_the_neighbour_along_its_longest_border():
     labels[1, 4] = 1
     kept, _ = masks.absorb_small_components(labels, 6)
     assert (kept[2:4, 4:6] == 1).all()
-
-
-@pytest.mark.parametrize("size_hw", [(480, 640), (64, 86), (100, 37), (33, 200), (20, 30), (1, 1)])
-@pytest.mark.parametrize("num_labels", [1, 2, 12])
-def test_upsampling_is_the_argmax_of_bilinear_one_hot_maps(size_hw, num_labels):
-    labels = torch.from_numpy(blobs(64, 86, num_labels, sigma=1.5))
-    upsampled = masks.upsample_labels(labels, size_hw)
-    assert upsampled.dtype == labels.dtype
-    one_hot = functional.one_hot(labels, num_labels).permute(2, 0, 1)[None].double()
-    votes = functional.interpolate(one_hot, size_hw, mode="bilinear", align_corners=False)[0]
-    reached = votes.gather(0, upsampled[None].long())[0]
-    assert (reached >= votes.amax(0) - 1e-4).all()  # the best label, or one that ties with it
-
-
-def test_upsampling_does_not_depend_on_the_chunks(monkeypatch):
-    labels = torch.from_numpy(blobs(30, 40, 6))
-    whole = masks.upsample_labels(labels, (203, 301))
-    monkeypatch.setattr(masks, "_BORDER_PIXELS_AT_ONCE", 100)
-    assert torch.equal(masks.upsample_labels(labels, (203, 301)), whole)
-
-
-def test_upsampling_to_the_same_size_copies():
-    labels = torch.from_numpy(blobs(30, 40, 6))
-    upsampled = masks.upsample_labels(labels, (30, 40))
-    assert torch.equal(upsampled, labels)
-    assert upsampled.data_ptr() != labels.data_ptr()
 
 
 def test_ids_descend_by_area_and_keep_the_partition():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from ovsr_ros.backends import FoundSegments
+from ovsr_ros.backends.contract import FoundSegments, Regions
 from ovsr_ros.demo.scenes import CATEGORIES, DISTRACTORS, Scene
 from ovsr_ros.pipeline import Pipeline
 from ovsr_ros.results import UNLABELED_ID
@@ -21,7 +21,7 @@ SIZE_HW = (120, 160)
 PERIOD_S = 0.1
 NUM_SEGMENTS = 12
 DEMO_SEED = 35
-FIRST_LOOKS = 6
+FIRST_OBSERVATIONS = 6
 
 rng = np.random.default_rng(0)
 TEXTURE = cv2.GaussianBlur(rng.integers(0, 255, (*SIZE_HW, 3), np.uint8), (0, 0), 2.0)
@@ -53,17 +53,14 @@ class Stream:
             self.asked += rows.tolist()
             return EMBEDDINGS[kind][torch.from_numpy(numbers[rows] % NUM_SEGMENTS)]
 
-        found = FoundSegments(
+        regions = Regions(
             segment_map=torch.from_numpy(np.searchsorted(numbers, tiles).astype(np.int32) + 1),
             cluster_ids=np.arange(len(numbers)),
             boxes_xyxy=np.array([(x.min(), y.min(), x.max() + 1, y.max() + 1) for y, x in places], np.int32),
             areas_px=areas.astype(np.int32),
             centroids_xy=np.array([(x.mean(), y.mean()) for y, x in places], np.float32),
-            stage_seconds={"clip": 0.0},
-            embed_rows=embed,
-            width=EMBEDDINGS.shape[2],
-            all_at_once=self.all_at_once,
         )
+        found = FoundSegments(regions, {"clip": 0.0}, embed, EMBEDDINGS.shape[2], self.all_at_once)
         frame = self.tracker.follow(np.clip(noisy, 0, 255).astype(np.uint8), found, self.time_s, self.options, source)
         assert frame.num_found == len(numbers)
         assert frame.num_embedded == len(self.asked) == len(set(self.asked))
@@ -81,7 +78,7 @@ def all_of(frame, kind):
 
 def test_the_first_frames_are_embedded_whole():
     stream = Stream()
-    for _ in range(FIRST_LOOKS):
+    for _ in range(FIRST_OBSERVATIONS):
         assert stream.show().num_embedded == NUM_SEGMENTS
     assert stream.show().num_embedded == 0
 
@@ -89,7 +86,7 @@ def test_the_first_frames_are_embedded_whole():
 @pytest.mark.parametrize("noise", [0.0, 5.0])
 def test_what_stands_still_is_renewed_in_turn_a_tenth_per_frame_at_most(noise):
     stream = Stream()
-    for _ in range(FIRST_LOOKS):
+    for _ in range(FIRST_OBSERVATIONS):
         stream.show(noise=noise)
     asked = []
     for _ in range(40):
@@ -103,7 +100,7 @@ def test_what_stands_still_is_renewed_in_turn_a_tenth_per_frame_at_most(noise):
 
 def test_where_all_cost_no_more_than_one_most_frames_have_none():
     stream = Stream(all_at_once=True)
-    stream.stand_still(FIRST_LOOKS)
+    stream.stand_still(FIRST_OBSERVATIONS)
     counts = [stream.show().num_embedded for _ in range(40)]
     assert set(counts) == {0, NUM_SEGMENTS}
     assert sum(counts) <= 0.1 * 40 * NUM_SEGMENTS
@@ -155,7 +152,7 @@ def test_what_changes_while_the_camera_moves_is_embedded_at_once(change):
         if change == "light":
             assert 5 in stream.asked, "until the average has followed"
         else:
-            row = int(frame.segment_map[60, 60 + 3 * step]) - 1
+            row = int(frame.regions.segment_map[60, 60 + 3 * step]) - 1
             assert torch.allclose(frame.embeddings[row], EMBEDDINGS[1, 5], atol=1e-5)
 
 
@@ -208,7 +205,7 @@ def test_a_new_segment_has_an_embedding_as_soon_as_it_shows():
     image, tiles = TEXTURE.copy(), TILES.copy()
     image[45:75, 45:75], tiles[45:75, 45:75] = (250, 10, 10), 17  # embedded as number 5 of the other kind
     frame = stream.show(image, tiles, kind=1)
-    row = int(frame.segment_map[60, 60]) - 1
+    row = int(frame.regions.segment_map[60, 60]) - 1
     assert len(frame) == NUM_SEGMENTS + 1
     assert torch.allclose(frame.embeddings[row], EMBEDDINGS[1, 5], atol=1e-5)
     assert torch.allclose(frame.embeddings.norm(dim=1), torch.ones(len(frame)), atol=1e-5)
@@ -232,12 +229,13 @@ def test_a_new_segment_waits_for_the_next_look_and_shows_as_nothing_known_until_
         frame = stream.show(image, tiles, kind=1)
         assert frame.num_embedded == 0
         assert len(frame) == NUM_SEGMENTS
-        assert frame.segment_map[60, 60] == 0, "neither a segment without an embedding nor part of the tile behind it"
-        assert frame.segment_map[20, 20] > 0
+        segment_map = frame.regions.segment_map
+        assert segment_map[60, 60] == 0, "neither a segment without an embedding nor part of the tile behind it"
+        assert segment_map[20, 20] > 0
     frame = stream.show(image, tiles, kind=1)
     assert frame.num_embedded == NUM_SEGMENTS + 1
     assert len(frame) == NUM_SEGMENTS + 1
-    row = int(frame.segment_map[60, 60]) - 1
+    row = int(frame.regions.segment_map[60, 60]) - 1
     assert torch.allclose(frame.embeddings[row], EMBEDDINGS[1, 5], atol=1e-5)
     assert frame.track_ids[row] == NUM_SEGMENTS + 1
 
@@ -278,12 +276,12 @@ def test_a_segment_that_had_to_wait_is_found_again_by_what_it_looks_like():
     stream.stand_still(6)
     for _ in range(6):
         frame = stream.show(image, tiles)
-    (id,) = {int(frame.track_ids[int(frame.segment_map[60, 60]) - 1])}
+    (id,) = {int(frame.track_ids[int(frame.regions.segment_map[60, 60]) - 1])}
     for _ in range(8):
         stream.show()
     for _ in range(6):
         frame = stream.show(image, tiles)
-    row = int(frame.segment_map[60, 60]) - 1
+    row = int(frame.regions.segment_map[60, 60]) - 1
     assert frame.track_ids[row] == id
 
 
@@ -308,7 +306,8 @@ def test_clip_sees_a_share_of_the_segments_and_labels_are_the_same(pipeline, mot
         image = scene.render(number * PERIOD_S).image
         frame = pipeline.embed(image)
         unknown = FoundSegments(
-            *(getattr(frame, field.name) for field in dataclasses.fields(FoundSegments)[:6]),
+            frame.regions,
+            frame.stage_seconds,
             embed_rows=lambda rows, frame=frame: frame.embeddings[torch.from_numpy(rows)],
             width=frame.embeddings.shape[1],
             all_at_once=False,
@@ -340,7 +339,7 @@ def test_one_switch_turns_reuse_off(pipeline):
 def test_another_vocabulary_labels_the_next_frame_of_a_still_camera(pipeline):
     pipeline.update_options({"tracking.reuse_embeddings": True})
     image, tracker = Scene(DEMO_SEED, split="test", motion=0.0).render(0.0).image, Tracker()
-    for number in range(FIRST_LOOKS + 1):
+    for number in range(FIRST_OBSERVATIONS + 1):
         frame = pipeline.join(pipeline.find(image), tracker, number * PERIOD_S)
     assert frame.num_embedded == 0
     before = set(np.unique(pipeline.label(frame).label_map))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from ovsr_ros.backends import FrameEmbeddings
+from ovsr_ros.backends.contract import FrameEmbeddings, Regions
 from ovsr_ros.tracking import Tracker, TrackingOptions
 
 SIZE_HW = (120, 160)
@@ -60,15 +60,14 @@ def to_frame(objects, noise=0.0, seed=0) -> FrameEmbeddings:
         centroids.append((columns.mean(), rows.mean()))
     embeddings = EMBEDDINGS[torch.from_numpy(order)]
     embeddings = embeddings + noise * torch.randn(embeddings.shape, generator=torch.Generator().manual_seed(seed))
-    return FrameEmbeddings(
+    regions = Regions(
         segment_map=torch.from_numpy(segment_map),
-        embeddings=torch.nn.functional.normalize(embeddings, dim=1),
         cluster_ids=np.arange(len(order)),
         boxes_xyxy=np.array(boxes, np.int32),
         areas_px=np.sort(areas)[::-1].astype(np.int32),
         centroids_xy=np.array(centroids, np.float32),
-        stage_seconds={"find": 0.0},
     )
+    return FrameEmbeddings(regions, torch.nn.functional.normalize(embeddings, dim=1), {"find": 0.0})
 
 
 class Stream:
@@ -86,16 +85,16 @@ class Stream:
 
 def id_at(frame: FrameEmbeddings, xy: tuple[int, int]) -> int:
     """The track that a pixel is part of."""
-    return int(frame.track_ids[int(frame.segment_map[xy[1], xy[0]]) - 1])
+    return int(frame.track_ids[int(frame.regions.segment_map[xy[1], xy[0]]) - 1])
 
 
 def check_consistent(frame: FrameEmbeddings, size_hw=SIZE_HW) -> None:
     """The frame's arrays describe its map."""
-    segment_map = frame.segment_map.numpy()
+    segment_map = frame.regions.segment_map.numpy()
     assert segment_map.shape == size_hw
     assert segment_map.dtype == np.int32
     assert set(np.unique(segment_map)) - {0} == set(range(1, len(frame) + 1))
-    assert list(frame.areas_px) == sorted(frame.areas_px, reverse=True)
+    assert list(frame.regions.areas_px) == sorted(frame.regions.areas_px, reverse=True)
     assert frame.track_ids.dtype == np.uint32
     assert len(set(frame.track_ids)) == len(frame)
     assert np.all(frame.track_ids > 0)
@@ -103,16 +102,16 @@ def check_consistent(frame: FrameEmbeddings, size_hw=SIZE_HW) -> None:
     assert torch.allclose(frame.embeddings.norm(dim=1), torch.ones(len(frame)), atol=1e-5)
     for index in range(len(frame)):
         rows, columns = np.nonzero(segment_map == index + 1)
-        assert frame.areas_px[index] == rows.size
-        assert tuple(frame.boxes_xyxy[index]) == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-        assert np.allclose(frame.centroids_xy[index], (columns.mean(), rows.mean()), atol=1e-2)
+        assert frame.regions.areas_px[index] == rows.size
+        assert tuple(frame.regions.boxes_xyxy[index]) == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        assert np.allclose(frame.regions.centroids_xy[index], (columns.mean(), rows.mean()), atol=1e-2)
 
 
 def test_the_first_frame_is_as_it_was_found_with_ids_from_1():
     image, objects = draw(box_xy=(120, 50))
     found, followed = to_frame(objects), Stream().show(image, objects)
     check_consistent(followed)
-    assert torch.equal(followed.segment_map, found.segment_map)
+    assert torch.equal(followed.regions.segment_map, found.regions.segment_map)
     assert torch.equal(followed.embeddings, found.embeddings)
     assert followed.track_ids.tolist() == [1, 2, 3]
     assert list(followed.stage_seconds) == ["find", "motion", "tracks"]
@@ -135,7 +134,7 @@ def test_a_segment_missed_for_a_moment_still_shows():
         before = stream.show(*draw())
     for _ in range(2):
         frame = stream.show(*draw(hidden=(BALL,)))
-        assert torch.equal(frame.segment_map, before.segment_map)
+        assert torch.equal(frame.regions.segment_map, before.regions.segment_map)
         assert frame.track_ids.tolist() == before.track_ids.tolist()
 
 
@@ -146,7 +145,7 @@ def test_a_part_that_is_found_for_a_moment_does_not_show():
         before = stream.show(image, objects)
     split = objects.copy()
     split[:, 120:] = BOX
-    assert torch.equal(stream.show(image, split).segment_map, before.segment_map)
+    assert torch.equal(stream.show(image, split).regions.segment_map, before.regions.segment_map)
 
 
 def test_a_change_that_no_motion_explains_shows_after_a_bounded_time():
@@ -179,7 +178,7 @@ def test_after_a_cut_each_segment_is_as_found():
     image = np.random.default_rng(9).integers(0, 255, (6, 8, 3), np.uint8).repeat(20, 0).repeat(20, 1)
     frame = stream.show(image, objects, noise=0.1)
     found = to_frame(objects, 0.1)
-    assert torch.equal(frame.segment_map, found.segment_map)
+    assert torch.equal(frame.regions.segment_map, found.regions.segment_map)
     assert torch.allclose(frame.embeddings, found.embeddings, atol=1e-6)
 
 
@@ -225,7 +224,7 @@ def test_a_stream_that_jumps_in_time_starts_anew(passed_s):
         stream.show(*draw(camera_x=step))
     image, objects = draw((90, 70))
     frame = stream.show(image, objects, passed_s)
-    assert torch.equal(frame.segment_map, to_frame(objects).segment_map)
+    assert torch.equal(frame.regions.segment_map, to_frame(objects).regions.segment_map)
     assert frame.track_ids.tolist() == [3, 4]
     assert stream.show(image, objects).track_ids.tolist() == [3, 4]
 
@@ -290,7 +289,7 @@ def test_without_memory_each_frame_is_as_found_but_for_its_ids():
         image, objects = draw((60 + 3 * step, 60), (130, 50))
         frame = stream.show(image, objects, noise=0.1, seed=step)
         found = to_frame(objects, 0.1, step)
-        assert torch.equal(frame.segment_map, found.segment_map)
+        assert torch.equal(frame.regions.segment_map, found.regions.segment_map)
         assert torch.allclose(frame.embeddings, found.embeddings, atol=1e-6)
         assert frame.track_ids.tolist() == [1, 2, 3]
 
@@ -299,10 +298,10 @@ def test_pixels_of_no_segment_stay_without():
     stream = Stream()
     image, objects = draw()
     frame = to_frame(objects)
-    frame.segment_map[:20] = 0
+    frame.regions.segment_map[:20] = 0
     for step in range(3):
         followed = stream.tracker.follow(image, frame, 1.0 + step * PERIOD_S, OPTIONS)
-        assert torch.equal(followed.segment_map == 0, frame.segment_map == 0)
+        assert torch.equal(followed.regions.segment_map == 0, frame.regions.segment_map == 0)
 
 
 @pytest.mark.parametrize("size_hw", [(16, 16), (16, 200), (33, 47), (64, 64)])
@@ -324,7 +323,7 @@ def test_whatever_the_frames_the_maps_agree():
         objects = cv2.resize(blocks.astype(np.uint8), SIZE_HW[::-1], interpolation=cv2.INTER_NEAREST).astype(np.int64)
         frame = stream.show(texture(step // 4), objects, float(rng.choice([0.03, 0.1, 0.5])))
         check_consistent(frame)
-        assert np.count_nonzero(frame.segment_map.numpy()) == frame.segment_map.numel()
+        assert np.count_nonzero(frame.regions.segment_map.numpy()) == frame.regions.segment_map.numel()
         assert all(id <= max(given, default=0) or id not in given for id in frame.track_ids.tolist())
         given |= set(frame.track_ids.tolist())
     assert given == set(range(1, max(given) + 1))

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ovsr_ros.backends.contract import FoundSegments, FrameEmbeddings, StageClock
+from ovsr_ros.backends.contract import FoundSegments, FrameEmbeddings, Regions, StageClock
 from ovsr_ros.backends.decision import decide, paint
 from ovsr_ros.backends.ovsr.alignment import AlignmentOptions, score_segments
 from ovsr_ros.backends.ovsr.clustering import ClusterOptions, cluster, count_clusters
@@ -19,7 +19,7 @@ from ovsr_ros.backends.ovsr.embedding import EmbeddingOptions, embed_crops, embe
 from ovsr_ros.backends.ovsr.features import FeatureOptions, GridFeatures, compute_features
 from ovsr_ros.backends.ovsr.latent import LatentOptions, compute_latents
 from ovsr_ros.backends.ovsr.refinement import RefinementOptions, refine_clusters
-from ovsr_ros.backends.ovsr.regions import RegionOptions, Regions, find_regions
+from ovsr_ros.backends.ovsr.regions import RegionOptions, find_regions
 from ovsr_ros.backends.ovsr.smoothing import SmoothingOptions, smooth_latents
 from ovsr_ros.config import replace_flat
 from ovsr_ros.models.clip import ClipModel
@@ -95,8 +95,7 @@ class OvsrBackend:
 
     @torch.inference_mode()
     def embed(self, image_rgb: NDArray[np.uint8]) -> FrameEmbeddings:
-        found = self.find(image_rgb)
-        return found.with_embeddings(found.embed_rows(np.arange(len(found))))
+        return self.find(image_rgb).embed_all()
 
     @torch.inference_mode()
     def find(self, image_rgb: NDArray[np.uint8]) -> FoundSegments:
@@ -107,19 +106,14 @@ class OvsrBackend:
 
     def embed_regions(self, image: Tensor, regions: Regions, clock: StageClock) -> FrameEmbeddings:
         """The stages after the segments: an image (1, 3, H, W) uint8 with its segments, however they were found."""
-        found = self._to_found(image, regions, clock)
-        return found.with_embeddings(found.embed_rows(np.arange(len(found))))
+        return self._to_found(image, regions, clock).embed_all()
 
     def _to_found(self, image: Tensor, regions: Regions, clock: StageClock) -> FoundSegments:
         dense = is_dense(self.options.clip, self.clip, self.device)
         for stage in ("clip",) if dense else ("crops", "clip"):
             clock.seconds[stage] = 0.0  # a frame whose embeddings are all reused has these stages, too
         return FoundSegments(
-            segment_map=regions.segment_map,
-            cluster_ids=regions.cluster_ids,
-            boxes_xyxy=regions.boxes_xyxy,
-            areas_px=regions.areas_px,
-            centroids_xy=regions.centroids_xy,
+            regions=regions,
             stage_seconds=clock.seconds,
             embed_rows=lambda rows: self._embed_rows(image, regions, rows, clock),
             width=self.clip.embedding_dim,
@@ -131,7 +125,7 @@ class OvsrBackend:
         options = self.options
         if is_dense(options.clip, self.clip, self.device):
             with clock.stage("clip"):
-                embeddings = embed_dense(image, regions.segment_map, len(regions.areas_px), self.clip, options.clip)
+                embeddings = embed_dense(image, regions.segment_map, len(regions), self.clip, options.clip)
                 return embeddings[torch.from_numpy(rows).to(self.device)]
         with clock.stage("crops"), one_thread():
             fill = (self.clip.mean * 255).round().to(torch.uint8)  # what the encoder sees as 0
@@ -149,7 +143,7 @@ class OvsrBackend:
             decisions = decide(probabilities, classifier.class_ids, score_threshold, num_runners_up)
         with clock.stage("label_map"):
             segmentation = paint(frame, decisions, classifier.vocabulary_version, {})
-        return segmentation.with_fields(stage_seconds={**frame.stage_seconds, **clock.seconds})
+        return dataclasses.replace(segmentation, stage_seconds={**frame.stage_seconds, **clock.seconds})
 
 
 def describe_image(

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ovsr_ros.backends.ovsr.regions import Regions
+from ovsr_ros.backends.contract import Regions
 from ovsr_ros.config import option
 from ovsr_ros.ops.crops import STYLES, crop_segments
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from ovsr_ros.backends.contract import Regions
 from ovsr_ros.config import option
 from ovsr_ros.ops import masks
+from ovsr_ros.ops.evidence import upsample_labels
 
 
 @dataclass(frozen=True)
@@ -27,36 +28,13 @@ class RegionOptions:
     max_segments: int = option(64, help="above this many segments, larger and larger parts join", min=1, max=4096)
 
 
-@dataclass(frozen=True)
-class Regions:
-    """Segments with ids from 1 in descending order of area; fields as in `FrameEmbeddings`."""
-
-    segment_map: Tensor
-    cluster_ids: NDArray[np.int64]
-    boxes_xyxy: NDArray[np.int32]
-    areas_px: NDArray[np.int32]
-    centroids_xy: NDArray[np.float32]
-
-
 def find_regions(
     clusters: NDArray[np.int64], size_hw: tuple[int, int], device: torch.device, options: RegionOptions
 ) -> Regions:
     """Segments of an image of size_hw from cluster labels of its grid, or of any finer one (rows, columns)."""
     parts, cluster_of_part = split_into_parts(clusters, options)
-    labels = torch.from_numpy(parts.astype(np.int32)).to(device)
-    labels = masks.upsample_labels(labels, size_hw)
-    geometry = masks.measure(labels, len(cluster_of_part))
-    segment_map, part_of_segment = masks.number_by_area(labels, geometry.areas_px)
-    columns = (geometry.areas_px[:, None], geometry.boxes_xyxy, geometry.centroids_xy)
-    measured = torch.cat([column.double() for column in columns], 1)[part_of_segment]
-    table = torch.cat((part_of_segment.double()[:, None], measured), 1).cpu().numpy()  # (N, 8), one download
-    return Regions(
-        segment_map=segment_map,
-        cluster_ids=cluster_of_part[table[:, 0].astype(np.int64)],
-        areas_px=table[:, 1].astype(np.int32),
-        boxes_xyxy=table[:, 2:6].astype(np.int32),
-        centroids_xy=table[:, 6:8].astype(np.float32),
-    )
+    labels = torch.from_numpy((1 + parts).astype(np.int32)).to(device)
+    return Regions.from_labels(upsample_labels(labels, size_hw), cluster_of_part)
 
 
 def split_into_parts(

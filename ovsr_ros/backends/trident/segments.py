@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from ovsr_ros.backends.contract import Regions
 from ovsr_ros.backends.trident.decision import BACKGROUND, ClassMaps
 from ovsr_ros.config import option
 from ovsr_ros.ops import masks
@@ -36,14 +37,11 @@ def build_segmentation(
     A segment's score is the mean confidence of its pixels; unlabeled, the best category's mean probability. Runners-up
     are the other classes by their mean probability over the segment, as the places' grid has it.
     """
-    segment_map, geometry = _number_parts(labels, options)
-    num_segments = len(geometry.areas_px)
-    classes = labels.new_zeros(num_segments + 1)
-    classes[segment_map.reshape(-1).long()] = labels.reshape(-1)  # all of a segment's pixels say the same
-    classes = classes[1:]
+    regions = _find_regions(labels, options)
+    num_segments, segment_map = len(regions), regions.segment_map
+    classes, areas = (torch.from_numpy(each).to(labels.device) for each in (regions.cluster_ids, regions.areas_px))
     sums = torch.zeros(num_segments + 1, dtype=torch.float64, device=labels.device)
     sums.index_add_(0, segment_map.reshape(-1).long(), confidence.reshape(-1).double())
-    areas = geometry.areas_px
     scores, runner_up_ids, runner_up_scores = _rank(
         classes,
         (sums[1:] / areas.clamp_min(1)).float(),
@@ -65,17 +63,18 @@ def build_segmentation(
             scores=scores.clamp(0, 1).cpu().numpy(),
             runner_up_ids=runner_up_ids.cpu().numpy(),
             runner_up_scores=runner_up_scores.clamp(0, 1).cpu().numpy(),
-            boxes_xyxy=geometry.boxes_xyxy.cpu().numpy().astype(np.int32),
-            areas_px=areas.cpu().numpy().astype(np.int32),
-            centroids_xy=geometry.centroids_xy.cpu().numpy(),
+            boxes_xyxy=regions.boxes_xyxy,
+            areas_px=regions.areas_px,
+            centroids_xy=regions.centroids_xy,
         ),
         vocabulary_version=version,
     )
 
 
-def _number_parts(labels: Tensor, options: SegmentOptions) -> tuple[Tensor, masks.Geometry]:
-    """Segment ids (H, W) int32 from 1 in descending order of area, 0 for parts too small; and their geometry."""
-    parts: NDArray[np.int64] = masks.connected_components(labels.cpu().numpy())
+def _find_regions(labels: Tensor, options: SegmentOptions) -> Regions:
+    """The parts of one class each that are large enough; a region's cluster is its class."""
+    classes = labels.cpu().numpy()
+    parts: NDArray[np.int64] = masks.connected_components(classes)
     areas = np.bincount(parts.ravel())
     order = np.argsort(-areas, kind="stable")[: options.max_segments]
     order = order[areas[order] >= options.min_area * parts.size]
@@ -83,10 +82,9 @@ def _number_parts(labels: Tensor, options: SegmentOptions) -> tuple[Tensor, mask
         order = np.argsort(-areas, kind="stable")[:1]
     ids = np.zeros(len(areas), np.int32)
     ids[order] = np.arange(1, len(order) + 1)
-    segment_map = torch.from_numpy(ids[parts]).to(labels.device)
-    geometry = masks.measure(segment_map, len(order) + 1)
-    kept = slice(1, None)
-    return segment_map, masks.Geometry(geometry.areas_px[kept], geometry.boxes_xyxy[kept], geometry.centroids_xy[kept])
+    class_of_part = np.zeros(len(areas), np.int64)
+    class_of_part[parts.ravel()] = classes.ravel()
+    return Regions.from_labels(torch.from_numpy(ids[parts]).to(labels.device), class_of_part[order])
 
 
 def _mean_probabilities(segment_map: Tensor, areas_px: Tensor, maps: ClassMaps) -> Tensor:

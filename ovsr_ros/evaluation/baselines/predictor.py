@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Callable
 
@@ -36,11 +37,17 @@ class FrameStore:
         if key in self._frames:
             return self._frames[key]
         frame = embed(image_rgb)
-        size = sum(value.nbytes for value in vars(frame).values() if isinstance(value, torch.Tensor))
+        size = _tensor_bytes(frame)
         if size <= self._bytes_left:
             self._bytes_left -= size
             self._frames[key] = frame
         return frame
+
+
+def _tensor_bytes(value: object) -> int:
+    if isinstance(value, torch.Tensor):
+        return value.nbytes
+    return sum(map(_tensor_bytes, vars(value).values())) if dataclasses.is_dataclass(value) else 0
 
 
 class SegmentedPipeline(Pipeline):

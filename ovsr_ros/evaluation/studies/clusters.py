@@ -97,13 +97,13 @@ def count_scenes(pipeline: Pipeline, scenes: Iterable[CountedScene]) -> list[Sce
             hungarian: dict[str, ClassCounts] = {}
             for name, changes in settings.items():
                 pipeline.update_options(changes)
-                frame = embed_segments(pipeline, scene.image)
-                segment_map = frame.segment_map.cpu().numpy()
-                cluster_map = np.concatenate([[0], frame.cluster_ids + 1])[segment_map]
+                regions = embed_segments(pipeline, scene.image).regions
+                segment_map = regions.segment_map.cpu().numpy()
+                cluster_map = np.concatenate([[0], regions.cluster_ids + 1])[segment_map]
                 matched = match_clusters(cluster_map, scene.truth, len(CATEGORIES))
                 hungarian[name] = count_labels(matched, scene.truth, len(CATEGORIES))
                 clusters[name] = len(np.unique(cluster_map))
-                segments[name] = len(frame)
+                segments[name] = len(regions)
             results.append(SceneCounts(scene.num_categories, scene.num_instances, clusters, segments, hungarian))
     finally:
         pipeline.update_options(settings[ADAPTIVE])

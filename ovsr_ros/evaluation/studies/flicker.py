@@ -110,11 +110,7 @@ def film(pipeline: Pipeline, seed: int, split: str, num_frames: int, size_wh: tu
 def as_found(embedded: FrameEmbeddings) -> FoundSegments:
     """A frame's segments as the pipeline hands them to a tracker that asks for the embeddings it needs."""
     return FoundSegments(
-        segment_map=embedded.segment_map,
-        cluster_ids=embedded.cluster_ids,
-        boxes_xyxy=embedded.boxes_xyxy,
-        areas_px=embedded.areas_px,
-        centroids_xy=embedded.centroids_xy,
+        regions=embedded.regions,
         stage_seconds=embedded.stage_seconds,
         embed_rows=lambda rows: embedded.embeddings[torch.from_numpy(rows).to(embedded.embeddings.device)],
         width=embedded.embeddings.shape[1],

@@ -94,8 +94,8 @@ def test_ward_on_our_features_is_our_pipeline_with_wards_linkage(sample):
     ours, through = SegmentedPipeline(options), SegmentedPipeline(options)
     through.segmenter = FeatureWard(False, ADAPTIVE, True, True)
     expected, frame = ours.embed(sample.image), through.embed(sample.image)
-    assert torch.equal(frame.segment_map, expected.segment_map)
-    assert np.array_equal(frame.cluster_ids, expected.cluster_ids)
+    assert torch.equal(frame.regions.segment_map, expected.regions.segment_map)
+    assert np.array_equal(frame.regions.cluster_ids, expected.regions.cluster_ids)
     assert torch.allclose(frame.embeddings, expected.embeddings, atol=1e-6)  # and so is the recognition
 
 
@@ -118,7 +118,7 @@ def test_an_image_of_one_colour_is_one_cluster_of_our_features(backend):
 def test_without_a_segmenter_it_is_the_pipeline(pipeline, sample):
     pipeline.segmenter = None
     frame, again = pipeline.embed(sample.image), super(SegmentedPipeline, pipeline).embed(sample.image)
-    assert torch.equal(frame.segment_map, again.segment_map)
+    assert torch.equal(frame.regions.segment_map, again.regions.segment_map)
     assert torch.equal(frame.embeddings, again.embeddings)
 
 

@@ -16,9 +16,9 @@ from ovsr_ros.ops.evidence import sample_cells
 from ovsr_ros.ops.image import scaled_size_hw
 from ovsr_ros.ops.motion import MAX_ASPECT, shrink
 
-_SKETCH_ROWS = 60
-_CELLS_PER_ROW = 4
-"""At least so many rows are averaged to one of a sketch."""
+_ROWS = 60
+_SHRINK = 4
+"""At least so many rows are averaged to one of a thumbnail."""
 
 _OUTSIDE = -1e4
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
@@ -28,7 +28,7 @@ _SHADE = 1 / 3
 
 
 @dataclass(frozen=True)
-class Sketch:
+class Thumbnail:
     """A small image with its segments.
 
     image: (h, w, 3) float32, at 60 rows or a quarter of the larger one's, where the noise of single pixels is gone.
@@ -46,8 +46,8 @@ class Sketch:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """How M segments of a sketch differ from what an earlier one showed of them.
+class Change:
+    """How M segments of a thumbnail differ from what an earlier one showed of them.
 
     levels: (M,) difference of colours over the cells that both show, 0 where there are none. overlap: (M,) intersection
     over union with what they were then.
@@ -58,45 +58,45 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class View:
-    """A sketch of an earlier image.
+class Keyframe:
+    """An earlier image, as a thumbnail that is carried along with the camera.
 
     origins: (h, w, 2) float32 x, y, where each cell of the newest image was in it, in its cells; far outside for what
     has come into view since.
     """
 
-    sketch: Sketch
+    thumbnail: Thumbnail
     origins: NDArray[np.float32]
 
     @classmethod
-    def of(cls, sketch: Sketch) -> View:
-        """A view of the newest image."""
-        return cls(sketch, _places(sketch.parts.shape))
+    def of(cls, thumbnail: Thumbnail) -> Keyframe:
+        """The newest image as a keyframe."""
+        return cls(thumbnail, _places(thumbnail.parts.shape))
 
-    def moved(self, origins: NDArray[np.float32]) -> View:
-        """The view one image later; origins: (h, w, 2), where each cell was one image before."""
+    def moved(self, origins: NDArray[np.float32]) -> Keyframe:
+        """The keyframe one image later; origins: (h, w, 2), where each cell was one image before."""
         x, y = origins[..., 0], origins[..., 1]
         outside = (_OUTSIDE,) * 4
         carried = cv2.remap(self.origins, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=outside)
         return replace(self, origins=np.asarray(carried, np.float32))
 
-    def at_rest(self, cells: NDArray[np.int64]) -> _Glance:
+    def at_rest(self, cells: NDArray[np.int64]) -> _Samples:
         """What these of its cells show, (P,), numbered row by row."""
-        colors = self.sketch.image.reshape(-1, 3).take(cells, 0)
-        return _Glance(colors, self.sketch.parts.ravel()[cells], np.ones(len(cells), bool))
+        colors = self.thumbnail.image.reshape(-1, 3).take(cells, 0)
+        return _Samples(colors, self.thumbnail.parts.ravel()[cells], np.ones(len(cells), bool))
 
-    def along(self, origins: NDArray[np.float32]) -> _Glance:
+    def along(self, origins: NDArray[np.float32]) -> _Samples:
         """What it shows at places (P, 2), P at least 1."""
-        height, width = self.sketch.parts.shape
+        height, width = self.thumbnail.parts.shape
         x, y = origins[:, 0], origins[:, 1]
         inside = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
-        image, replicate = self.sketch.image, cv2.BORDER_REPLICATE
+        image, replicate = self.thumbnail.image, cv2.BORDER_REPLICATE
         colors = cv2.remap(image, x[:, None], y[:, None], cv2.INTER_LINEAR, borderMode=replicate)[:, 0]
         columns, rows = (np.rint(each).clip(0, most - 1).astype(np.int64) for each, most in ((x, width), (y, height)))
-        return _Glance(np.asarray(colors, np.float32), self.sketch.parts[rows, columns], inside)
+        return _Samples(np.asarray(colors, np.float32), self.thumbnail.parts[rows, columns], inside)
 
 
-class _Glance(NamedTuple):
+class _Samples(NamedTuple):
     """What an earlier image shows at P places.
 
     colors: (P, 3) float32. parts: (P,) int64, which segment is there. inside: (P,) bool, whether the place is in it.
@@ -107,14 +107,14 @@ class _Glance(NamedTuple):
     inside: NDArray[np.bool_]
 
     @classmethod
-    def joined(cls, glances: Sequence[_Glance]) -> _Glance:
-        return cls(*(np.concatenate(each) for each in zip(*glances, strict=True)))
+    def joined(cls, samples: Sequence[_Samples]) -> _Samples:
+        return cls(*(np.concatenate(each) for each in zip(*samples, strict=True)))
 
 
 class _Cells(NamedTuple):
     """The P cells of M segments that are compared.
 
-    segments: (P,) from 0. inner: (P,) bool, as in `Sketch`. wanted: (P,) the segment's id in its view. areas,
+    segments: (P,) from 0. inner: (P,) bool, as in `Thumbnail`. wanted: (P,) the segment's id in its keyframe. areas,
     areas_then: (M,) cells of each.
     """
 
@@ -125,15 +125,15 @@ class _Cells(NamedTuple):
     areas_then: NDArray[np.int64]
 
     def judge(
-        self, then: _Glance, image: NDArray[np.float32], low: NDArray[np.float32], high: NDArray[np.float32]
-    ) -> Difference:
+        self, then: _Samples, image: NDArray[np.float32], low: NDArray[np.float32], high: NDArray[np.float32]
+    ) -> Change:
         """Of their colours (P, 3) now, any between `low` and `high`, from what was there then."""
         beyond = np.maximum(np.maximum(low - then.colors, then.colors - high), 0)
         (level,) = self._means(_mean_channel(beyond)[None], then.inside)
         shade = np.abs(self._means((image - then.colors).T, then.inside & self.inner)).mean(0)
         shared = np.bincount(self.segments, then.inside & (then.parts == self.wanted), len(self.areas))
         union = self.areas + self.areas_then - shared
-        return Difference(np.maximum(level, _SHADE * shade), shared / np.maximum(union, 1))
+        return Change(np.maximum(level, _SHADE * shade), shared / np.maximum(union, 1))
 
     def _means(self, channels: NDArray[np.float32], chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Means of channels (C, P) over each segment's cells of those chosen: (C, M), 0 where it has none."""
@@ -143,63 +143,65 @@ class _Cells(NamedTuple):
 
 
 def compare(
-    views: Sequence[View],
-    now: Sketch,
+    keyframes: Sequence[Keyframe],
+    now: Thumbnail,
     parts: NDArray[np.int64],
-    view_of_part: NDArray[np.int64],
+    keyframe_of_part: NDArray[np.int64],
     parts_then: NDArray[np.int64],
-) -> Difference:
-    """How far segments differ from a view of each, at the same place or along the motion, whichever is less.
+) -> Change:
+    """How far segments differ from a keyframe of each, at the same place or along the motion, whichever is less.
 
     Along the motion a colour that a neighbouring cell has now is no difference, since motion is known to about a cell.
     What hides there, a small change of a whole segment's brightness, shows in the mean over its inside.
 
-    parts, parts_then: (M,) ids in the newest image and in the segment's view. view_of_part: (M,) places in `views`.
+    parts, parts_then: (M,) ids in the newest image and in the segment's keyframe. keyframe_of_part: (M,) places in
+    `keyframes`.
     """
     segment_of_part = np.full(len(now.areas), len(parts))
     segment_of_part[parts] = np.arange(len(parts))
     segment_of_cell = segment_of_part[now.parts.ravel()]
-    view_of_cell = np.append(view_of_part, len(views))[segment_of_cell].astype(np.uint16)  # these are sorted quickly
-    num_cells = np.bincount(view_of_cell, minlength=len(views))[: len(views)]
-    chosen = np.argsort(view_of_cell, kind="stable")[: num_cells.sum()]  # P cells, view by view
+    keyframe_of_cell = np.append(keyframe_of_part, len(keyframes))[segment_of_cell].astype(np.uint16)  # sorted quickly
+    num_cells = np.bincount(keyframe_of_cell, minlength=len(keyframes))[: len(keyframes)]
+    chosen = np.argsort(keyframe_of_cell, kind="stable")[: num_cells.sum()]  # P cells, keyframe by keyframe
     if not len(chosen):
-        return Difference(np.zeros(len(parts)), np.zeros(len(parts)))
-    by_view = np.split(chosen, np.cumsum(num_cells)[:-1])
-    shown = [(view, cells) for view, cells in zip(views, by_view, strict=True) if len(cells)]
-    origins = [view.origins.reshape(-1, 2).take(cells, 0) for view, cells in shown]
-    still = _Glance.joined([view.at_rest(cells) for view, cells in shown])
-    moved = _Glance.joined([view.along(places) for (view, _), places in zip(shown, origins, strict=True)])
+        return Change(np.zeros(len(parts)), np.zeros(len(parts)))
+    by_keyframe = np.split(chosen, np.cumsum(num_cells)[:-1])
+    shown = [(keyframe, cells) for keyframe, cells in zip(keyframes, by_keyframe, strict=True) if len(cells)]
+    origins = [keyframe.origins.reshape(-1, 2).take(cells, 0) for keyframe, cells in shown]
+    still = _Samples.joined([keyframe.at_rest(cells) for keyframe, cells in shown])
+    moved = _Samples.joined([keyframe.along(places) for (keyframe, _), places in zip(shown, origins, strict=True)])
 
     segments = segment_of_cell[chosen]
-    areas_then = np.array([views[view].sketch.areas[part] for view, part in zip(view_of_part, parts_then, strict=True)])
+    pairs = zip(keyframe_of_part, parts_then, strict=True)
+    areas_then = np.array([keyframes[number].thumbnail.areas[part] for number, part in pairs])
     cells = _Cells(segments, now.inner.ravel()[chosen], parts_then[segments], now.areas[parts], areas_then)
     image, low, high = (each.reshape(-1, 3).take(chosen, 0) for each in (now.image, now.low, now.high))
     at_rest = cells.judge(still, image, image, image)
     distances = np.abs(np.concatenate(origins) - _places(now.parts.shape).reshape(-1, 2).take(chosen, 0))
     slack = np.maximum(distances[:, :1], distances[:, 1:]).clip(max=1)  # how far its neighbours' colours count as its
     along = cells.judge(moved, image, image + slack * (low - image), image + slack * (high - image))
-    return Difference(np.minimum(at_rest.levels, along.levels), np.maximum(at_rest.overlap, along.overlap))
+    return Change(np.minimum(at_rest.levels, along.levels), np.maximum(at_rest.overlap, along.overlap))
 
 
-def draw_sketch(small: NDArray[np.uint8], segment_map: Tensor, num_parts: int) -> Sketch:
-    """Sketch a larger image (h, w, 3) whose segments are those of a map of any size, ids from 1 to num_parts."""
+def draw_thumbnail(small: NDArray[np.uint8], segment_map: Tensor, num_parts: int) -> Thumbnail:
+    """The thumbnail of a larger image (h, w, 3); its segments: a map of any size, ids from 1 to num_parts."""
     image = shrink(small, _short_side(small))
     parts = sample_cells(segment_map, (image.shape[0], image.shape[1])).cpu().numpy()
     numbers = parts.astype(np.float32)
     low, high = (np.asarray(of(image, _NEIGHBOURS), np.float32) for of in (cv2.erode, cv2.dilate))
     inner = np.asarray(cv2.erode(numbers, _NEIGHBOURS) == cv2.dilate(numbers, _NEIGHBOURS))
     areas = np.bincount(parts.ravel(), minlength=num_parts + 1)
-    return Sketch(image.astype(np.float32), low, high, parts, inner, areas)
+    return Thumbnail(image.astype(np.float32), low, high, parts, inner, areas)
 
 
-def sketch_size_hw(small: NDArray[np.uint8]) -> tuple[int, int]:
-    """Rows and columns of an image's sketch."""
+def thumbnail_size_hw(small: NDArray[np.uint8]) -> tuple[int, int]:
+    """Rows and columns of an image's thumbnail."""
     height, width = small.shape[:2]
     return scaled_size_hw((height, width), _short_side(small), MAX_ASPECT)
 
 
 def shrink_origins(origins: NDArray[np.float32], size_hw: tuple[int, int]) -> NDArray[np.float32]:
-    """Where each cell of a sketch was, in its cells, from where each cell of the larger image was: (h, w, 2)."""
+    """Where each cell of a thumbnail was, in its cells, from where each cell of the larger image was: (h, w, 2)."""
     mean = cv2.resize(origins, size_hw[::-1], interpolation=cv2.INTER_AREA)
     scale = np.array(size_hw[::-1], np.float32) / np.array(origins.shape[1::-1], np.float32)
     return np.asarray((mean + 0.5) * scale - 0.5, np.float32)
@@ -207,7 +209,7 @@ def shrink_origins(origins: NDArray[np.float32], size_hw: tuple[int, int]) -> ND
 
 def _short_side(small: NDArray[np.uint8]) -> int:
     short_side: int = min(small.shape[0], small.shape[1])
-    return min(_SKETCH_ROWS, max(short_side // _CELLS_PER_ROW, 1))
+    return min(_ROWS, max(short_side // _SHRINK, 1))
 
 
 def _mean_channel(values: NDArray[np.float32]) -> NDArray[np.float32]:

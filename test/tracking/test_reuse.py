@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from ovsr_ros.backends import FoundSegments
+from ovsr_ros.backends.contract import FoundSegments
 from ovsr_ros.demo.scenes import CATEGORIES, DISTRACTORS, Scene
 from ovsr_ros.pipeline import Pipeline
 from ovsr_ros.results import UNLABELED_ID

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from ovsr_ros.backends import FrameEmbeddings
+from ovsr_ros.backends.contract import FrameEmbeddings
 from ovsr_ros.tracking import Tracker, TrackingOptions
 
 SIZE_HW = (120, 160)

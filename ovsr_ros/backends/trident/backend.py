@@ -19,8 +19,7 @@ from ovsr_ros.backends.trident.presets import PRESETS
 from ovsr_ros.backends.trident.proxy import ProxyOptions, encode_windows
 from ovsr_ros.backends.trident.refinement import MaskOptions, refine_by_pamr, refine_by_sam
 from ovsr_ros.backends.trident.segments import SegmentOptions, build_segmentation
-from ovsr_ros.backends.trident.splice import splice
-from ovsr_ros.backends.trident.windows import WindowOptions, cut_windows
+from ovsr_ros.backends.trident.windows import WindowOptions, cut_windows, splice
 from ovsr_ros.config import option
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.models.clip import ClipModel

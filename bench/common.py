@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import os
 import sys
@@ -16,11 +15,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before OpenMP starts
 import torch
 from sections import DEMO, REAL
 
-from ovsr_ros.backends.ovsr.backend import OvsrBackend, OvsrOptions, load
+from ovsr_ros.backends.ovsr.backend import OvsrBackend, load
 from ovsr_ros.benchmark.frames import CATEGORIES
 from ovsr_ros.benchmark.report import origin, shown_model
 from ovsr_ros.pipeline import Pipeline
-from ovsr_ros.settings import PipelineOptions, load_settings
+from ovsr_ros.settings import PipelineOptions, backend_options, load_settings
 from ovsr_ros.vocabulary.category import Operation, parse_category
 
 RESULTS = Path(__file__).parent / "results"
@@ -52,8 +51,7 @@ def make_pipeline(options: PipelineOptions, categories: Sequence[str] = CATEGORI
 
 def make_backend(options: PipelineOptions, device: torch.device) -> OvsrBackend:
     """What a pipeline of these options runs on; it shares the networks of one that is there."""
-    sections = {field.name: getattr(options, field.name) for field in dataclasses.fields(OvsrOptions)}
-    return load(OvsrOptions(**sections), device, options.precision, False)
+    return load(backend_options(options), device, options.precision, False)
 
 
 def write(path: Path, name: str, device: str, body: dict[str, Any], arguments: Sequence[str] | None = None) -> None:

@@ -29,8 +29,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from ovsr_ros.backends.trident.splice import splice
-from ovsr_ros.backends.trident.windows import WindowOptions, cut_windows
+from ovsr_ros.backends.trident.windows import WindowOptions, cut, cut_windows, splice
 from ovsr_ros.benchmark.report import origin
 from ovsr_ros.evaluation.datasets.scenes import ScenesDataset
 from ovsr_ros.evaluation.metrics import count_labels
@@ -38,7 +37,6 @@ from ovsr_ros.evaluation.sample import Sample
 from ovsr_ros.models.clip import ClipModel
 from ovsr_ros.models.clip_dense import project_values
 from ovsr_ros.ops.image import normalize, to_tensor
-from ovsr_ros.ops.tiling import cut
 
 CPU = torch.device("cpu")
 SETTINGS = ((64, 32, 64), (64, 32, 160), (64, 32, 320), (64, 16, 480), (96, 48, 240), (128, 64, 480))

@@ -11,14 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ovsr_ros.backends import (
-    Backend,
-    FoundSegments,
-    Frame,
-    FrameEmbeddings,
-    SegmentFinder,
-    load_backend,
-)
+from ovsr_ros.backends import load_backend
+from ovsr_ros.backends.contract import Backend, FoundSegments, Frame, FrameEmbeddings, SegmentFinder
 from ovsr_ros.backends.reduction import FULL, Reduction, enlarge, reduce
 from ovsr_ros.config import (
     iter_options,

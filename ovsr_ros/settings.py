@@ -6,12 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from ovsr_ros.backends import BACKENDS
-from ovsr_ros.backends.ovsr.backend import OvsrOptions
-from ovsr_ros.backends.trident.aggregation import NO_MODEL
-from ovsr_ros.backends.trident.backend import TridentOptions
+from ovsr_ros.backends import BACKENDS, backend_type
 from ovsr_ros.config import (
     OptionInfo,
     OptionValue,
@@ -27,12 +24,28 @@ from ovsr_ros.node_options import NodeOptions
 from ovsr_ros.tracking import TrackingOptions
 from ovsr_ros.vocabulary.text_embeddings import TextOptions
 
+T = TypeVar("T")
 
+
+def _with_backends(shared: type[T]) -> type[T]:
+    """A class of options with those of all backends added, each where the backend says."""
+    declared = {name: backend_type(name) for name in BACKENDS}
+    at_top = [own.options for own in declared.values() if own.at_top]
+    sections = [
+        (name, own.options, field(default_factory=own.options)) for name, own in declared.items() if not own.at_top
+    ]
+    namespace = {"__module__": shared.__module__, "__doc__": shared.__doc__}
+    return dataclasses.make_dataclass(
+        shared.__name__, sections, bases=(shared, *at_top), namespace=namespace, frozen=True
+    )
+
+
+@_with_backends
 @dataclass(frozen=True)
-class PipelineOptions(OvsrOptions):
-    """Every option of the pipeline: OVSR's stages, a section each, what all backends share, and Trident's stages."""
+class PipelineOptions:
+    """Every option of the pipeline: what all backends share, and the stages of each."""
 
-    backend: str = option("ovsr", help="segmentation system", choices=BACKENDS, read_only=True)
+    backend: str = option(next(iter(BACKENDS)), help="segmentation system", choices=tuple(BACKENDS), read_only=True)
     device: str = option("auto", help="where the networks run: auto, cpu, cuda or cuda:N", read_only=True)
     precision: str = option(
         "auto",
@@ -51,14 +64,18 @@ class PipelineOptions(OvsrOptions):
     num_runners_up: int = option(3, help="how many next best categories each segment lists", min=0, max=20)
     text: TextOptions = field(default_factory=TextOptions)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
-    trident: TridentOptions = field(default_factory=TridentOptions)
 
 
 def options_in_use(backend: str) -> list[OptionInfo]:
     """The pipeline's options without the stages of the other backends."""
-    of_ovsr = ("tracking", *(section.name for section in dataclasses.fields(OvsrOptions)))
-    others = {"ovsr": ("trident",), "trident": of_ovsr}
-    return [info for info in iter_options(PipelineOptions) if info.name.partition(".")[0] not in others[backend]]
+    others = {section for name in BACKENDS if name != backend for section in _sections_of(name)}
+    absent = {*others, *backend_type(backend).unused}
+    return [info for info in iter_options(PipelineOptions) if info.name.partition(".")[0] not in absent]
+
+
+def _sections_of(backend: str) -> tuple[str, ...]:
+    own = backend_type(backend)
+    return tuple(section.name for section in dataclasses.fields(own.options)) if own.at_top else (backend,)
 
 
 def values_in_use(options: PipelineOptions) -> dict[str, OptionValue]:
@@ -69,14 +86,9 @@ def values_in_use(options: PipelineOptions) -> dict[str, OptionValue]:
 
 def models_of(options: PipelineOptions) -> dict[str, tuple[Kind, str]]:
     """The models that these options use: by section, the library's kind and the name."""
-    if options.backend == "trident":
-        trident = options.trident
-        models: dict[str, tuple[Kind, str]] = {
-            "trident.clip": ("open_clip", trident.clip.model),
-            "trident.proxy": ("timm", trident.proxy.model),
-        }
-        return models if trident.sam.model == NO_MODEL else {**models, "trident.sam": ("sam", trident.sam.model)}
-    return {"features": ("timm", options.features.model), "clip": ("open_clip", options.clip.model)}
+    own = backend_type(options.backend)
+    prefix = "" if own.at_top else f"{options.backend}."
+    return {f"{prefix}{section}": model for section, model in own.models_of(backend_options(options)).items()}
 
 
 @dataclass(frozen=True)
@@ -104,6 +116,7 @@ def load_settings(config: str | Path | None = None, overrides: Mapping[str, obje
 
 def backend_options(options: PipelineOptions) -> Any:
     """The options of the backend in use, as its own dataclass."""
-    if options.backend == "trident":
-        return options.trident
-    return OvsrOptions(**{section.name: getattr(options, section.name) for section in dataclasses.fields(OvsrOptions)})
+    own = backend_type(options.backend)
+    if not own.at_top:
+        return getattr(options, options.backend)
+    return own.options(**{name: getattr(options, name) for name in _sections_of(options.backend)})

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import yaml
 
+from ovsr_ros.backends import BACKENDS
 from ovsr_ros.cli import main
 from ovsr_ros.errors import ConfigError, ModelNotFoundError
-from ovsr_ros.evaluation.arguments import BACKENDS, add_arguments, chosen_settings
+from ovsr_ros.evaluation.arguments import add_arguments, chosen_settings
 from ovsr_ros.evaluation.provenance import weights_of
 from ovsr_ros.models.hub import hub_entry, kind_of
 from ovsr_ros.pipeline import Pipeline
@@ -98,10 +99,11 @@ def test_the_data_sets_settings_come_between_preset_and_set() -> None:
     assert chosen_settings(arguments_of("--dataset", "voc20")).pipeline.backend == "ovsr"
 
 
-def test_the_commands_choices_are_the_backends() -> None:
-    from ovsr_ros import backends
-
-    assert backends.BACKENDS == BACKENDS
+def test_the_commands_choices_are_the_backends(capsys: pytest.CaptureFixture[str]) -> None:
+    assert [arguments_of("--backend", name).backend for name in BACKENDS] == ["ovsr", "trident"]
+    with pytest.raises(SystemExit):
+        arguments_of("--backend", "sam")
+    assert "invalid choice: 'sam'" in capsys.readouterr().err
 
 
 def test_models_of_the_preset_are_listed_with_what_gets_them(

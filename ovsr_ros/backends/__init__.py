@@ -1,31 +1,65 @@
-"""The segmentation systems, by name: each one folder, one entry here, one shared contract test."""
+"""The segmentation systems, by name: each one folder, one line here, one shared contract test."""
 
 from __future__ import annotations
 
-from typing import Any
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from ovsr_ros.backends.contract import Backend, FoundSegments, Frame, FrameEmbeddings, SegmentFinder
+from ovsr_ros.config import OptionValue
 from ovsr_ros.errors import ConfigError
 
-__all__ = ["BACKENDS", "Backend", "FoundSegments", "Frame", "FrameEmbeddings", "SegmentFinder", "load_backend"]
+if TYPE_CHECKING:
+    import torch
 
-BACKENDS = ("ovsr", "trident")
+    from ovsr_ros.backends.contract import Backend
+    from ovsr_ros.models.hub import Kind
+
+# The first is the default. Each module has BACKEND, a `BackendType`; imported on demand, for torch takes seconds.
+BACKENDS = {
+    "ovsr": "ovsr_ros.backends.ovsr.backend",
+    "trident": "ovsr_ros.backends.trident.backend",
+}
+
+
+def _as_they_are(_: str) -> tuple[str | None, Mapping[str, OptionValue]]:
+    return None, {}
+
+
+@dataclass(frozen=True)
+class BackendType:
+    """What a backend's folder declares.
+
+    options: its options' dataclass, a section for each stage. at_top: whether these stand among the options that all
+        backends share, before them; else in a section of the backend's name, after them.
+    load: the backend of these options, on a device, in a precision; whether models may be downloaded.
+        Raises ModelError when a model cannot be used, ConfigError for options that do not fit.
+    models_of: the models that these options use: by section, the library's kind and the name.
+    unused: sections that all backends share and this one makes no use of.
+    for_dataset: the configuration in which `ovsr evaluate` judges a data set if not told otherwise, None for the
+        options' defaults; and what comes on top where the backend was asked for by name.
+    """
+
+    options: type[Any]
+    load: Callable[[Any, torch.device, str, bool], Backend[Any]]
+    models_of: Callable[[Any], dict[str, tuple[Kind, str]]]
+    at_top: bool = False
+    unused: tuple[str, ...] = ()
+    for_dataset: Callable[[str], tuple[str | None, Mapping[str, OptionValue]]] = _as_they_are
+
+
+def backend_type(name: str) -> BackendType:
+    """What the backend of this name declares. Raises ConfigError for an unknown name."""
+    if name not in BACKENDS:
+        raise ConfigError(f"backend: expected one of {', '.join(BACKENDS)}, got {name!r}")
+    declared: BackendType = importlib.import_module(BACKENDS[name]).BACKEND
+    return declared
 
 
 def load_backend(name: str, options: Any, device: torch.device, precision: str, allow_download: bool) -> Backend[Any]:
     """Load a backend's models on a device. options: the backend's own options dataclass.
 
-    Raises ConfigError for an unknown name, ModelError when a model cannot be used.
+    Raises ConfigError for an unknown name, and as `BackendType.load`.
     """
-    # Imported here: what one backend needs is not loaded for another.
-    if name == "ovsr":
-        from ovsr_ros.backends.ovsr.backend import load as load_ovsr
-
-        return load_ovsr(options, device, precision, allow_download)
-    if name == "trident":
-        from ovsr_ros.backends.trident.backend import load as load_trident
-
-        return load_trident(options, device, precision, allow_download)
-    raise ConfigError(f"backend: expected one of {', '.join(BACKENDS)}, got {name!r}")
+    return backend_type(name).load(options, device, precision, allow_download)

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ovsr_ros.backends.contract import StageClock
-from ovsr_ros.backends.ovsr.backend import find_segments
+from ovsr_ros.backends.ovsr.backend import OvsrOptions, find_segments
 from ovsr_ros.demo.pool import Pool, cut_crop
 from ovsr_ros.demo.scenes import CATEGORIES
 from ovsr_ros.models.timm_features import FeatureExtractor
 from ovsr_ros.ops.image import to_tensor
-from ovsr_ros.settings import load_settings
+from ovsr_ros.settings import backend_options, load_settings
 
 MIN_PURITY = 0.6
 """Share of a segment's pixels that must be of one category, or of one instance, for the segment to bear its name."""
@@ -35,7 +35,7 @@ class SegmentCrops:
 def segment_pool(pool: Pool, num_images: int, features_folder: Path, path: Path) -> SegmentCrops:
     """Segment the pool's first images with the preset `demo` and the feature network in a folder; kept in a file."""
     if not path.exists():
-        options = load_settings("demo", {}).pipeline
+        options: OvsrOptions = backend_options(load_settings("demo", {}).pipeline)
         device = torch.device("cpu")
         extractor = FeatureExtractor(str(features_folder), options.features.levels, device, "fp32")
         crops, names = [], []

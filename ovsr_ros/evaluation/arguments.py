@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ovsr_ros.backends import BACKENDS, backend_type
 from ovsr_ros.evaluation.datasets import DATASETS, open_dataset
 from ovsr_ros.evaluation.protocols import HUNGARIAN, OPENVOCAB, PROTOCOLS, ProtocolOptions
 from ovsr_ros.evaluation.sample import Dataset
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 
 NATIVE = "native"
 SCENES = "scenes"
-TRIDENT = "trident"
-BACKENDS = ("ovsr", TRIDENT)
-"""As in `backends.BACKENDS`, whose module takes seconds to import."""
 EXIT_SKIPPED = 3
 """Exit code when some images could not be used and the others were judged."""
 
@@ -43,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     judged.add_argument(
         "--backend",
-        choices=BACKENDS,
-        help="segmentation system; with trident, its authors' settings for the data set come on top of the preset",
+        choices=tuple(BACKENDS),
+        help="segmentation system; its authors' settings for the data set, where it has any, come on top of the preset",
     )
     judged.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override one option; VALUE in YAML"
@@ -85,23 +83,12 @@ def chosen_settings(arguments: argparse.Namespace) -> Settings:
     from ovsr_ros.options_text import parse_overrides
     from ovsr_ros.settings import load_settings  # on demand: torch takes seconds
 
-    overrides = {**_backend_settings(arguments), **parse_overrides(arguments.set)}
+    config, preset = backend_type(arguments.backend or next(iter(BACKENDS))).for_dataset(arguments.dataset)
+    of_backend = {} if arguments.backend is None else {"backend": arguments.backend, **preset}
+    overrides = {**of_backend, **parse_overrides(arguments.set)}
     if arguments.device:
         overrides["device"] = arguments.device
-    default = "demo" if arguments.dataset.startswith(SCENES) else "ovsr"
-    if arguments.backend == TRIDENT:
-        default = TRIDENT
-    return load_settings(arguments.config or default, overrides)
-
-
-def _backend_settings(arguments: argparse.Namespace) -> dict[str, object]:
-    """What --backend chooses: the system, and with Trident its authors' settings for the data set."""
-    if arguments.backend is None:
-        return {}
-    from ovsr_ros.backends.trident.presets import PRESETS
-
-    preset = PRESETS.get(arguments.dataset, {}) if arguments.backend == TRIDENT else {}
-    return {"backend": arguments.backend, **preset}
+    return load_settings(arguments.config or config, overrides)
 
 
 def chosen_dataset(arguments: argparse.Namespace) -> Dataset:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ovsr_ros.backends import Frame, FrameEmbeddings
+from ovsr_ros.backends.contract import Frame, FrameEmbeddings
 from ovsr_ros.evaluation.predictor import UNLABELED, Prediction
 from ovsr_ros.evaluation.provenance import weights_of
 from ovsr_ros.evaluation.sample import Dataset, Sample

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ovsr_ros.backends import Frame
+from ovsr_ros.backends.contract import Frame
 from ovsr_ros.backends.reduction import FULL, Reduction
 from ovsr_ros.errors import OvsrError
 from ovsr_ros.models.memory import (

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage
 
-from ovsr_ros.backends import Frame, FrameEmbeddings
+from ovsr_ros.backends.contract import Frame, FrameEmbeddings
 from ovsr_ros.nodes.conversions.images import decode_compressed, to_rgb_array
 from ovsr_ros.nodes.conversions.row_layout import Warn
 from ovsr_ros.nodes.conversions.stamps import image_age_s, to_ns

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from tiny_backend import TinyOptions
 
 from ovsr_ros.backends import BACKENDS, load_backend
 from ovsr_ros.backends.ovsr.backend import OvsrOptions
@@ -26,15 +27,18 @@ SIZES_HW = {
 }
 
 
-@pytest.fixture(scope="module", params=BACKENDS)
+@pytest.fixture(scope="module", params=[*BACKENDS, "tiny"])
 def backend(request, seeded_models, trident_models):
     coarse = {"features.grid_rows": 32, "features.input_short_side": 128}
     ovsr = {"features.model": seeded_models.features, "clip.model": seeded_models.clip, **coarse}
     options = {
         "ovsr": replace_flat(OvsrOptions(), ovsr),
         "trident": replace_flat(TridentOptions(), trident_models.options()),
+        "tiny": TinyOptions(),
     }
-    return load_backend(request.param, options[request.param], CPU, "fp32", False)
+    with pytest.MonkeyPatch.context() as registry:
+        registry.setitem(BACKENDS, "tiny", "tiny_backend")
+        return load_backend(request.param, options[request.param], CPU, "fp32", False)
 
 
 def scene(height, width, seed=0):

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ovsr_ros.ops.image import to_tensor
-from ovsr_ros.ops.upload import MAX_SHAPES, NUM_BUFFERS, UploadPool
+from ovsr_ros.ops.image import MAX_SHAPES, NUM_BUFFERS, UploadPool, to_tensor
 
 CPU = torch.device("cpu")
 

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ovsr_ros.backends import BackendType
 from ovsr_ros.backends.contract import FoundSegments, FrameEmbeddings, Regions, StageClock
 from ovsr_ros.backends.decision import decide, paint
 from ovsr_ros.backends.ovsr.alignment import AlignmentOptions, score_segments
@@ -23,6 +24,7 @@ from ovsr_ros.backends.ovsr.regions import RegionOptions, find_regions
 from ovsr_ros.backends.ovsr.smoothing import SmoothingOptions, smooth_latents
 from ovsr_ros.config import replace_flat
 from ovsr_ros.models.clip import ClipModel
+from ovsr_ros.models.hub import Kind
 from ovsr_ros.models.shared import load_shared
 from ovsr_ros.models.timm_features import FeatureExtractor
 from ovsr_ros.ops.image import to_tensor
@@ -187,3 +189,17 @@ def load(options: OvsrOptions, device: torch.device, precision: str, allow_downl
     )
     clip = load_shared(ClipModel, "open_clip", options.clip.model, device, precision, allow_download=allow_download)
     return OvsrBackend(options, extractor, clip, device)
+
+
+def models_of(options: OvsrOptions) -> dict[str, tuple[Kind, str]]:
+    """The models that these options use; see `BackendType`."""
+    return {"features": ("timm", options.features.model), "clip": ("open_clip", options.clip.model)}
+
+
+BACKEND = BackendType(
+    OvsrOptions,
+    load,
+    models_of,
+    at_top=True,
+    for_dataset=lambda dataset: ("demo" if dataset.startswith("scenes") else "ovsr", {}),
+)

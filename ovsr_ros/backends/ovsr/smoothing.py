@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ovsr_ros.config import option
-from ovsr_ros.ops.image import resize
-from ovsr_ros.ops.smoothing import rgb_to_lab, smooth
+from ovsr_ros.ops.image import resize, rgb_to_lab
+
+DILATIONS = (1, 2, 4)
+"""Distances, in cells, at which the eight directions are looked at."""
+
+_OFFSETS = tuple(
+    (down, right)
+    for reach in DILATIONS
+    for down in (-reach, 0, reach)
+    for right in (-reach, 0, reach)
+    if (down, right) != (0, 0)
+)
 
 
 @dataclass(frozen=True)
@@ -43,3 +55,44 @@ def smooth_latents(
     smoothed = smooth(latents, lab, grid_hw, options.iterations, options.temperature, options.color_sigma)
     values = torch.linalg.eigvalsh((smoothed.T @ smoothed).double()).flip(0).clamp_min(0).sqrt().float()
     return smoothed, values
+
+
+def smooth(
+    vectors: Tensor, lab: Tensor, grid_hw: tuple[int, int], iterations: int, temperature: float, color_sigma: float
+) -> Tensor:
+    """Average each cell's direction with its neighbours', by likeness in direction and in colour.
+
+    vectors: (N, D) float32, one per cell, row by row; lab: (1, 3, rows, columns) of the cells' colours. temperature: of
+    a softmax over cosines. color_sigma: L*a*b* distance at which a neighbour counts 0.6 times as much.
+    Returns (N, D), each row of length 1.
+
+    The weights are computed once and applied `iterations` times, as pixel-adaptive mask refinement does for class
+    scores (Araslanov & Roth, arXiv 2005.08104); here the vectors themselves move, so that cells that mix two regions
+    join one of them.
+    """
+    directions = functional.normalize(vectors, dim=1)
+    cells = _cells_around(grid_hw, vectors.device)  # (N, 25)
+    likeness = _gather(directions, cells).mul_(directions[:, None]).sum(2)  # (N, 25)
+    colors = lab[0].flatten(1).T.contiguous()
+    differences = _gather(colors, cells).sub_(colors[:, None]).square_().sum(2)
+    weights = ((likeness - 1) / temperature - differences / (2 * color_sigma**2)).softmax(1)
+    for _ in range(iterations):
+        # A weighted sum of gathered rows, without the rows themselves in memory.
+        moved = functional.embedding_bag(cells, directions, per_sample_weights=weights, mode="sum")
+        directions = functional.normalize(moved, dim=1)
+    return directions
+
+
+@lru_cache(maxsize=4)
+def _cells_around(grid_hw: tuple[int, int], device: torch.device) -> Tensor:
+    """For each cell, row by row, the indices of itself and of what `neighbours` looks at: (N, 25) int64."""
+    rows, columns = (torch.arange(length, device=device) for length in grid_hw)
+    indices = [
+        (rows + down).clamp(0, grid_hw[0] - 1)[:, None] * grid_hw[1] + (columns + right).clamp(0, grid_hw[1] - 1)
+        for down, right in ((0, 0), *_OFFSETS)
+    ]
+    return torch.stack(indices, 2).flatten(0, 1)
+
+
+def _gather(values: Tensor, cells: Tensor) -> Tensor:
+    return values.index_select(0, cells.flatten()).view(*cells.shape, -1)

@@ -11,17 +11,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from ovsr_ros.backends import BackendType
 from ovsr_ros.backends.contract import StageClock
 from ovsr_ros.backends.trident.aggregation import NO_MODEL, Aggregated, SamOptions, aggregate
 from ovsr_ros.backends.trident.decision import DecisionOptions, decide
+from ovsr_ros.backends.trident.presets import PRESETS
 from ovsr_ros.backends.trident.proxy import ProxyOptions, encode_windows
 from ovsr_ros.backends.trident.refinement import MaskOptions, refine_by_pamr, refine_by_sam
 from ovsr_ros.backends.trident.segments import SegmentOptions, build_segmentation
-from ovsr_ros.backends.trident.splice import splice
-from ovsr_ros.backends.trident.windows import WindowOptions, cut_windows
+from ovsr_ros.backends.trident.windows import WindowOptions, cut_windows, splice
 from ovsr_ros.config import option
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.models.clip import ClipModel
+from ovsr_ros.models.hub import Kind
 from ovsr_ros.models.memory import free_unused_memory
 from ovsr_ros.models.proxy_vit import ProxyViT
 from ovsr_ros.models.sam import SamFrame, SamModel
@@ -215,3 +217,21 @@ def load(
             sam.pack()
         free_unused_memory()  # 600 MB of weights in their former layout
     return backend
+
+
+def models_of(options: TridentOptions) -> dict[str, tuple[Kind, str]]:
+    """The models that these options use; see `BackendType`."""
+    models: dict[str, tuple[Kind, str]] = {
+        "clip": ("open_clip", options.clip.model),
+        "proxy": ("timm", options.proxy.model),
+    }
+    return models if options.sam.model == NO_MODEL else {**models, "sam": ("sam", options.sam.model)}
+
+
+BACKEND = BackendType(
+    TridentOptions,
+    load,
+    models_of,
+    unused=("tracking",),
+    for_dataset=lambda dataset: ("trident", PRESETS.get(dataset, {})),
+)

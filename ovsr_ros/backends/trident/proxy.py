@@ -9,13 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ovsr_ros.backends.trident.windows import WindowedImage
+from ovsr_ros.backends.trident.windows import Window, WindowedImage, cut
 from ovsr_ros.config import option
 from ovsr_ros.models.clip import ClipModel
 from ovsr_ros.models.proxy_vit import ProxyViT
 from ovsr_ros.ops.image import normalize
-from ovsr_ros.ops.proxy_attention import mean_cosine, proxy_attention
-from ovsr_ros.ops.tiling import Window, cut
 
 _FLOATS_PER_TOKEN = 40
 """Working memory of a transformer for each token, times its width: 16 to 38 were measured at ViT-B's shape."""
@@ -80,3 +78,26 @@ def _batches(image: Tensor, windows: Sequence[Window], patch_size: int, width: i
     count = max(1, int(memory_mb * 2**20 / (4 * _FLOATS_PER_TOKEN * width * num_tokens)))
     for start in range(0, len(windows), count):
         yield cut(image, windows[start : start + count])
+
+
+def mean_cosine(tokens: Tensor) -> Tensor:
+    """Mean over all pairs of tokens of one window, and over the windows, of their cosines: a scalar; tokens (B, N, C).
+
+    The mean of a window's N x N cosines is the squared length of its mean direction.
+    """
+    return functional.normalize(tokens, dim=-1).mean(1).square().sum(-1).mean()
+
+
+def proxy_attention(tokens: Tensor, mean: Tensor, beta: float, gamma: float) -> Tensor:
+    """Weights (B, N, N), each row summing to 1, from tokens (B, N, C): softmax(gamma * (cosine - beta * mean)).
+
+    Lan et al., arXiv 2408.04883, as Trident has it.
+
+    mean: of the cosines over all windows of the image. Pairs less alike than beta * mean get no weight; should that be
+    all pairs of a token, which takes beta * mean above 1, the token keeps its own value alone.
+    """
+    directions = functional.normalize(tokens, dim=-1)
+    scores = (directions @ directions.transpose(1, 2) - beta * mean) * gamma  # (B, N, N)
+    nobody = (scores.amax(-1) < 0)[..., None]  # (B, N, 1)
+    own = torch.eye(scores.shape[-1], dtype=torch.bool, device=scores.device)
+    return scores.masked_fill((scores < 0) & ~(nobody & own), -torch.inf).softmax(-1)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from ovsr_ros.backends.trident.decision import BACKGROUND, ClassMaps, Decided
 from ovsr_ros.config import option
 from ovsr_ros.models.sam import SamFrame, SamModel
-from ovsr_ros.ops import pamr
-from ovsr_ros.ops.components import Components, find_components
+from ovsr_ros.ops.image import shifted
 
 METHODS = ("none", "sam", "pamr")
 
@@ -108,8 +110,8 @@ def refine_by_pamr(cosines: Tensor, guide: Tensor, image_hw: tuple[int, int], op
     size_hw = (max(1, int(image_hw[0] * shrink)), max(1, int(image_hw[1] * shrink)))
     colors = functional.interpolate(guide, size_hw, mode="bilinear", align_corners=False)[0]
     upsampled = functional.interpolate(cosines[None], size_hw, mode="bilinear", align_corners=False)[0]
-    weights = pamr.pamr_weights(colors / 255, options.pamr_dilations)
-    return pamr.pamr(upsampled, weights, options.pamr_dilations, options.pamr_iterations)
+    weights = pamr_weights(colors / 255, options.pamr_dilations)
+    return pamr(upsampled, weights, options.pamr_dilations, options.pamr_iterations)
 
 
 def _score_class(
@@ -171,3 +173,70 @@ def _resize(values: Tensor, size_hw: tuple[int, int]) -> Tensor:
     if tuple(values.shape) == size_hw:
         return values
     return functional.interpolate(values[None, None], size_hw, mode="bilinear", align_corners=False)[0, 0]
+
+
+@dataclass(frozen=True)
+class Components:
+    """The N 8-connected parts of a mask (H, W) that are large enough.
+
+    labels: (H, W) int32, from 1, 0 for everything else. boxes_xyxy: (N, 4) float32, pixels, right and bottom inclusive.
+    peaks_xy: (N, 2) float32, the pixel of each part that has the highest value, the first of equals.
+    """
+
+    labels: NDArray[np.int32]
+    boxes_xyxy: NDArray[np.float32]
+    peaks_xy: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.boxes_xyxy)
+
+
+def find_components(mask: NDArray[np.bool_], values: NDArray[np.float32], min_area_px: int) -> Components:
+    """Parts of a mask (H, W) of at least min_area_px pixels, and the peaks of values (H, W) in them."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    areas = stats[:, cv2.CC_STAT_AREA]
+    kept = [label for label in range(1, count) if areas[label] >= min_area_px]
+    renumbered = np.zeros(count, np.int32)
+    renumbered[kept] = np.arange(1, len(kept) + 1)
+    boxes = np.zeros((len(kept), 4), np.float32)
+    peaks = np.zeros((len(kept), 2), np.float32)
+    for row, label in enumerate(kept):
+        left, top, width, height = (int(value) for value in stats[label, :4])
+        boxes[row] = (left, top, left + width - 1, top + height - 1)
+        place = (slice(top, top + height), slice(left, left + width))
+        inside = np.where(labels[place] == label, values[place], -np.inf)
+        y, x = divmod(int(inside.argmax()), width)
+        peaks[row] = (left + x, top + y)
+    return Components(renumbered[labels], boxes, peaks)
+
+
+def pamr_weights(image: Tensor, dilations: tuple[int, ...]) -> Tensor:
+    """Weights (8 * len(dilations), H, W) of each pixel's neighbours, summing to 1, from an image (3, H, W) float32.
+
+    As published (Araslanov & Roth, arXiv 2005.08104): a softmax of how far a neighbour's colour is, in tenths of the
+    deviation around the pixel, mean over the channels. The deviation is that of the pixel, once for each distance, and
+    of its neighbours.
+    """
+    total, squares = image * len(dilations), image.square() * len(dilations)
+    for neighbour in shifted(image, dilations):
+        total = total + neighbour
+        squares = squares + neighbour.square()
+    count = 9 * len(dilations)
+    deviation = ((squares - total.square() / count) / (count - 1)).clamp_min(0).sqrt()  # (3, H, W)
+    scale = 1 / (1e-8 + 0.1 * deviation)
+    likeness = [-((image - neighbour).abs() * scale).mean(0) for neighbour in shifted(image, dilations)]
+    return torch.stack(likeness).softmax(0)
+
+
+def pamr(maps: Tensor, weights: Tensor, dilations: tuple[int, ...], iterations: int) -> Tensor:
+    """Maps (K, H, W), each pixel `iterations` times the weighted mean of its neighbours, one map at a time."""
+    refined = []
+    for single in maps:
+        current = single[None]
+        for _ in range(iterations):
+            moved = torch.zeros_like(current)
+            for weight, neighbour in zip(weights, shifted(current, dilations), strict=True):
+                moved.addcmul_(weight, neighbour)
+            current = moved
+        refined.append(current[0])
+    return torch.stack(refined)

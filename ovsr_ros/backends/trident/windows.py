@@ -1,7 +1,8 @@
-"""Stage 1: the image is resized and covered by windows of the size that CLIP sees."""
+"""Stages 1 and 3: the image is covered by windows of the size that CLIP sees; then their maps become one of it all."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -13,7 +14,6 @@ from torch.nn import functional
 
 from ovsr_ros.config import option
 from ovsr_ros.ops.image import to_tensor
-from ovsr_ros.ops.tiling import Window, cover
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,21 @@ class WindowOptions:
         max=1048576,
         unit="MB",
     )
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of an image or of a grid: rows top to bottom, columns left to right, the ends exclusive."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    def scaled(self, numerator: int, denominator: int) -> Window:
+        """The same part in other units, which it must hold whole numbers of."""
+        edges = (self.top, self.left, self.bottom, self.right)
+        return Window(*(edge * numerator // denominator for edge in edges))
 
 
 @dataclass(frozen=True)
@@ -95,3 +110,46 @@ def padded_size_hw(size_hw: tuple[int, int], patch_size: int, window: int) -> tu
 def round_up(length: int, multiple: int) -> int:
     """The least multiple that is at least `length`, and at least one."""
     return max(1, -(-length // multiple)) * multiple
+
+
+def cover(size_hw: tuple[int, int], window: int, stride: int) -> list[Window]:
+    """Windows, row by row, that cover size_hw: one every `stride`, the last of each row and column moved back inside.
+
+    Along a side no longer than `window` there is one, of that side's length.
+    """
+    spans = [_spans(length, window, stride) for length in size_hw]
+    return [Window(top, left, bottom, right) for top, bottom in spans[0] for left, right in spans[1]]
+
+
+def _spans(length: int, window: int, stride: int) -> list[tuple[int, int]]:
+    count = max(length - window + stride - 1, 0) // stride + 1
+    ends = [min(index * stride + window, length) for index in range(count)]
+    return [(max(end - window, 0), end) for end in ends]
+
+
+def cut(image: Tensor, windows: Sequence[Window]) -> Tensor:
+    """Windows of one size as a batch (B, C, h, w) of an image (1, C, H, W)."""
+    return torch.cat([image[:, :, w.top : w.bottom, w.left : w.right] for w in windows])
+
+
+def average(maps: Tensor, windows: Sequence[Window], size_hw: tuple[int, int]) -> Tensor:
+    """Maps (B, C, h, w) of windows that cover size_hw as one (C, H, W): each place the mean over its windows."""
+    total = maps.new_zeros(maps.shape[1], *size_hw)
+    count = maps.new_zeros(size_hw)
+    for window, part in zip(windows, maps, strict=True):
+        place = (slice(window.top, window.bottom), slice(window.left, window.right))
+        total[:, place[0], place[1]] += part
+        count[place] += 1
+    return total / count
+
+
+def splice(maps: Tensor, windows: Sequence[Window], grid_hw: tuple[int, int], patch_size: int) -> Tensor:
+    """Maps (B, C, h, w) of windows, which are in pixels, as one (C, rows, columns): the mean where they overlap.
+
+    grid_hw: CLIP's patches along the image's sides. The maps may be finer than these by a whole factor.
+    """
+    if len(windows) == 1:
+        return maps[0]
+    factor = maps.shape[2] * patch_size // (windows[0].bottom - windows[0].top)
+    places = [window.scaled(factor, patch_size) for window in windows]
+    return average(maps, places, (grid_hw[0] * factor, grid_hw[1] * factor))

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ovsr_ros.backends import Frame, FrameEmbeddings
-from ovsr_ros.backends.contract import StageClock
+from ovsr_ros.backends.contract import Frame, FrameEmbeddings, StageClock
 from ovsr_ros.backends.ovsr.backend import OvsrBackend
 from ovsr_ros.backends.ovsr.regions import find_regions
 from ovsr_ros.backends.reduction import FULL, Reduction

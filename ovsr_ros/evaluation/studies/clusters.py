@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from tqdm import tqdm
 
+from ovsr_ros.backends.ovsr.backend import OvsrOptions
 from ovsr_ros.demo.scenes import CATEGORIES, Scene
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.evaluation.bootstrap import compare_miou
@@ -19,7 +20,7 @@ from ovsr_ros.evaluation.studies.embedding import embed_segments
 from ovsr_ros.evaluation.studies.plots import plot_counts
 from ovsr_ros.evaluation.studies.report import Study, StudyRequest, rows_table
 from ovsr_ros.pipeline import Pipeline
-from ovsr_ros.settings import PipelineOptions
+from ovsr_ros.settings import PipelineOptions, backend_options
 
 NUM_OBJECTS = range(13)
 """With the wall and the floor, 2 to 14 regions, where none hides another."""
@@ -74,15 +75,18 @@ class SceneCounts:
 
 
 def settings_of(options: PipelineOptions) -> dict[str, dict[str, object]]:
-    """The options of each setting, over the configuration's. Raises ConfigError where its count is not adaptive."""
-    if options.clusters.count_rule == "fixed":
+    """The options of each setting, over the configuration's. Raises ConfigError where nothing adapts its count."""
+    own = backend_options(options)
+    if not isinstance(own, OvsrOptions):
+        raise ConfigError(f"backend: this study needs 'ovsr', got {options.backend!r}")
+    if own.clusters.count_rule == "fixed":
         raise ConfigError("clusters.count_rule: is 'fixed'; this study judges an adaptive rule, such as 'energy'")
     bounds = {
-        "clusters.k_min": min(options.clusters.k_min, *FIXED),
-        "clusters.k_max": max(options.clusters.k_max, *FIXED),
+        "clusters.k_min": min(own.clusters.k_min, *FIXED),
+        "clusters.k_max": max(own.clusters.k_max, *FIXED),
     }
     fixed = {f"K = {k}": {"clusters.count_rule": "fixed", "clusters.fixed": k, **bounds} for k in FIXED}
-    back = {f"clusters.{name}": getattr(options.clusters, name) for name in ("count_rule", "fixed", "k_min", "k_max")}
+    back = {f"clusters.{name}": getattr(own.clusters, name) for name in ("count_rule", "fixed", "k_min", "k_max")}
     return {ADAPTIVE: back, **fixed}
 
 

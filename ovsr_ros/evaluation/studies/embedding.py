@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ovsr_ros.backends import FrameEmbeddings
+from ovsr_ros.backends.contract import FrameEmbeddings
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.pipeline import Pipeline
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ovsr_ros.backends import FoundSegments, FrameEmbeddings
+from ovsr_ros.backends.contract import FoundSegments, FrameEmbeddings
 from ovsr_ros.demo.camera import View
 from ovsr_ros.demo.scenes import CATEGORIES, DISTRACTORS, Frame, Scene
 from ovsr_ros.evaluation.flicker import (

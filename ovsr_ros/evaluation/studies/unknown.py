@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ovsr_ros.backends import Frame
+from ovsr_ros.backends.contract import Frame
 from ovsr_ros.evaluation.datasets import open_dataset
 from ovsr_ros.evaluation.metrics import overlap
 from ovsr_ros.evaluation.sample import IGNORED, Sample

@@ -5,8 +5,16 @@ import pytest
 import torch
 from scipy import ndimage
 
-from ovsr_ros.ops.refine import box_mean, guided_filter, one_hot, pamr, prototypes, score_by_prototypes, upsample
-from ovsr_ros.ops.smoothing import rgb_to_lab
+from ovsr_ros.backends.ovsr.refinement import (
+    box_mean,
+    guided_filter,
+    one_hot,
+    pamr,
+    prototypes,
+    score_by_prototypes,
+    upsample,
+)
+from ovsr_ros.ops.image import rgb_to_lab
 
 
 def two_colours(height=96, width=128):

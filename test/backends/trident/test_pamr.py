@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ovsr_ros.ops.pamr import pamr, pamr_weights
+from ovsr_ros.backends.trident.refinement import pamr, pamr_weights
 
 
 def literal(image, maps, dilations, iterations):

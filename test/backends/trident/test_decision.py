@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from ovsr_ros.ops.upsampling import bands, upsample_rows
+from ovsr_ros.backends.trident.decision import bands, upsample_rows
 
 
 @pytest.mark.parametrize("size_hw", [(48, 64), (7, 5), (61, 33), (3, 90), (6, 8)])

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from ovsr_ros.ops.alignment import joint_cosines, match_probabilities
+from ovsr_ros.backends.ovsr.alignment import extreme_eigenpairs, joint_cosines, match_probabilities
 from ovsr_ros.vocabulary.text_embeddings import TextClassifier
 
 
@@ -121,3 +121,33 @@ def test_no_segments():
 def test_no_texts():
     images, _ = embeddings(3, 1, 32)
     assert cosines_of(images, torch.zeros(0, 32), 0.95, 512).shape == (3, 0)
+
+
+def decaying(rows, columns, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    scales = torch.logspace(0, -2, columns)
+    mixing = torch.linalg.qr(torch.randn(columns, columns, generator=generator)).Q
+    return torch.randn(rows, columns, generator=generator) * scales @ mixing
+
+
+@pytest.mark.parametrize("size", [1, 40, 300, 400])
+@pytest.mark.parametrize("largest", [False, True])
+def test_extreme_eigenpairs_are_those_of_all(size, largest):
+    matrix = decaying(2 * size, size)
+    gram = matrix.T @ matrix
+    count = max(1, size // 8)
+    values, vectors = extreme_eigenpairs(gram, count, largest)
+    every = torch.linalg.eigvalsh(gram.double())
+    expected = every.flip(0)[:count] if largest else every[:count]
+    accuracy = 2e-6 * float(every[-1])
+    torch.testing.assert_close(values, expected, rtol=0, atol=accuracy)
+    torch.testing.assert_close(vectors.T @ vectors, torch.eye(count), rtol=0, atol=2e-6)
+    torch.testing.assert_close(gram @ vectors, vectors * values.float(), rtol=0, atol=accuracy)
+
+
+def test_all_eigenpairs_and_rounding_under_zero():
+    matrix = decaying(5, 20)
+    values, vectors = extreme_eigenpairs(matrix.T @ matrix, 20, False)
+    assert vectors.shape == (20, 20)
+    assert (values >= 0).all()
+    assert (values[:15] < 1e-5 * values[-1]).all()

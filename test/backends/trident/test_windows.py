@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ovsr_ros.ops.tiling import Window, average, cover, cut
+from ovsr_ros.backends.trident.windows import Window, average, cover, cut
 
 lengths = st.integers(1, 60)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ovsr_ros.ops.components import find_components
+from ovsr_ros.backends.trident.refinement import find_components
 
 
 def test_parts_touch_by_corners_and_small_ones_are_left_out():

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ovsr_ros.ops.cluster_count import clamp_count, count_by_eigengap, count_by_energy, count_by_gavish_donoho
+from ovsr_ros.backends.ovsr.clustering import clamp_count, count_by_eigengap, count_by_energy, count_by_gavish_donoho
 
 
 def test_energy_counts_values_over_the_fraction():

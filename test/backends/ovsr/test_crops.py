@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from ovsr_ros.ops import crops
+from ovsr_ros.backends.ovsr import crops
 
 FILL = torch.tensor([120, 110, 100], dtype=torch.uint8)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
-from ovsr_ros.ops.proxy_attention import mean_cosine, proxy_attention
+from ovsr_ros.backends.trident.proxy import mean_cosine, proxy_attention
 
 
 def tokens(batch, count, channels=5, seed=0):

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ovsr_ros.ops.latent import extreme_eigenpairs, rank_by_energy, truncated_svd
+from ovsr_ros.backends.ovsr.latent import rank_by_energy, truncated_svd
 
 
 def full_svd(matrix):
@@ -91,26 +91,3 @@ def test_truncation_keeps_the_leading_columns():
     assert kept.shape[1] == rank_by_energy(values, 0.9, 16)
     assert torch.equal(all_values, values)
     torch.testing.assert_close(kept, coordinates[:, : kept.shape[1]])
-
-
-@pytest.mark.parametrize("size", [1, 40, 300, 400])
-@pytest.mark.parametrize("largest", [False, True])
-def test_extreme_eigenpairs_are_those_of_all(size, largest):
-    matrix = decaying(2 * size, size)
-    gram = matrix.T @ matrix
-    count = max(1, size // 8)
-    values, vectors = extreme_eigenpairs(gram, count, largest)
-    every = torch.linalg.eigvalsh(gram.double())
-    expected = every.flip(0)[:count] if largest else every[:count]
-    accuracy = 2e-6 * float(every[-1])
-    torch.testing.assert_close(values, expected, rtol=0, atol=accuracy)
-    torch.testing.assert_close(vectors.T @ vectors, torch.eye(count), rtol=0, atol=2e-6)
-    torch.testing.assert_close(gram @ vectors, vectors * values.float(), rtol=0, atol=accuracy)
-
-
-def test_all_eigenpairs_and_rounding_under_zero():
-    matrix = decaying(5, 20)
-    values, vectors = extreme_eigenpairs(matrix.T @ matrix, 20, False)
-    assert vectors.shape == (20, 20)
-    assert (values >= 0).all()
-    assert (values[:15] < 1e-5 * values[-1]).all()

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
-from ovsr_ros.ops.aggregation import FilteredAttention
+from ovsr_ros.backends.trident.aggregation import FilteredAttention
 
 
 def attention(heads, count, seed=0, offset=0.3):

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from ovsr_ros.backends.ovsr.smoothing import SmoothingOptions, smooth_latents
-from ovsr_ros.ops.smoothing import neighbours, rgb_to_lab, smooth
+from ovsr_ros.backends.ovsr.refinement import neighbours
+from ovsr_ros.backends.ovsr.smoothing import SmoothingOptions, smooth, smooth_latents
+from ovsr_ros.ops.image import rgb_to_lab
 
 ROWS, COLUMNS = 12, 16
 

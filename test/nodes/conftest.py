@@ -169,8 +169,10 @@ def shared_ovsr(node_config: Path) -> Iterator[Ovsr]:
 def run_module() -> Iterator[Callable[..., Process]]:
     with ExitStack() as cleanup:
 
-        def run(module: str, *arguments: str, environment: dict[str, str] | None = None) -> Process:
-            process = Process(module, *arguments, environment=environment)
+        def run(
+            module: str, *arguments: str, environment: dict[str, str] | None = None, fresh: bool = False
+        ) -> Process:
+            process = Process(module, *arguments, environment=environment, fresh=fresh)
             cleanup.callback(process.close)
             return process
 

@@ -23,9 +23,11 @@ setup:  ## Python packages, ROS 2 and the generated messages, into .venv
 demo: setup  ## demo camera and node over DDS; ARGS="--frames 30" ends by itself
 	@$(ENV) && $(LOCALHOST) && exec python -m ovsr_ros.nodes.demo $(ARGS)
 
-# Files of tests go to two processes, whose nodes do not hear each other (test/conftest.py).
+# Files of tests go to two processes, whose nodes do not hear each other; those that take longest go first
+# (test/conftest.py). What each test took: build/junit.xml.
 test: setup  ## all tests, or ARGS="test/test_package.py -k wheel"
-	@$(ENV) && $(LOCALHOST) && $(TEST_DOMAIN) && exec python -m pytest $(or $(ARGS),-n 2 --dist loadfile)
+	@$(ENV) && $(LOCALHOST) && $(TEST_DOMAIN) && exec python -m pytest --junit-xml=build/junit.xml \
+		$(or $(ARGS),-n 2 --dist loadfile --no-loadscope-reorder)
 
 bench: setup  ## speed and memory, about 20 minutes, into docs/performance.md; ARGS="frame ros" for these parts alone
 	@$(ENV) && $(LOCALHOST) && $(TEST_DOMAIN) && exec python bench/run.py $(ARGS)

@@ -21,6 +21,33 @@ if worker := os.environ.get("PYTEST_XDIST_WORKER"):  # gw0, gw1, ...: each in a 
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
 
+# Where the minutes go, in seconds. A worker that begins one of these last lets the other wait for it.
+LONGEST_S = {
+    "bench/test_scripts.py": 150,
+    "test_embedded_models.py": 120,
+    "nodes/test_lifecycle_leaks.py": 110,
+    "nodes/test_process_end.py": 80,
+    "nodes/test_resting.py": 80,
+    "nodes/demo/test_demo.py": 75,
+    "nodes/test_processes.py": 75,
+    "backends/test_trident.py": 70,
+    "test_package.py": 60,
+    "test_cli.py": 60,
+    "nodes/test_vocabulary_file.py": 40,
+    "nodes/test_under_fire.py": 40,
+    "evaluation/test_command.py": 40,
+    "ops/test_ward.py": 35,
+    "nodes/test_label_info.py": 30,
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take longest first, where workers share them (--dist loadfile --no-loadscope-reorder)."""
+    if worker:
+        folder = Path(__file__).parent
+        items.sort(key=lambda item: -LONGEST_S.get(item.path.relative_to(folder).as_posix(), 0))
+
+
 CLIP_CONFIG = {
     "embed_dim": 64,
     "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "head_width": 32, "patch_size": 8},

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from huggingface_hub import close_session
 
 from ovsr_ros.cli import main
 from ovsr_ros.config import find_presets
@@ -319,11 +320,38 @@ def hub() -> Iterator[tuple[str, type[_Hub]]]:
     server.server_close()
 
 
-def download(endpoint: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """In a process of its own: the hub's client reads its address when it is imported."""
+def download_afresh(endpoint: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """In a process of its own, as it is typed."""
     environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HUB_OFFLINE": "0", "NO_PROXY": "127.0.0.1"}
     command = [sys.executable, "-m", "ovsr_ros.cli", "models", "download", *arguments]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def download(
+    hub: tuple[str, type[_Hub]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """The command in this process, online, with this hub: exit code, and what it printed to stdout and stderr.
+
+    The hub's client reads its address when it is imported, which takes seconds in a process of its own.
+    """
+    constants = "huggingface_hub.constants"
+    files = hub[0] + "/{repo_id}/resolve/{revision}/{filename}"
+
+    def download(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        with monkeypatch.context() as online:
+            online.setattr(f"{constants}.ENDPOINT", hub[0])
+            online.setattr(f"{constants}.HUGGINGFACE_CO_URL_TEMPLATE", files)
+            online.setattr(f"{constants}.HF_HUB_OFFLINE", False)
+            online.setenv("NO_PROXY", "127.0.0.1")
+            close_session()  # a client of before would go by the proxy
+            code = main(["models", "download", *arguments])
+            close_session()
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return download
 
 
 def test_a_download_lies_in_the_model_directory_and_is_found_there(
@@ -338,7 +366,7 @@ def test_a_download_lies_in_the_model_directory_and_is_found_there(
             clip / "open_clip_model.safetensors"
         ).read_bytes(),
     }
-    done = download(endpoint, "--config", "ovsr")
+    done = download_afresh(endpoint, "--config", "ovsr")
     assert done.returncode == 0, done.stderr
     models = tmp_path / "model_directory"
     names = ["timm/efficientnet_b0.ra_in1k/config.json", "timm/efficientnet_b0.ra_in1k/model.safetensors"]
@@ -355,16 +383,18 @@ def test_a_download_lies_in_the_model_directory_and_is_found_there(
     assert "is here already" in capsys.readouterr().out
 
 
-def test_a_download_that_fails_leaves_no_model_behind(tmp_path: Path, hub: tuple[str, type[_Hub]]) -> None:
-    endpoint, handler = hub
+def test_a_download_that_fails_leaves_no_model_behind(
+    tmp_path: Path, hub: tuple[str, type[_Hub]], download: Callable[..., tuple[int, str, str]]
+) -> None:
+    _, handler = hub
     name = "efficientnet_b0.ra_in1k"
-    done = download(endpoint, name)
-    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
-    assert "cannot be downloaded from timm/efficientnet_b0.ra_in1k: it has none of model.safetensors" in done.stderr
+    code, _, errors = download(name)
+    assert (code, len(errors.splitlines())) == (2, 1), errors
+    assert "cannot be downloaded from timm/efficientnet_b0.ra_in1k: it has none of model.safetensors" in errors
     handler.files = {f"timm/{name}/model.safetensors": b"x" * 100, f"timm/{name}/config.json": b"{}"}
-    done = download(endpoint, name)
-    assert done.returncode == 2
-    assert "cut short, damaged, or not a weight file (100 bytes)" in done.stderr
+    code, _, errors = download(name)
+    assert code == 2
+    assert "cut short, damaged, or not a weight file (100 bytes)" in errors
     assert not (tmp_path / "model_directory" / "timm" / name).exists()
 
 
@@ -374,14 +404,19 @@ SIGLIP_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.j
 
 @pytest.mark.parametrize("repo", ["timm/ViT-B-16-SigLIP", "timm/ViT-B-16-SigLIP-256"])
 def test_a_tokenizer_is_fetched_with_the_weights(
-    tmp_path: Path, hub: tuple[str, type[_Hub]], capsys: pytest.CaptureFixture[str], seeded_models: Any, repo: str
+    tmp_path: Path,
+    hub: tuple[str, type[_Hub]],
+    download: Callable[..., tuple[int, str, str]],
+    capsys: pytest.CaptureFixture[str],
+    seeded_models: Any,
+    repo: str,
 ) -> None:
-    endpoint, handler = hub
+    _, handler = hub
     weights = Path(seeded_models.clip, "open_clip_model.safetensors").read_bytes()
     handler.files = {f"{repo}/{file}": b"{}" for file in SIGLIP_FILES}
     handler.files["timm/ViT-B-16-SigLIP-256/open_clip_model.safetensors"] = weights
-    done = download(endpoint, SIGLIP)
-    assert done.returncode == 0, done.stderr
+    code, _, errors = download(SIGLIP)
+    assert code == 0, errors
     folder = tmp_path / "model_directory" / "open_clip" / SIGLIP
     names = {path.name for path in folder.iterdir()}
     assert names == {*SIGLIP_FILES, "open_clip_config.json", "open_clip_model.safetensors"}
@@ -390,10 +425,14 @@ def test_a_tokenizer_is_fetched_with_the_weights(
 
 
 def test_a_model_that_lacks_its_tokenizer_alone_gets_it_alone(
-    tmp_path: Path, hub: tuple[str, type[_Hub]], capsys: pytest.CaptureFixture[str], seeded_models: Any
+    tmp_path: Path,
+    hub: tuple[str, type[_Hub]],
+    download: Callable[..., tuple[int, str, str]],
+    capsys: pytest.CaptureFixture[str],
+    seeded_models: Any,
 ) -> None:
     """As what was fetched without one, and a folder that somebody copied."""
-    endpoint, handler = hub
+    _, handler = hub
     clip = Path(seeded_models.clip)
     config = json.loads((clip / "open_clip_config.json").read_text(encoding="utf-8"))
     config["model_cfg"]["text_cfg"]["hf_tokenizer_name"] = "timm/ViT-B-16-SigLIP"
@@ -407,14 +446,14 @@ def test_a_model_that_lacks_its_tokenizer_alone_gets_it_alone(
     assert f"missing  its tokenizer; get it: ovsr models download {SIGLIP}" in printed
     assert f"missing  its tokenizer; get it: ovsr models download {local}" in printed
 
-    done = download(endpoint, SIGLIP)
-    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
-    assert "its tokenizer cannot be downloaded from timm/ViT-B-16-SigLIP: " in done.stderr
-    assert "there is no tokenizer.json in timm/ViT-B-16-SigLIP" in done.stderr
+    code, _, errors = download(SIGLIP)
+    assert (code, len(errors.splitlines())) == (2, 1), errors
+    assert "its tokenizer cannot be downloaded from timm/ViT-B-16-SigLIP: " in errors
+    assert "there is no tokenizer.json in timm/ViT-B-16-SigLIP" in errors
     handler.files = {"timm/ViT-B-16-SigLIP/tokenizer.json": b"{}"}
-    done = download(endpoint, SIGLIP, str(local))
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("fetching its tokenizer") == 2
+    code, printed, errors = download(SIGLIP, str(local))
+    assert code == 0, errors
+    assert printed.count("fetching its tokenizer") == 2
     assert not [path for path in handler.paths if "model.safetensors" in path]
     assert (local / "tokenizer.json").read_bytes() == b"{}"
     assert not (local / ".cache").exists()

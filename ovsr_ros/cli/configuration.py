@@ -25,7 +25,7 @@ def load_chosen_settings(arguments: argparse.Namespace, **overrides: object) -> 
 
     Raises ConfigError.
     """
+    chosen = parse_overrides(arguments.set) | {key: value for key, value in overrides.items() if value is not None}
     from ovsr_ros.settings import load_settings  # on demand: torch takes seconds
 
-    given = {key: value for key, value in overrides.items() if value is not None}
-    return load_settings(arguments.config, {**parse_overrides(arguments.set), **given})
+    return load_settings(arguments.config, chosen)

@@ -15,7 +15,7 @@ import numpy as np
 
 from ovsr_ros.cli.configuration import add_config_arguments, load_chosen_settings
 from ovsr_ros.errors import ConfigError, ImageError
-from ovsr_ros.vocabulary.category import SOMETHING_ELSE, Operation, parse_category
+from ovsr_ros.vocabulary.category import SOMETHING_ELSE, CategoryRequest, Operation, parse_category
 from ovsr_ros.vocabulary.registry import VocabularyRegistry
 
 if TYPE_CHECKING:
@@ -50,15 +50,14 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Segment each image; 1 when one could not be read, the others having been done."""
+    requests = _parse_categories(arguments.categories)  # a bad one is told before the seconds that torch takes
     settings = load_chosen_settings(arguments, device=arguments.device)
-    categories = arguments.categories or settings.node.categories
-    if not categories:
+    requests = requests or _parse_categories(settings.node.categories)
+    if not requests:
         raise ConfigError('no categories to look for; name them: --categories "mug; cup" --categories ball')
 
     from ovsr_ros.pipeline import Pipeline  # on demand: torch takes seconds
 
-    requests = [parse_category(text) for text in categories]
-    VocabularyRegistry().propose(Operation.REPLACE, requests)  # a bad category is told before models are loaded
     _make_folder(arguments.out)
     pipeline = Pipeline(settings.pipeline)
     vocabulary = pipeline.set_vocabulary(Operation.REPLACE, requests)
@@ -77,6 +76,13 @@ def run(arguments: argparse.Namespace) -> int:
         write_result(stem, path, image, segmentation, vocabulary)
         print(f"{path} -> {stem}{_OVERLAY}  {summary(segmentation, vocabulary)}  {time.perf_counter() - started:.2f} s")
     return status
+
+
+def _parse_categories(texts: Sequence[str]) -> list[CategoryRequest]:
+    """Raises VocabularyError for a name that cannot be used, or two that are one."""
+    requests = [parse_category(text) for text in texts]
+    VocabularyRegistry().propose(Operation.REPLACE, requests)
+    return requests
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:

@@ -33,12 +33,18 @@ from rclpy.executors import MultiThreadedExecutor
 from rclpy.parameter import Parameter
 from spinning import Spinner
 
+from ovsr_ros.pipeline import Pipeline
+from ovsr_ros.settings import load_settings
+
 torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
-def node_config(seeded_models: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A config file for the node: real architectures with seeded weights, few categories."""
+def node_config(seeded_models: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A config file for the node: real architectures with seeded weights, few categories.
+
+    Nodes of this process find its models loaded, by a pipeline that uses them as long as there are tests.
+    """
     path = tmp_path_factory.mktemp("node") / "seeded.yaml"
     options = {
         "features.model": seeded_models.features,
@@ -52,7 +58,8 @@ def node_config(seeded_models: Any, tmp_path_factory: pytest.TempPathFactory) ->
         "categories": ["mug; cup", "ball"],
     }
     path.write_text(yaml.safe_dump(options), encoding="utf-8")
-    return path
+    with closing(Pipeline(load_settings(str(path)).pipeline)):
+        yield path
 
 
 @contextmanager
@@ -169,8 +176,10 @@ def shared_ovsr(node_config: Path) -> Iterator[Ovsr]:
 def run_module() -> Iterator[Callable[..., Process]]:
     with ExitStack() as cleanup:
 
-        def run(module: str, *arguments: str, environment: dict[str, str] | None = None) -> Process:
-            process = Process(module, *arguments, environment=environment)
+        def run(
+            module: str, *arguments: str, environment: dict[str, str] | None = None, fresh: bool = False
+        ) -> Process:
+            process = Process(module, *arguments, environment=environment, fresh=fresh)
             cleanup.callback(process.close)
             return process
 

@@ -32,7 +32,7 @@ def end(process, number):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_node_in_good_order(run_module, ovsr, client, node_config, number):
-    node = run_module(NODE, "--ros-args", "-p", f"config:={node_config}")
+    node = run_module(NODE, "--ros-args", "-p", f"config:={node_config}", fresh=True)
     ovsr.wait_until_active()
     ovsr.label()
     assert end(node, number) == 0
@@ -40,7 +40,7 @@ def test_a_signal_ends_the_node_in_good_order(run_module, ovsr, client, node_con
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.3, 1.0])
 def test_a_signal_ends_a_node_that_is_still_starting(run_module, node_config, delay_s):
-    node = run_module(NODE, "--ros-args", "-p", f"config:={node_config}")
+    node = run_module(NODE, "--ros-args", "-p", f"config:={node_config}", fresh=True)
     # The interpreter itself needs a moment before any code of ours can take a signal.
     time.sleep(1.0 + delay_s)
     assert end(node, signal.SIGINT) == 0

@@ -10,17 +10,28 @@ import time
 from typing import Any
 
 import pytest
+from forked_process import MODULES, ForkedProcess, server
 from spinning import TIMEOUT_S
 
 
 class Process:
-    """A module of this package run by python -m, in a process of its own; environment: None for this one's."""
+    """A module of this package as python -m runs it, in a process of its own.
 
-    def __init__(self, module: str, *arguments: str, environment: dict[str, str] | None = None) -> None:
-        command = [sys.executable, "-m", module, *arguments]
-        self.popen = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-        )
+    environment: None for this one's. fresh: the node imports everything itself, as with an environment of its own.
+    """
+
+    def __init__(
+        self, module: str, *arguments: str, environment: dict[str, str] | None = None, fresh: bool = False
+    ) -> None:
+        self.popen: Any
+        forking = server() if module in MODULES and environment is None and not fresh else None
+        if forking is None:
+            command = [sys.executable, "-m", module, *arguments]
+            self.popen = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+            )
+        else:
+            self.popen = ForkedProcess(forking, module, arguments)
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

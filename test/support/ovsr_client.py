@@ -83,7 +83,7 @@ class Client:
             return list(zip(self.received[topic], self.published_ns[topic], strict=True))
 
     def wait(self, condition: Callable[[], Any], what: str, timeout_s: float = TIMEOUT_S) -> Any:
-        """The first true value of the condition, looked at after each message; fails naming what did not happen."""
+        """The first true value of the condition, looked at after each message or answer; fails naming what it was."""
         deadline = time.monotonic() + timeout_s
         with self.changed:
             while True:
@@ -133,7 +133,13 @@ class Client:
         if client is None:
             client = self._clients[service] = self.node.create_client(service_type, service)
         self.wait(client.service_is_ready, f"the service {service}")
-        return client.call_async(request)
+        answer = client.call_async(request)
+        answer.add_done_callback(self._on_answer)
+        return answer
+
+    def _on_answer(self, answer: Any) -> None:
+        with self.changed:
+            self.changed.notify_all()
 
 
 class Ovsr:

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "ovsr_ros"
 
 # From the bottom up. A part imports from the layers below its own, and from itself: never from its neighbours.
 LAYERS = (
-    {"errors", "low_priority", "names"},
+    {"atomic_file", "errors", "low_priority", "names"},
     {"config", "image_files", "interpreter", "options_text", "results"},
     {"node_options", "vocabulary"},
     {"drawing", "ops", "models"},

@@ -162,18 +162,27 @@ def test_the_demo_camera_needs_no_torch_and_no_entry_point_needs_anything_to_be_
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", ["ovsr_node", "demo_camera"])
-def test_the_installed_executables_end_in_a_message(bare: BarePython, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "module", "words", "other"),
+    [
+        ("ovsr_node", NODE, (), REBUILD),
+        ("demo_camera", CAMERA, (), REBUILD),
+        ("ovsr", OVSR, ("segment", "a.png"), f"PYTHON -m {OVSR}"),
+    ],
+)
+def test_the_installed_executables_end_in_a_message(
+    bare: BarePython, tmp_path: Path, name: str, module: str, words: tuple[str, ...], other: str
+) -> None:
     template = (ROOT / "resource" / "executable.in").read_text(encoding="utf-8")
     file = tmp_path / name
-    file.write_text(template.replace("@EXECUTABLE@", name), encoding="utf-8")
-    unsourced = bare.run(str(file), without=("ovsr_ros",), cwd=tmp_path)
+    file.write_text(template.replace("@EXECUTABLE@", name).replace("@MODULE@", module), encoding="utf-8")
+    unsourced = bare.run(str(file), *words, without=("ovsr_ros",), cwd=tmp_path)
     assert_told(
         unsourced, f"{name}: {bare.python} (Python ", "does not find the package ovsr_ros", ". install/setup.bash"
     )
     (bare.packages / "ovsr_ros").symlink_to(ROOT / "ovsr_ros")
     bare.see("cv2", *TORCH)
-    assert_told(bare.run(str(file), cwd=tmp_path), "lacks cv2", "pip install opencv-python-headless", REBUILD)
+    assert_told(bare.run(str(file), *words, cwd=tmp_path), "lacks cv2", "pip install opencv-python-headless", other)
 
 
 SYSTEM = Path("/usr/bin/python3")

@@ -149,6 +149,39 @@ def test_a_full_disk_is_told_from_the_command_s_output(
         assert words in str(setup_env.failure("x failed"))
 
 
+def test_the_command_of_a_moved_checkout_says_so(
+    setup_env: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    root = tmp_path / "a checkout"
+    venv = root / ".venv"
+    program = venv / "ws" / "install" / "ovsr_ros" / "lib" / "ovsr_ros" / "ovsr"
+    site = program.parents[1] / "python3" / "site-packages"
+    (site / "ovsr_ros").mkdir(parents=True)
+    (site / "ovsr_ros" / "__init__.py").touch()
+    (venv / "bin").mkdir()
+    (venv / "bin" / "python").symlink_to(sys.executable)
+    program.parent.mkdir()
+    program.write_text("import sys; print(sys.argv[1:], sys.path[1:3]); sys.exit(3)", encoding="utf-8")
+    program.chmod(0o755)
+    for name, path in {"ROOT": root, "VENV": venv, "WORKSPACE": venv / "ws", "COMMAND": venv / "bin" / "ovsr"}.items():
+        monkeypatch.setattr(setup_env, name, path)
+    setup_env.write_command()
+
+    def ovsr(checkout: Path) -> subprocess.CompletedProcess[str]:
+        command = [str(checkout / ".venv" / "bin" / "ovsr"), "a word", "$HOME"]
+        return subprocess.run(command, cwd=tmp_path, env={}, capture_output=True, text=True, check=False)
+
+    done = ovsr(root)
+    assert (done.returncode, done.stdout) == (3, f"{['a word', '$HOME']} {[str(root), str(site)]}\n"), done.stderr
+    shutil.copytree(root, tmp_path / "copy", symlinks=True)
+    (venv / "bin" / "python").unlink()  # as when the system's Python is replaced by a newer one
+    for checkout in (tmp_path / "copy", root):
+        done = ovsr(checkout)
+        assert done.returncode == 2
+        assert "a checkout and its Python" in done.stderr
+        assert "make setup" in done.stderr
+
+
 @pytest.mark.parametrize("python", ["3.10", "3.11", "3.12", "3.13"])
 def test_every_package_is_pinned_once_for_each_python(setup_env: ModuleType, python: str) -> None:
     text = (ROOT / "constraints.txt").read_text(encoding="utf-8")

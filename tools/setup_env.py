@@ -27,9 +27,10 @@ WORKSPACE = VENV / "ws"
 STAMP = VENV / "setup.json"
 LOG = VENV / "setup.log"
 ENV_FILE = VENV / "ros_env.sh"
+COMMAND = VENV / "bin" / "ovsr"
 PINS = ROOT / "constraints.txt"
 PYTHON: str = getattr(sys, "_base_executable", sys.executable)  # not .venv's own, in a shell where that comes first
-STEPS_VERSION = 2  # raise it when the steps below make something else: every .venv is then brought up to date
+STEPS_VERSION = 3  # raise it when the steps below make something else: every .venv is then brought up to date
 
 # Distribution name -> module: with a sourced ROS 2 these are the system's, because ROS's own compiled modules
 # (message conversion, cv_bridge) were built against the system's NumPy.
@@ -50,6 +51,15 @@ UNREACHABLE = (
     "SSLError",
     "Could not fetch URL",
 )
+COMMAND_TEXT = """#!/bin/sh
+# Made by `make setup`: the command `ovsr`, from any folder and in any environment.
+if [ "$(readlink -f "$0")" != {command} ] || [ ! -x {python} ] || [ ! -x {program} ]; then
+    echo "ovsr: $0 was made for the checkout" {root} "and its Python as they were: run 'make setup' again" >&2
+    exit 2
+fi
+unset PYTHONHOME
+PYTHONPATH={path} exec {python} {program} "$@"
+"""
 # What the build reads or links to.
 SOURCES = ("package.xml", "CMakeLists.txt", "msg", "srv", "resource", "native", "ovsr_ros", "launch", "config")
 
@@ -87,7 +97,7 @@ def set_up() -> None:
         "build": f"{STEPS_VERSION} " + digest(build_inputs(), listed_in=("ovsr_ros", "launch", "config")),
     }
     done = read_stamp()
-    if done == wanted and (WORKSPACE / "install" / "local_setup.sh").exists():
+    if done == wanted and (WORKSPACE / "install" / "local_setup.sh").exists() and COMMAND.exists():
         return
     check_machine(wanted, done)
     start_s = time.monotonic()
@@ -100,6 +110,7 @@ def set_up() -> None:
     if done.get("build") != wanted["build"] or not (WORKSPACE / "install" / "local_setup.sh").exists():
         build_package(sourced=bool(distro))
     write_env_file(sourced=bool(distro))
+    write_command()
     write_stamp(wanted)
     print(f"setup: done in {time.monotonic() - start_s:.0f} s; `make shell` opens a shell with it", flush=True)
 
@@ -259,6 +270,23 @@ def write_env_file(sourced: bool) -> None:
     # Before any Python starts: the wheels' start-up hook fixes LD_LIBRARY_PATH once and keeps what it then holds.
     lines.append(f". {shlex.quote(str(WORKSPACE / 'install' / 'local_setup.sh'))}")
     ENV_FILE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_command() -> None:
+    """The command `ovsr`, from any folder and in any environment; no ROS 2 is needed, nor anything sourced.
+
+    The code is the checkout's own, as it is now; the compiled clustering comes from the install space.
+    """
+    install = WORKSPACE / "install" / "ovsr_ros"
+    site = next(install.glob("**/ovsr_ros/__init__.py")).parent.parent
+    names = {"root": ROOT, "command": COMMAND, "path": f"{ROOT}:{site}"}
+    names |= {"python": VENV / "bin" / "python", "program": install / "lib" / "ovsr_ros" / "ovsr"}
+    temporary = COMMAND.with_suffix(".tmp")
+    temporary.write_text(
+        COMMAND_TEXT.format_map({name: shlex.quote(str(path)) for name, path in names.items()}), encoding="utf-8"
+    )
+    temporary.chmod(0o755)
+    temporary.replace(COMMAND)
 
 
 def environment(sourced: bool) -> dict[str, str]:

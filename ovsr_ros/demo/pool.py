@@ -6,7 +6,6 @@ augmentation. Each shard is one file written whole; a run that was interrupted g
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from ovsr_ros.atomic_file import write_atomically
 from ovsr_ros.demo.scenes import CATEGORIES, Frame, Scene
 
 IMAGE_WH = (640, 480)
@@ -85,18 +85,16 @@ def _render_shard(directory: Path, split: str, shard: int) -> None:
             for crop, name in cut_crops(frame):
                 crops.append(crop)
                 names.append(name)
-    path = _shard_path(directory, split, shard)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp.npz")
-    np.savez(
-        temporary,
-        images=np.stack(images),
-        categories=np.stack(categories),
-        instances=np.stack(instances),
-        instance_names=np.array(instance_names, "U32"),
-        crops=np.stack(crops),
-        names=np.array(names),
-    )
-    temporary.replace(path)
+    with write_atomically(_shard_path(directory, split, shard), is_shared=True) as file:
+        np.savez(
+            file,
+            images=np.stack(images),
+            categories=np.stack(categories),
+            instances=np.stack(instances),
+            instance_names=np.array(instance_names, "U32"),
+            crops=np.stack(crops),
+            names=np.array(names),
+        )
 
 
 def cut_crops(frame: Frame, min_area_px: int = 120) -> list[tuple[NDArray[np.uint8], str]]:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from ovsr_ros.atomic_file import write_atomically
 from ovsr_ros.backends.contract import StageClock
 from ovsr_ros.backends.ovsr.backend import OvsrOptions, find_segments
 from ovsr_ros.demo.pool import Pool, cut_crop
@@ -48,9 +49,8 @@ def segment_pool(pool: Pool, num_images: int, features_folder: Path, path: Path)
             for segment, name in found:
                 crops.append(cut_crop(pool.images[index], regions.segment_map.numpy() == segment))
                 names.append(name)
-        temporary = path.with_suffix(".tmp.npz")
-        np.savez(temporary, crops=np.stack(crops), names=np.array(names))
-        temporary.replace(path)
+        with write_atomically(path) as file:
+            np.savez(file, crops=np.stack(crops), names=np.array(names))
     with np.load(path) as stored:
         return SegmentCrops(stored["crops"], stored["names"])
 

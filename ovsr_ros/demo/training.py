@@ -12,6 +12,8 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from ovsr_ros.atomic_file import write_atomically
+
 
 def cosine_rate(step: int, num_steps: int, peak: float, warmup: int = 150) -> float:
     """Learning rate at a step: linear warm-up, then half a cosine down to 1 % of the peak."""
@@ -90,8 +92,6 @@ class Run:
 
     def save(self) -> None:
         """Write the checkpoint; the file is replaced whole."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(".tmp")
         state = {
             "networks": self.networks.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -99,8 +99,8 @@ class Run:
             "step": self.step,
             "seed": self.seed,
         }
-        torch.save(state, temporary)
-        temporary.replace(self.path)
+        with write_atomically(self.path) as file:
+            torch.save(state, file)
 
     def rng(self) -> np.random.Generator:
         """The randomness of the present step."""

@@ -18,8 +18,12 @@ from rcl_interfaces.srv import (
 from rclpy.parameter import Parameter
 from rclpy.parameter_service import ParameterService
 
+from ovsr_ros.nodes.health.throttle import ThrottledLog
+
 MAX_PARAMETERS = 256
 """Most parameters in one call: more than a node has."""
+
+_WARNING_PERIOD_S = 10.0
 
 
 class ParameterServices(ParameterService):
@@ -29,6 +33,10 @@ class ParameterServices(ParameterService):
     own. Here a call's parameters are one change where that is possible; where it is refused, they are tried one by one,
     so that each that can be set is.
     """
+
+    def __init__(self, node: Any) -> None:
+        self.log_too_many = ThrottledLog(lambda text: node.get_logger().warning(text), _WARNING_PERIOD_S)
+        super().__init__(node)
 
     def _set_parameters_callback(
         self, request: SetParameters.Request, response: SetParameters.Response
@@ -112,8 +120,7 @@ def _asks_too_much(services: ParameterServices, request: Any) -> bool:
     """Whether the answer is none at all, as for a name that is not known; these services have no field for a reason."""
     if len(request.names) <= MAX_PARAMETERS:
         return False
-    services._get_node().get_logger().warning(
-        f"a request for {len(request.names)} parameters is answered with none: at most {MAX_PARAMETERS} in one call",
-        throttle_duration_sec=10.0,
+    services.log_too_many(
+        f"a request for {len(request.names)} parameters is answered with none: at most {MAX_PARAMETERS} in one call"
     )
     return True

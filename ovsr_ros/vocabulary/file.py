@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import itertools
@@ -13,6 +12,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from ovsr_ros.atomic_file import write_atomically
 from ovsr_ros.errors import VocabularyError, VocabularyFileError
 from ovsr_ros.vocabulary.category import MAX_SYNONYMS, Category, Vocabulary, format_color, parse_color
 from ovsr_ros.vocabulary.former_names import adapt
@@ -110,7 +110,8 @@ class VocabularyFile:
             if self._saved_version < wanted or self._problem:
                 state = registry.state
                 try:
-                    self._write(json.dumps(_to_content(state), indent=1, ensure_ascii=False) + "\n")
+                    with write_atomically(self.path, is_durable=True) as file:
+                        file.write((json.dumps(_to_content(state), indent=1, ensure_ascii=False) + "\n").encode())
                 except OSError as error:
                     self._problem = _explain(self.path, error)
                 else:
@@ -122,26 +123,6 @@ class VocabularyFile:
         if self._claim >= 0:
             os.close(self._claim)
             self._claim = -1
-
-    def _write(self, text: str) -> None:
-        folder = self.path.parent
-        folder.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_name(f".{self.path.name}.part")
-        try:
-            with part.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(self.path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                part.unlink()
-            raise
-        entry = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(entry)  # the renaming, too, is to survive a power cut
-        finally:
-            os.close(entry)
 
 
 def _to_content(state: RegistryState) -> dict[str, Any]:

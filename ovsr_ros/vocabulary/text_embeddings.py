@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
 import os
-import tempfile
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -20,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from ovsr_ros.atomic_file import write_atomically
 from ovsr_ros.config import option
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.low_priority import run_at_low_priority, wait_for_a_gap
@@ -185,19 +184,11 @@ class TextEmbeddingCache:
         path = self._path(name)
         if path is None:
             return
-        part: Path | None = None
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # Written beside and renamed: another process never reads half a file.
-            with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-                part = Path(file.name)
+            with write_atomically(path, is_shared=True) as file:
                 np.save(file, embedding.numpy(), allow_pickle=False)
-            part.replace(path)
         except OSError as error:
             self._give_up(path.parent, error)
-            if part is not None:
-                with contextlib.suppress(OSError):
-                    part.unlink(missing_ok=True)
 
     def _give_up(self, folder: Path, error: OSError) -> None:
         """Keep embeddings in memory only from now on."""

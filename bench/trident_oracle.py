@@ -30,7 +30,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ovsr_ros.backends.trident.windows import WindowOptions, cut, cut_windows, splice
-from ovsr_ros.benchmark.report import origin
+from ovsr_ros.benchmark.record import origin
 from ovsr_ros.evaluation.datasets.scenes import ScenesDataset
 from ovsr_ros.evaluation.metrics import count_labels
 from ovsr_ros.evaluation.sample import Sample

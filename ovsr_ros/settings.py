@@ -9,18 +9,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ovsr_ros.backends import BACKENDS, backend_type
-from ovsr_ros.config import (
-    OptionInfo,
-    OptionValue,
-    from_dict_split,
-    iter_options,
-    option,
-    read_config,
-    to_flat_dict,
-)
+from ovsr_ros.config import read_config
 from ovsr_ros.models.device import PRECISIONS
 from ovsr_ros.models.hub import Kind
 from ovsr_ros.node_options import NodeOptions
+from ovsr_ros.options import OptionInfo, OptionValue, from_dict_split, iter_options, option, to_flat_dict
 from ovsr_ros.tracking import TrackingOptions
 from ovsr_ros.vocabulary.text_embeddings import TextOptions
 

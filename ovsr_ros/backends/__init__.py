@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ovsr_ros.config import OptionValue
 from ovsr_ros.errors import ConfigError
+from ovsr_ros.options import OptionValue
 
 if TYPE_CHECKING:
     import torch

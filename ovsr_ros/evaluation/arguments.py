@@ -80,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def chosen_settings(arguments: argparse.Namespace) -> Settings:
     """The settings that --config, --backend, --set and --device choose, the later ones winning. Raises ConfigError."""
-    from ovsr_ros.options_text import parse_overrides
+    from ovsr_ros.config import parse_overrides
     from ovsr_ros.settings import load_settings  # on demand: torch takes seconds
 
     config, preset = backend_type(arguments.backend or next(iter(BACKENDS))).for_dataset(arguments.dataset)

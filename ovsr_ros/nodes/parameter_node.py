@@ -14,7 +14,6 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from ovsr_ros.config import from_dict, iter_options, option, replace_flat, to_flat_dict
 from ovsr_ros.errors import ConfigError, OvsrError, VocabularyError
 from ovsr_ros.node_options import NodeOptions
 from ovsr_ros.nodes.conversions.messages import to_parameter_value
@@ -24,6 +23,7 @@ from ovsr_ros.nodes.parameter_services import ParameterServices
 from ovsr_ros.nodes.parameters import arguments_of, declare_options, normalise, read_overrides, to_parameter
 from ovsr_ros.nodes.segmenter import Segmenter
 from ovsr_ros.nodes.vocabulary_keeper import VocabularyKeeper
+from ovsr_ros.options import from_dict, iter_options, option, replace_flat, to_flat_dict
 from ovsr_ros.pipeline import Change, State
 from ovsr_ros.settings import PipelineOptions, Settings, load_settings, options_in_use
 from ovsr_ros.vocabulary.category import CategoryRequest, Operation, Vocabulary, parse_category

@@ -19,7 +19,7 @@ from torch.nn.functional import normalize
 from ovsr_ros.backends import BACKENDS, BackendType
 from ovsr_ros.backends.contract import StageClock
 from ovsr_ros.backends.decision import decide
-from ovsr_ros.config import option
+from ovsr_ros.options import option
 from ovsr_ros.results import UNLABELED_ID, Segmentation, Segments
 from ovsr_ros.vocabulary.text_embeddings import TextClassifier
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ovsr_ros.backends.ovsr.latent import eigh
-from ovsr_ros.config import option
+from ovsr_ros.options import option
 from ovsr_ros.results import UNLABELED_ID
 from ovsr_ros.vocabulary.text_embeddings import TextClassifier
 

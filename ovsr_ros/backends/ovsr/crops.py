@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ovsr_ros.backends.contract import Regions
-from ovsr_ros.config import option
 from ovsr_ros.ops.image import interpolate_antialiased
+from ovsr_ros.options import option
 
 STYLES = ("box", "blur", "mean")
 

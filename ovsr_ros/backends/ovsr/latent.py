@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ovsr_ros.config import option
 from ovsr_ros.ops.threads import one_thread
+from ovsr_ros.options import option
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from ovsr_ros.backends.ovsr.features import GridFeatures, describe_cells, grid_size_hw
-from ovsr_ros.config import option
 from ovsr_ros.ops.evidence import find_winners
 from ovsr_ros.ops.image import resize, rgb_to_lab, shifted
+from ovsr_ros.options import option
 
 METHODS = ("none", "bilinear", "guided", "pamr")
 

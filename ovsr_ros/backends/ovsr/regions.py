@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from ovsr_ros.backends.contract import Regions
-from ovsr_ros.config import option
 from ovsr_ros.ops import masks
 from ovsr_ros.ops.evidence import upsample_labels
+from ovsr_ros.options import option
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ovsr_ros.config import option
 from ovsr_ros.ops.image import resize, rgb_to_lab
+from ovsr_ros.options import option
 
 DILATIONS = (1, 2, 4)
 """Distances, in cells, at which the eight directions are looked at."""

@@ -20,13 +20,13 @@ from ovsr_ros.backends.trident.proxy import ProxyOptions, encode_windows
 from ovsr_ros.backends.trident.refinement import MaskOptions, refine_by_pamr, refine_by_sam
 from ovsr_ros.backends.trident.segments import SegmentOptions, build_segmentation
 from ovsr_ros.backends.trident.windows import WindowOptions, cut_windows, splice
-from ovsr_ros.config import option
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.models.clip import ClipModel
 from ovsr_ros.models.hub import Kind
 from ovsr_ros.models.memory import free_unused_memory
 from ovsr_ros.models.proxy_vit import ProxyViT
 from ovsr_ros.models.sam import SamFrame, SamModel
+from ovsr_ros.options import option
 from ovsr_ros.results import Segmentation
 from ovsr_ros.vocabulary.text_embeddings import TextClassifier
 

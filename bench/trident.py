@@ -27,11 +27,11 @@ from numpy.typing import NDArray
 
 from ovsr_ros.backends.trident.backend import TridentBackend, TridentOptions, load
 from ovsr_ros.benchmark.report import origin
-from ovsr_ros.config import replace_flat
 from ovsr_ros.models.device import resolve_device
 from ovsr_ros.models.memory import MEBIBYTE, resident_bytes
 from ovsr_ros.models.tensors import save_tensors
 from ovsr_ros.models.untrained import new_registered_clip, new_registered_sam, new_registered_vit
+from ovsr_ros.options import replace_flat
 from ovsr_ros.vocabulary.text_embeddings import TextClassifier
 
 PACKAGES = ("numpy", "torch", "timm", "open-clip-torch", "segment-anything")

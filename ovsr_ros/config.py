@@ -1,303 +1,27 @@
-"""Options: frozen dataclasses whose fields carry help, range and choices, read from YAML, ROS or the command line.
-
-ROS parameters and `--set` are generated from the same fields, so an option is described in one place. Its names are
-dotted: `features.levels` is the field `levels` of the section `features`.
-"""
+"""Configurations, which set options: presets and YAML files, in a plain layout or ROS's, and KEY=VALUE texts."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import difflib
-import functools
 import logging
-import math
+import re
 import sys
-import typing
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 
 from ovsr_ros.errors import ConfigError
+from ovsr_ros.names import shown, undecoded
+from ovsr_ros.options import flatten
 
-Scalar = str | int | float | bool
-OptionValue = Scalar | tuple[Scalar, ...]
-T = TypeVar("T")
-
-_SCALARS: tuple[type, ...] = (str, int, float, bool)
-_METADATA_KEY = "ovsr_option"
 _ROS_PARAMETERS = "ros__parameters"
 _NODE_NAME = "ovsr"
 _ALL_NODES = "/**"
 _MISSPELT, _SURELY_MISSPELT = 0.75, 0.85
 """Likeness from which a name that is not known may be, or is, a misspelt one."""
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class OptionInfo:
-    """What is known of one option; `type` is str, int, float, bool, or the element's type where `is_tuple`.
-
-    min and max are inclusive; for a tuple they, and choices, hold for each element.
-    """
-
-    name: str
-    type: type
-    is_tuple: bool
-    default: OptionValue
-    help: str
-    min: float | None
-    max: float | None
-    choices: tuple[Scalar, ...] | None
-    unit: str
-    read_only: bool
-
-    @property
-    def type_name(self) -> str:
-        """The type in words, for messages: `float`, `list of int`."""
-        return f"list of {self.type.__name__}" if self.is_tuple else self.type.__name__
-
-
-def option(
-    default: OptionValue,
-    *,
-    help: str,
-    min: float | None = None,
-    max: float | None = None,
-    choices: Sequence[Scalar] | None = None,
-    unit: str = "",
-    read_only: bool = False,
-) -> Any:
-    """A dataclass field with what it means, its range (inclusive) and its choices; read-only: fixed once loaded."""
-    metadata = {
-        "help": help,
-        "min": min,
-        "max": max,
-        "choices": None if choices is None else tuple(choices),
-        "unit": unit,
-        "read_only": read_only,
-    }
-    return dataclasses.field(default=default, metadata={_METADATA_KEY: metadata})
-
-
-# --- From mappings to options ---
-
-
-def from_dict(cls: type[T], mapping: Mapping[str, object], where: str = "") -> T:
-    """Build the options `cls` from a mapping, nested by section or with dotted keys; what it lacks keeps its default.
-
-    where: what the mapping was read from, put in front of messages.
-
-    Raises ConfigError for an unknown key (naming the nearest known one) or a value of wrong type, range or choice.
-    """
-    options: T = from_dict_split((cls,), mapping, where)[0]
-    return options
-
-
-def from_dict_split(classes: Sequence[type[Any]], mapping: Mapping[str, object], where: str = "") -> tuple[Any, ...]:
-    """Build several options side by side from one mapping in which their keys share a namespace.
-
-    Raises ConfigError as `from_dict`; a key is unknown when none of the classes has it.
-    """
-    values: list[dict[str, object]] = [{info.name: info.default for info in iter_options(cls)} for cls in classes]
-    owners = {name: flat for flat in values for name in flat}
-    for key, value in _flatten(mapping, {name.rpartition(".")[0] for name in owners}, where).items():
-        if key not in owners:
-            raise ConfigError(_in(where, f"unknown key '{key}'; the nearest known key is '{_nearest(key, owners)}'"))
-        owners[key][key] = value
-    return tuple(_build(cls, "", flat, where) for cls, flat in zip(classes, values, strict=True))
-
-
-def replace_flat(options: T, changes: Mapping[str, object], where: str = "") -> T:
-    """A copy of `options` with the options named by dotted keys changed, all of them or none.
-
-    Raises ConfigError as `from_dict`.
-    """
-    values = to_flat_dict(options)
-    for key in changes:
-        if key not in values:
-            raise ConfigError(_in(where, f"unknown key '{key}'; the nearest known key is '{_nearest(key, values)}'"))
-    return _build(type(options), "", {**values, **changes}, where)
-
-
-def to_flat_dict(options: object) -> dict[str, OptionValue]:
-    """Every option's value by its dotted name."""
-    flat: dict[str, OptionValue] = {}
-    for info in iter_options(type(options)):
-        value: Any = options
-        for part in info.name.split("."):
-            value = getattr(value, part)
-        flat[info.name] = value
-    return flat
-
-
-def iter_options(cls: type) -> list[OptionInfo]:
-    """Every option of `cls` and of its sections, in the order they are written."""
-    return list(_options_of(cls))
-
-
-@functools.cache  # annotations are text, which takes 20 ms to be read: more than a change of parameters else takes
-def _options_of(cls: type) -> tuple[OptionInfo, ...]:
-    infos: list[OptionInfo] = []
-    hints = typing.get_type_hints(cls)
-    for field in dataclasses.fields(cls):
-        hint = hints[field.name]
-        if dataclasses.is_dataclass(hint):
-            defaults = to_flat_dict(_section_default(field, typing.cast(type, hint)))
-            for info in iter_options(typing.cast(type, hint)):
-                name = f"{field.name}.{info.name}"
-                infos.append(dataclasses.replace(info, name=name, default=defaults[info.name]))
-            continue
-        if _METADATA_KEY not in field.metadata:
-            raise TypeError(f"{cls.__name__}.{field.name}: declare it by option(), or as a section's dataclass")
-        element, is_tuple = _element_type(hint, f"{cls.__name__}.{field.name}")
-        default = typing.cast(OptionValue, field.default)
-        metadata = field.metadata[_METADATA_KEY]
-        infos.append(OptionInfo(name=field.name, type=element, is_tuple=is_tuple, default=default, **metadata))
-    return tuple(infos)
-
-
-def _section_default(field: dataclasses.Field[Any], cls: type) -> object:
-    if field.default_factory is not dataclasses.MISSING:
-        return field.default_factory()
-    return cls() if field.default is dataclasses.MISSING else field.default
-
-
-def validate(options: object, where: str = "") -> None:
-    """Check options that were constructed directly. Raises ConfigError as `from_dict`."""
-    replace_flat(options, {}, where)
-
-
-def check_value(info: OptionInfo, value: object, where: str = "") -> OptionValue:
-    """The value as the option's type: lists become tuples, whole numbers floats.
-
-    Raises ConfigError when type, range or choice do not fit.
-    """
-    if not info.is_tuple:
-        return _check_scalar(info, value, where)
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        raise ConfigError(_in(where, f"{info.name}: expected {info.type_name}, such as [a, b], got {value!r}"))
-    return tuple(_check_scalar(info, element, where) for element in value)
-
-
-def _check_scalar(info: OptionInfo, value: object, where: str) -> Scalar:
-    if info.type is float and isinstance(value, str) and "e" in value.lower():
-        # YAML 1.1 reads 1e-3, written without a point, as text.
-        with contextlib.suppress(ValueError):
-            value = float(value)
-    if info.type is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if not isinstance(value, info.type) or (isinstance(value, bool) and info.type is not bool):
-        expected = info.type.__name__ + (" elements" if info.is_tuple else "")
-        raise ConfigError(_in(where, f"{info.name}: expected {expected}, got {value!r} ({type(value).__name__})"))
-    scalar = typing.cast(Scalar, value)
-    if info.choices is not None and scalar not in info.choices:
-        listed = ", ".join(str(choice) for choice in info.choices)
-        nearest = difflib.get_close_matches(str(scalar), [str(choice) for choice in info.choices], n=1)
-        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-        raise ConfigError(_in(where, f"{info.name}: expected one of {listed}, got {scalar!r}{hint}"))
-    if isinstance(scalar, (int, float)) and not isinstance(scalar, bool):
-        low = -math.inf if info.min is None else info.min
-        high = math.inf if info.max is None else info.max
-        if not (math.isfinite(scalar) and low <= scalar <= high):
-            unit = f" {info.unit}" if info.unit else ""
-            raise ConfigError(_in(where, f"{info.name}: expected {_range(info)}{unit}, got {scalar}"))
-    return scalar
-
-
-def _range(info: OptionInfo) -> str:
-    if info.min is not None and info.max is not None:
-        return f"{info.min:g} to {info.max:g}"
-    if info.min is not None:
-        return f"at least {info.min:g}"
-    return f"at most {info.max:g}" if info.max is not None else "a finite number"
-
-
-def _build(cls: type[T], prefix: str, flat: Mapping[str, object], where: str) -> T:
-    hints = typing.get_type_hints(cls)
-    infos = {info.name: info for info in iter_options(cls)}
-    values: dict[str, object] = {}
-    for field in dataclasses.fields(typing.cast(Any, cls)):
-        name = f"{prefix}{field.name}"
-        if dataclasses.is_dataclass(hints[field.name]):
-            values[field.name] = _build(typing.cast(type, hints[field.name]), f"{name}.", flat, where)
-        else:
-            values[field.name] = check_value(dataclasses.replace(infos[field.name], name=name), flat[name], where)
-    try:
-        return cls(**values)
-    except (ConfigError, ValueError) as error:  # from a class that checks its fields against each other
-        raise ConfigError(_in(where, f"{prefix}{error}")) from error
-
-
-def _flatten(mapping: Mapping[str, object], sections: set[str], where: str, prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for key, value in mapping.items():
-        if not isinstance(key, str):
-            raise ConfigError(_in(where, f"{prefix}: expected text as key, got {key!r}"))
-        name = prefix + key
-        if isinstance(value, Mapping):
-            found = _flatten(value, sections, where, f"{name}.")
-        elif name in sections and value is None:
-            found = {}  # a section of which every line is commented out
-        elif name in sections:
-            raise ConfigError(_in(where, f"{name}: expected a section of options, got {value!r}"))
-        else:
-            found = {name: value}
-        for twice in flat.keys() & found.keys():
-            raise ConfigError(_in(where, f"{twice}: given twice, once under its section and once with its dotted name"))
-        flat |= found
-    return flat
-
-
-def find_foreign(names: Iterable[str], known: Collection[str]) -> list[str]:
-    """Of names that were given to all nodes, those that may be meant for another: not known, nor in a known section."""
-    sections = {name.partition(".")[0] for name in known if "." in name}
-    return [name for name in names if name not in known and name.partition(".")[0] not in sections]
-
-
-def is_misspelt(name: str, known: Iterable[str]) -> bool:
-    """Whether a name that is not known is so like a known one, or as long and much like it, that this is meant."""
-    for near in difflib.get_close_matches(name, known, n=3, cutoff=_MISSPELT):
-        if abs(len(near) - len(name)) <= 1 or difflib.SequenceMatcher(None, name, near).ratio() >= _SURELY_MISSPELT:
-            return True
-    return False
-
-
-def describe_foreign(foreign: Sequence[str], known: Collection[str]) -> str:
-    """In words: these parameters of all nodes are not ours."""
-
-    def describe(name: str) -> str:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=_MISSPELT)
-        return f"'{name}'" + (f" (did you mean '{near[0]}'?)" if near else "")
-
-    listed = ", ".join(map(describe, foreign[:5]))
-    more = f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""
-    return f"given to all nodes and unknown here, left to the others: {listed}{more}"
-
-
-def _element_type(hint: Any, name: str) -> tuple[type, bool]:
-    if hint in _SCALARS:
-        return hint, False
-    arguments = typing.get_args(hint)
-    if typing.get_origin(hint) is tuple and len(arguments) == 2 and arguments[1] is ... and arguments[0] in _SCALARS:
-        return arguments[0], True
-    raise TypeError(f"{name}: options are str, int, float, bool, or tuple[one of these, ...], not {hint}")
-
-
-def _nearest(key: str, known: Iterable[str]) -> str:
-    names = list(known)
-    same_leaf = [name for name in names if name.rpartition(".")[2] == key.rpartition(".")[2]]
-    return same_leaf[0] if same_leaf else difflib.get_close_matches(key, names, n=1, cutoff=0.0)[0]
-
-
-def _in(where: str, message: str) -> str:
-    return f"{where}: {message}" if where else message
-
-
-# --- From files to mappings ---
 
 
 def read_config(path_or_preset: str | Path, known: Collection[str] | None = None) -> dict[str, object]:
@@ -365,7 +89,7 @@ def _without_ros_layout(content: dict[str, Any], path: Path, known: Collection[s
             parameters = nodes[pattern][_ROS_PARAMETERS] or {}
             if not isinstance(parameters, dict):
                 raise ConfigError(f"{path}: {pattern}: {_ROS_PARAMETERS}: expected keys and values")
-            found = _flatten(parameters, set(), str(path))
+            found = flatten(parameters, set(), str(path))
             if pattern == _ALL_NODES and known is not None:
                 foreign = find_foreign(found, known)
                 if foreign:
@@ -373,3 +97,76 @@ def _without_ros_layout(content: dict[str, Any], path: Path, known: Collection[s
                 found = {name: value for name, value in found.items() if name not in foreign}
             merged |= found
     return merged
+
+
+def find_foreign(names: Iterable[str], known: Collection[str]) -> list[str]:
+    """Of names that were given to all nodes, those that may be meant for another: not known, nor in a known section."""
+    sections = {name.partition(".")[0] for name in known if "." in name}
+    return [name for name in names if name not in known and name.partition(".")[0] not in sections]
+
+
+def is_misspelt(name: str, known: Iterable[str]) -> bool:
+    """Whether a name that is not known is so like a known one, or as long and much like it, that this is meant."""
+    for near in difflib.get_close_matches(name, known, n=3, cutoff=_MISSPELT):
+        if abs(len(near) - len(name)) <= 1 or difflib.SequenceMatcher(None, name, near).ratio() >= _SURELY_MISSPELT:
+            return True
+    return False
+
+
+def describe_foreign(foreign: Sequence[str], known: Collection[str]) -> str:
+    """In words: these parameters of all nodes are not ours."""
+
+    def describe(name: str) -> str:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=_MISSPELT)
+        return f"'{name}'" + (f" (did you mean '{near[0]}'?)" if near else "")
+
+    listed = ", ".join(map(describe, foreign[:5]))
+    more = f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""
+    return f"given to all nodes and unknown here, left to the others: {listed}{more}"
+
+
+def parse_overrides(assignments: Iterable[str]) -> dict[str, object]:
+    """Options by dotted name from KEY=VALUE texts, the value in YAML; the last one counts where a key comes twice.
+
+    Raises ConfigError for a text without "=", that was not UTF-8, or whose value is not YAML.
+    """
+    overrides: dict[str, object] = {}
+    for assignment in assignments:
+        problem = undecoded(assignment)
+        if problem:
+            raise ConfigError(f"--set {shown(assignment)} {problem}")
+        key, equals, text = assignment.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"--set {assignment}: expected KEY=VALUE, such as score_threshold=0.5")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {assignment}: the value is not YAML; lists are written [1, 2, 3]") from error
+        overrides[key.strip()] = "" if value is None else value
+    return overrides
+
+
+def read_words(text: str) -> object:
+    """What YAML text holds, every scalar as the words that were written: y, 08, 1e5 and ~ are text like any other.
+
+    Raises yaml.YAMLError when it is not YAML, or has a key more than once.
+    """
+    return yaml.load(text, _WordLoader)
+
+
+def parse_device_index(name: str) -> int:
+    """The number of the GPU in auto, cpu, cuda or cuda:N, 0 where it has none. Raises ConfigError for another name."""
+    match = re.fullmatch(r"auto|cpu|cuda(?::([0-9]+))?", name)
+    if match is None:
+        raise ConfigError(f"device: expected auto, cpu, cuda or cuda:N (N from 0), got {name!r}")
+    return int(match[1] or 0)
+
+
+class _WordLoader(yaml.BaseLoader):
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        mapping = super().construct_mapping(node, deep)
+        if len(mapping) < len(node.value):
+            keys = [key.value for key, _ in node.value]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise yaml.constructor.ConstructorError(None, None, f"{twice} more than once", node.start_mark)
+        return mapping

@@ -21,16 +21,11 @@ from ovsr_ros.backends import (
     load_backend,
 )
 from ovsr_ros.backends.reduction import FULL, Reduction, reduce
-from ovsr_ros.config import (
-    iter_options,
-    replace_flat,
-    to_flat_dict,
-    validate,
-)
 from ovsr_ros.errors import ConfigError, VocabularyError
 from ovsr_ros.models.device import free_unused_memory, resolve_device
 from ovsr_ros.models.memory import resident_bytes
 from ovsr_ros.ops.image import check_image
+from ovsr_ros.options import iter_options, replace_flat, to_flat_dict, validate
 from ovsr_ros.results import Segmentation
 from ovsr_ros.settings import PipelineOptions, backend_options
 from ovsr_ros.tracking import Tracker

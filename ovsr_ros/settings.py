@@ -12,18 +12,11 @@ from ovsr_ros.backends import BACKENDS
 from ovsr_ros.backends.ovsr.backend import OvsrOptions
 from ovsr_ros.backends.trident.aggregation import NO_MODEL
 from ovsr_ros.backends.trident.backend import TridentOptions
-from ovsr_ros.config import (
-    OptionInfo,
-    OptionValue,
-    from_dict_split,
-    iter_options,
-    option,
-    read_config,
-    to_flat_dict,
-)
+from ovsr_ros.config import read_config
 from ovsr_ros.models.device import PRECISIONS
 from ovsr_ros.models.hub import Kind
 from ovsr_ros.node_options import NodeOptions
+from ovsr_ros.options import OptionInfo, OptionValue, from_dict_split, iter_options, option, to_flat_dict
 from ovsr_ros.tracking import TrackingOptions
 from ovsr_ros.vocabulary.text_embeddings import TextOptions
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ovsr_ros.config import OptionInfo, iter_options
 from ovsr_ros.node_options import NodeOptions
+from ovsr_ros.options import OptionInfo, iter_options
 from ovsr_ros.settings import PipelineOptions
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "interfaces.md"

@@ -16,8 +16,8 @@ PACKAGE = ROOT / "ovsr_ros"
 # From the bottom up. A part imports from the layers below its own, and from itself: never from its neighbours.
 LAYERS = (
     {"atomic_file", "errors", "low_priority", "names"},
-    {"config", "image_files", "interpreter", "options_text", "results"},
-    {"node_options", "vocabulary"},
+    {"image_files", "interpreter", "options", "results"},
+    {"config", "node_options", "vocabulary"},
     {"drawing", "ops", "models"},
     {"backends"},
     {"tracking"},

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from ovsr_ros.backends.reduction import Reduction
-from ovsr_ros.config import replace_flat, to_flat_dict
 from ovsr_ros.errors import ConfigError, ImageError, ModelNotFoundError, VocabularyError
 from ovsr_ros.node_options import NodeOptions
+from ovsr_ros.options import replace_flat, to_flat_dict
 from ovsr_ros.pipeline import Pipeline
 from ovsr_ros.settings import PipelineOptions, load_settings
 from ovsr_ros.vocabulary.category import CategoryRequest, Operation

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from ovsr_ros.benchmark.images import calibration_images
 from ovsr_ros.benchmark.timing import Spread, synchronize
-from ovsr_ros.config import replace_flat
 from ovsr_ros.models.calibrated import write_calibrated
 from ovsr_ros.models.hub import is_architecture
 from ovsr_ros.models.memory import MEBIBYTE, PeakMemory
 from ovsr_ros.models.weights import DEMO
+from ovsr_ros.options import replace_flat
 from ovsr_ros.pipeline import Pipeline
 from ovsr_ros.settings import PipelineOptions, models_of
 from ovsr_ros.vocabulary.category import Operation, parse_category

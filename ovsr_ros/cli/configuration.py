@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from ovsr_ros.options_text import parse_overrides
+from ovsr_ros.config import parse_overrides
 
 if TYPE_CHECKING:
     from ovsr_ros.settings import Settings

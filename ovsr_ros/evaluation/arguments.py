@@ -82,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def chosen_settings(arguments: argparse.Namespace) -> Settings:
     """The settings that --config, --backend, --set and --device choose, the later ones winning. Raises ConfigError."""
-    from ovsr_ros.options_text import parse_overrides
+    from ovsr_ros.config import parse_overrides
     from ovsr_ros.settings import load_settings  # on demand: torch takes seconds
 
     overrides = {**_backend_settings(arguments), **parse_overrides(arguments.set)}

@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ovsr_ros.config import to_flat_dict
 from ovsr_ros.evaluation.baselines.segmenters import Segmenter, describe
 from ovsr_ros.evaluation.bootstrap import Difference, compare_miou
 from ovsr_ros.evaluation.figures import Figures
@@ -21,6 +20,7 @@ from ovsr_ros.evaluation.protocols import ProtocolOptions, SparseCounts, dense
 from ovsr_ros.evaluation.runner import evaluate
 from ovsr_ros.evaluation.sample import Dataset
 from ovsr_ros.evaluation.sharing import CachedDataset, SharedFactory, SharedPipeline
+from ovsr_ros.options import to_flat_dict
 from ovsr_ros.settings import PipelineOptions
 
 NUM_TIMED = 5

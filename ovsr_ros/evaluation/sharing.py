@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ovsr_ros.config import to_flat_dict
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.evaluation.baselines.predictor import FrameStore, SegmentedPipeline
 from ovsr_ros.evaluation.baselines.segmenters import Segmenter, describe
 from ovsr_ros.evaluation.pipeline_predictor import PipelineFactory, PipelinePredictor
 from ovsr_ros.evaluation.sample import Dataset, Sample
+from ovsr_ros.options import to_flat_dict
 from ovsr_ros.settings import PipelineOptions
 
 CACHE_BYTES = 2**30

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import torch
 
+from ovsr_ros.config import parse_device_index
 from ovsr_ros.errors import ConfigError
-from ovsr_ros.options_text import parse_device_index
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 import yaml
 
+from ovsr_ros.config import read_words
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.nodes.topic_names import find_namespace_problem, find_topic_problem
-from ovsr_ros.options_text import read_words
 
 TOPICS = ("image", "depth", "camera_info")
 """The node's inputs, each of which a camera may name."""

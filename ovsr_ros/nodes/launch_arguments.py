@@ -17,12 +17,12 @@ from pathlib import Path
 
 import yaml
 
-from ovsr_ros.config import check_value, iter_options, read_config
+from ovsr_ros.config import parse_device_index, read_config, read_words
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.node_options import NodeOptions
 from ovsr_ros.nodes.cameras import TOPICS, Camera, format_cameras, parse_cameras
 from ovsr_ros.nodes.topic_names import find_namespace_problem, find_topic_problem
-from ovsr_ros.options_text import parse_device_index, read_words
+from ovsr_ros.options import check_value, iter_options
 from ovsr_ros.vocabulary.category import CategoryRequest, normalise_requests
 
 ParameterValue = str | bool | float | list[str]

@@ -12,7 +12,6 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter
 
-from ovsr_ros.config import from_dict, iter_options, option, replace_flat, to_flat_dict
 from ovsr_ros.errors import ConfigError, OvsrError, VocabularyError
 from ovsr_ros.node_options import NodeOptions
 from ovsr_ros.nodes.conversions.messages import to_parameter_value
@@ -22,6 +21,7 @@ from ovsr_ros.nodes.parameter_services import ParameterServices
 from ovsr_ros.nodes.parameters import arguments_of, declare_options, normalise, read_overrides, to_parameter
 from ovsr_ros.nodes.segmenter import Segmenter
 from ovsr_ros.nodes.vocabulary_keeper import VocabularyKeeper
+from ovsr_ros.options import from_dict, iter_options, option, replace_flat, to_flat_dict
 from ovsr_ros.settings import PipelineOptions, load_settings, options_in_use
 from ovsr_ros.vocabulary.category import CategoryRequest, Operation, Vocabulary, parse_category
 from ovsr_ros.vocabulary.change import VocabularyChange

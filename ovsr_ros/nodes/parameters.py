@@ -10,9 +10,10 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from ovsr_ros.config import OptionInfo, OptionValue, check_value, describe_foreign, find_foreign, is_misspelt
+from ovsr_ros.config import describe_foreign, find_foreign, is_misspelt
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.nodes.ros_arguments import find_shared_names
+from ovsr_ros.options import OptionInfo, OptionValue, check_value
 
 _INT_LIMIT = 2**63 - 1
 _SCALAR_TYPES = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ovsr_ros.config import option
+from ovsr_ros.options import option
 
 
 @dataclass(frozen=True)

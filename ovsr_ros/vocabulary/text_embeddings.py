@@ -19,10 +19,10 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ovsr_ros.atomic_file import write_atomically
-from ovsr_ros.config import option
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.low_priority import run_at_low_priority, wait_for_a_gap
 from ovsr_ros.names import clean_name, name_key, name_problem
+from ovsr_ros.options import option
 from ovsr_ros.results import UNLABELED_ID
 from ovsr_ros.vocabulary.category import SOMETHING_ELSE, Vocabulary
 from ovsr_ros.vocabulary.prompts import TEMPLATES, fill

@@ -9,8 +9,8 @@ import torch
 from ovsr_ros.backends import BACKENDS, load_backend
 from ovsr_ros.backends.ovsr.backend import OvsrOptions
 from ovsr_ros.backends.trident.backend import TridentOptions
-from ovsr_ros.config import replace_flat
 from ovsr_ros.errors import ConfigError
+from ovsr_ros.options import replace_flat
 from ovsr_ros.results import Segmentation
 from ovsr_ros.vocabulary.text_embeddings import TextClassifier
 

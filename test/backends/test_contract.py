@@ -8,8 +8,8 @@ import torch
 
 from ovsr_ros.backends import load_backend
 from ovsr_ros.backends.ovsr.backend import OvsrOptions
-from ovsr_ros.config import replace_flat
 from ovsr_ros.errors import ConfigError
+from ovsr_ros.options import replace_flat
 from ovsr_ros.vocabulary.text_embeddings import TextClassifier
 
 CPU = torch.device("cpu")

@@ -8,10 +8,10 @@ from ovsr_ros.backends.ovsr.backend import OvsrOptions, load
 from ovsr_ros.backends.ovsr.clustering import ClusterOptions, count_clusters
 from ovsr_ros.backends.ovsr.features import grid_size_hw, normalize_level
 from ovsr_ros.backends.ovsr.regions import RegionOptions, split_into_parts
-from ovsr_ros.config import from_dict, replace_flat
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.models.tensors import save_tensors
 from ovsr_ros.models.untrained import new_clip
+from ovsr_ros.options import from_dict, replace_flat
 from ovsr_ros.vocabulary.text_embeddings import TextClassifier
 
 CPU = torch.device("cpu")

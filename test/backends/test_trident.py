@@ -16,11 +16,11 @@ from ovsr_ros.backends.trident.decision import DecisionOptions, decide
 from ovsr_ros.backends.trident.presets import PRESETS
 from ovsr_ros.backends.trident.refinement import MaskOptions, mask_prompt, refine_by_sam
 from ovsr_ros.backends.trident.windows import WindowOptions, cut_windows, padded_size_hw, scaled_size_hw
-from ovsr_ros.config import replace_flat
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.evaluation.datasets import DATASETS
 from ovsr_ros.models.tensors import save_tensors
 from ovsr_ros.models.untrained import new_registered_clip, new_registered_sam, new_registered_vit
+from ovsr_ros.options import replace_flat
 from ovsr_ros.settings import load_settings
 from ovsr_ros.vocabulary.text_embeddings import TextClassifier
 

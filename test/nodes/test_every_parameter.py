@@ -9,9 +9,9 @@ from rcl_interfaces.msg import ParameterType
 from rcl_interfaces.srv import DescribeParameters, ListParameters, SetParameters
 from rclpy.parameter import Parameter
 
-from ovsr_ros.config import iter_options
 from ovsr_ros.node_options import NodeOptions
 from ovsr_ros.nodes.parameter_node import StartOptions
+from ovsr_ros.options import iter_options
 from ovsr_ros.settings import options_in_use
 
 INFOS = [*iter_options(StartOptions), *iter_options(NodeOptions), *options_in_use("ovsr")]

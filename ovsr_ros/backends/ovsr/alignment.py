@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ovsr_ros.config import option
 from ovsr_ros.ops.alignment import joint_cosines, match_probabilities
+from ovsr_ros.options import option
 from ovsr_ros.results import UNLABELED_ID
 from ovsr_ros.vocabulary.text_embeddings import TextClassifier
 

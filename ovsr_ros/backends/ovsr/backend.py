@@ -21,12 +21,12 @@ from ovsr_ros.backends.ovsr.latent import LatentOptions, compute_latents
 from ovsr_ros.backends.ovsr.refinement import RefinementOptions, refine_clusters
 from ovsr_ros.backends.ovsr.regions import RegionOptions, Regions, find_regions
 from ovsr_ros.backends.ovsr.smoothing import SmoothingOptions, smooth_latents
-from ovsr_ros.config import replace_flat
 from ovsr_ros.models.clip import ClipModel
 from ovsr_ros.models.shared import load_shared
 from ovsr_ros.models.timm_features import FeatureExtractor
 from ovsr_ros.ops.image import to_tensor
 from ovsr_ros.ops.threads import one_thread
+from ovsr_ros.options import replace_flat
 from ovsr_ros.results import Segmentation
 from ovsr_ros.vocabulary.text_embeddings import TextClassifier
 

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ovsr_ros.config import option
 from ovsr_ros.ops import cluster_count
 from ovsr_ros.ops.ward import METHODS, linkage
+from ovsr_ros.options import option
 
 COUNT_RULES = ("energy", "eigengap", "gavish_donoho", "fixed")
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ovsr_ros.backends.ovsr.regions import Regions
-from ovsr_ros.config import option
 from ovsr_ros.ops.crops import STYLES, crop_segments
+from ovsr_ros.options import option
 
 
 @dataclass(frozen=True)

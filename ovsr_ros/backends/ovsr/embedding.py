@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ovsr_ros.config import option
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.models.clip import ClipModel
 from ovsr_ros.models.clip_dense import ATTENTIONS
 from ovsr_ros.ops.image import normalize, resize, scaled_size_hw
 from ovsr_ros.ops.masks import coverage
+from ovsr_ros.options import option
 
 _MAX_ASPECT = 2.5
 """Images longer than this are squeezed as the encoder sees them: its cost grows with the square of the patches."""

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ovsr_ros.config import option
 from ovsr_ros.models.timm_features import FeatureExtractor
 from ovsr_ros.ops.image import has_contrast, normalize, resize, scaled_size_hw
+from ovsr_ros.options import option
 
 _MAX_ASPECT = 2.5
 """Images longer than this get a coarser grid instead of a longer one: clustering costs the square of its cells."""

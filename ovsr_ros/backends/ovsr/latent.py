@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ovsr_ros.config import option
 from ovsr_ros.ops.latent import truncated_svd
+from ovsr_ros.options import option
 
 
 @dataclass(frozen=True)

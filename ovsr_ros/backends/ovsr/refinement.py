@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ovsr_ros.backends.ovsr.features import GridFeatures, describe_cells, grid_size_hw
-from ovsr_ros.config import option
 from ovsr_ros.ops import refine
 from ovsr_ros.ops.evidence import find_winners
 from ovsr_ros.ops.image import resize
 from ovsr_ros.ops.smoothing import rgb_to_lab
+from ovsr_ros.options import option
 
 METHODS = ("none", "bilinear", "guided", "pamr")
 

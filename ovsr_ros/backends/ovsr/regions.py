@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ovsr_ros.config import option
 from ovsr_ros.ops import masks
+from ovsr_ros.options import option
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ovsr_ros.config import option
 from ovsr_ros.ops.image import resize
 from ovsr_ros.ops.smoothing import rgb_to_lab, smooth
+from ovsr_ros.options import option
 
 
 @dataclass(frozen=True)

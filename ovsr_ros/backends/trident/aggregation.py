@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from ovsr_ros.backends.trident.windows import round_up
-from ovsr_ros.config import option
 from ovsr_ros.models.sam import SamFrame, SamModel
 from ovsr_ros.ops.aggregation import FilteredAttention
+from ovsr_ros.options import option
 
 NO_MODEL = "none"
 

@@ -19,12 +19,12 @@ from ovsr_ros.backends.trident.refinement import MaskOptions, refine_by_pamr, re
 from ovsr_ros.backends.trident.segments import SegmentOptions, build_segmentation
 from ovsr_ros.backends.trident.splice import splice
 from ovsr_ros.backends.trident.windows import WindowOptions, cut_windows
-from ovsr_ros.config import option
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.models.clip import ClipModel
 from ovsr_ros.models.device import free_unused_memory
 from ovsr_ros.models.proxy_vit import ProxyViT
 from ovsr_ros.models.sam import SamFrame, SamModel
+from ovsr_ros.options import option
 from ovsr_ros.results import Segmentation
 from ovsr_ros.vocabulary.text_embeddings import TextClassifier
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ovsr_ros.config import option
 from ovsr_ros.ops.upsampling import bands, upsample_rows
+from ovsr_ros.options import option
 from ovsr_ros.results import UNLABELED_ID
 from ovsr_ros.vocabulary.text_embeddings import TextClassifier
 

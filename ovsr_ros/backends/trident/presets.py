@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ovsr_ros.config import Scalar
+from ovsr_ros.options import Scalar
 
 Preset = Mapping[str, Scalar | tuple[Scalar, ...]]
 

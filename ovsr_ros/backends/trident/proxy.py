@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from ovsr_ros.backends.trident.windows import WindowedImage
-from ovsr_ros.config import option
 from ovsr_ros.models.clip import ClipModel
 from ovsr_ros.models.proxy_vit import ProxyViT
 from ovsr_ros.ops.image import normalize
 from ovsr_ros.ops.proxy_attention import mean_cosine, proxy_attention
 from ovsr_ros.ops.tiling import Window, cut
+from ovsr_ros.options import option
 
 _FLOATS_PER_TOKEN = 40
 """Working memory of a transformer for each token, times its width: 16 to 38 were measured at ViT-B's shape."""

@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from ovsr_ros.backends.trident.decision import BACKGROUND, ClassMaps, Decided
-from ovsr_ros.config import option
 from ovsr_ros.models.sam import SamFrame, SamModel
 from ovsr_ros.ops import pamr
 from ovsr_ros.ops.components import Components, find_components
+from ovsr_ros.options import option
 
 METHODS = ("none", "sam", "pamr")
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from ovsr_ros.backends.trident.decision import BACKGROUND, ClassMaps
-from ovsr_ros.config import option
 from ovsr_ros.ops import masks
+from ovsr_ros.options import option
 from ovsr_ros.results import UNLABELED_ID, Segmentation, Segments
 
 _MAX_GRID = 64

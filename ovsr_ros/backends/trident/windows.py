@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from ovsr_ros.config import option
 from ovsr_ros.ops.image import to_tensor
 from ovsr_ros.ops.tiling import Window, cover
+from ovsr_ros.options import option
 
 
 @dataclass(frozen=True)

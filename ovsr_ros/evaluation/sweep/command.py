@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 
+from ovsr_ros.config import parse_overrides
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.evaluation.arguments import EXIT_SKIPPED, chosen_protocols
 from ovsr_ros.evaluation.datasets import open_dataset
@@ -14,7 +15,6 @@ from ovsr_ros.evaluation.report import write_text
 from ovsr_ros.evaluation.sweep.file import read_sweep
 from ovsr_ros.evaluation.sweep.measure import measure_sweep
 from ovsr_ros.evaluation.sweep.report import to_dict, to_markdown
-from ovsr_ros.options_text import parse_overrides
 
 
 def run_sweep(arguments: argparse.Namespace) -> int:

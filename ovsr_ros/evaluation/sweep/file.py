@@ -26,9 +26,9 @@ from typing import Any
 
 import yaml
 
-from ovsr_ros.config import replace_flat
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.evaluation.datasets.class_files import Names
+from ovsr_ros.options import replace_flat
 from ovsr_ros.settings import PipelineOptions, load_settings
 
 RUNS_GROUP = "runs"

@@ -16,7 +16,6 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from ovsr_ros import msg
-from ovsr_ros.config import from_dict, iter_options, option, to_flat_dict
 from ovsr_ros.demo.scenes import CATEGORIES, SPLITS, Frame, Scene
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.nodes.conversions.images import to_image_message
@@ -24,6 +23,7 @@ from ovsr_ros.nodes.conversions.messages import to_vocabulary_message
 from ovsr_ros.nodes.parameter_services import ParameterServices
 from ovsr_ros.nodes.parameters import arguments_of, declare_options, read_overrides
 from ovsr_ros.nodes.qos import latched_qos
+from ovsr_ros.options import from_dict, iter_options, option, to_flat_dict
 from ovsr_ros.vocabulary.category import Category, Vocabulary
 from ovsr_ros.vocabulary.palette import default_color
 

@@ -24,7 +24,7 @@ import torch
 from scipy.cluster import hierarchy
 from scipy.ndimage import gaussian_filter
 
-from ovsr_ros.benchmark.report import package_versions
+from ovsr_ros.benchmark.record import package_versions
 from ovsr_ros.benchmark.timing import Spread
 from ovsr_ros.evaluation import provenance
 from ovsr_ros.ops import native

@@ -18,7 +18,7 @@ from sections import DEMO, REAL
 
 from ovsr_ros.backends.ovsr.backend import OvsrBackend, OvsrOptions, load
 from ovsr_ros.benchmark.frames import CATEGORIES
-from ovsr_ros.benchmark.report import origin, shown_model
+from ovsr_ros.benchmark.record import origin, shown_model
 from ovsr_ros.pipeline import Pipeline
 from ovsr_ros.settings import PipelineOptions, load_settings
 from ovsr_ros.vocabulary.category import Operation, parse_category

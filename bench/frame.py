@@ -24,7 +24,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from ovsr_ros.backends.ovsr.backend import OvsrBackend
 from ovsr_ros.benchmark.frames import CATEGORIES, FrameTimes, random_weights
-from ovsr_ros.benchmark.images import calibration_images, render_scenes
+from ovsr_ros.benchmark.rooms import calibration_images, render_scenes
 from ovsr_ros.benchmark.timing import Spread, interleave
 from ovsr_ros.evaluation.metrics import overlap
 from ovsr_ros.models.calibrated import denormal_share

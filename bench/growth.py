@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from ovsr_ros.backends.ovsr.backend import OvsrBackend
 from ovsr_ros.benchmark.frames import FrameTimes, random_weights
-from ovsr_ros.benchmark.images import render_scenes
+from ovsr_ros.benchmark.rooms import render_scenes
 from ovsr_ros.benchmark.timing import Spread, interleave
 from ovsr_ros.models.weights import DEMO
 from ovsr_ros.pipeline import Pipeline

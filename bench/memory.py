@@ -17,7 +17,7 @@ import common
 import torch
 
 from ovsr_ros.benchmark.frames import CATEGORIES, random_weights
-from ovsr_ros.benchmark.images import parse_size, render_scenes
+from ovsr_ros.benchmark.rooms import parse_size, render_scenes
 from ovsr_ros.models.device import resolve_device
 from ovsr_ros.models.memory import PeakMemory
 

@@ -255,7 +255,7 @@ def _summarise(
 
 
 def _provenance(options: argparse.Namespace) -> dict[str, Any]:
-    from ovsr_ros.benchmark.report import PACKAGES, package_versions
+    from ovsr_ros.benchmark.record import PACKAGES, package_versions
     from ovsr_ros.evaluation.provenance import everything
     from ovsr_ros.settings import load_settings
 

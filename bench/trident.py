@@ -26,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 
 from ovsr_ros.backends.trident.backend import TridentBackend, TridentOptions, load
-from ovsr_ros.benchmark.report import origin
+from ovsr_ros.benchmark.record import origin
 from ovsr_ros.models.device import resolve_device
 from ovsr_ros.models.memory import MEBIBYTE, resident_bytes
 from ovsr_ros.models.tensors import save_tensors

@@ -31,7 +31,7 @@ from torch.nn import functional
 
 from ovsr_ros.backends.trident.splice import splice
 from ovsr_ros.backends.trident.windows import WindowOptions, cut_windows
-from ovsr_ros.benchmark.report import origin
+from ovsr_ros.benchmark.record import origin
 from ovsr_ros.evaluation.datasets.scenes import ScenesDataset
 from ovsr_ros.evaluation.metrics import count_labels
 from ovsr_ros.evaluation.sample import Sample

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ovsr_ros.benchmark.images import calibration_images
+from ovsr_ros.benchmark.rooms import calibration_images
 from ovsr_ros.benchmark.timing import Spread, synchronize
 from ovsr_ros.models.calibrated import write_calibrated
 from ovsr_ros.models.hub import is_architecture

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ovsr_ros.cli.configuration import add_config_arguments, load_chosen_settings
+from ovsr_ros.cli.config_arguments import add_config_arguments, load_chosen_settings
 from ovsr_ros.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = load_chosen_settings(arguments, device=arguments.device)
 
     from ovsr_ros.benchmark.frames import WARM_UP_FRAMES, measure_frames, random_weights
-    from ovsr_ros.benchmark.report import configuration, origin, to_text
+    from ovsr_ros.benchmark.record import configuration, origin, to_text
     from ovsr_ros.evaluation.provenance import command_line
 
     images, described = _images(arguments)
@@ -92,7 +92,7 @@ def _images(arguments: argparse.Namespace) -> tuple[list[NDArray[np.uint8]], str
         from ovsr_ros.cli.segment import read_image
 
         return [read_image(path) for path in arguments.image], ", ".join(path.name for path in arguments.image)
-    from ovsr_ros.benchmark.images import parse_size, render_scenes
+    from ovsr_ros.benchmark.rooms import parse_size, render_scenes
 
     images = render_scenes(parse_size(arguments.size or DEFAULT_SIZE))
     return images, f"{len(images)} rendered rooms"

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ovsr_ros.cli.configuration import add_config_arguments, load_chosen_settings
+from ovsr_ros.cli.config_arguments import add_config_arguments, load_chosen_settings
 from ovsr_ros.config import find_presets
 from ovsr_ros.errors import ConfigError, ModelError, ModelNotFoundError, TokenizerNotFoundError
 

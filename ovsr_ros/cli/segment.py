@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ovsr_ros.cli.configuration import add_config_arguments, load_chosen_settings
+from ovsr_ros.cli.config_arguments import add_config_arguments, load_chosen_settings
 from ovsr_ros.errors import ConfigError, ImageError
 from ovsr_ros.vocabulary.category import SOMETHING_ELSE, Operation, parse_category
 from ovsr_ros.vocabulary.registry import VocabularyRegistry

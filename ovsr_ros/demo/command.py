@@ -70,7 +70,7 @@ def run_train(arguments: argparse.Namespace) -> int:
     import torch
 
     from ovsr_ros.demo import export, pool, train_clip, train_features
-    from ovsr_ros.demo.segments import segment_pool
+    from ovsr_ros.demo.segment_crops import segment_pool
 
     torch.set_num_threads(arguments.threads)
     cv2.setNumThreads(1)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ovsr_ros.atomic_file import write_atomically
-from ovsr_ros.demo.scenes import CATEGORIES, Frame, Scene
+from ovsr_ros.demo.scenes import CATEGORIES, Rendering, Scene
 
 IMAGE_WH = (640, 480)
 CROP_PX = 96
@@ -97,7 +97,7 @@ def _render_shard(directory: Path, split: str, shard: int) -> None:
         )
 
 
-def cut_crops(frame: Frame, min_area_px: int = 120) -> list[tuple[NDArray[np.uint8], str]]:
+def cut_crops(frame: Rendering, min_area_px: int = 120) -> list[tuple[NDArray[np.uint8], str]]:
     """A square crop (CROP_PX, CROP_PX, 4) of each instance that shows at least `min_area_px` pixels, with its name."""
     found = []
     for instance, name in enumerate(frame.instance_names):

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ovsr_ros.demo.camera import View
+from ovsr_ros.demo.camera_path import CameraPose
 from ovsr_ros.demo.geometry import FAR
 from ovsr_ros.demo.materials import TILE_PX, pattern_amount
 from ovsr_ros.demo.parts import MATERIALS, Part
@@ -105,7 +105,7 @@ class Hits:
     part: NDArray[np.int16]
 
 
-def trace_room(view: View, rays: Array, wall_z: float) -> Hits:
+def trace_room(view: CameraPose, rays: Array, wall_z: float) -> Hits:
     """Depths of floor and wall alone."""
     dy, dz = rays[..., 1], rays[..., 2]
     to_floor = np.where(dy < -1e-6, -view.position[1] / np.minimum(dy, -1e-6), FAR)
@@ -114,7 +114,9 @@ def trace_room(view: View, rays: Array, wall_z: float) -> Hits:
     return Hits(depth, np.full(depth.shape, -1, np.int16))
 
 
-def trace_bodies(hits: Hits, bodies: list[Body], view: View, rays: Array) -> list[tuple[int, int, tuple[slice, slice]]]:
+def trace_bodies(
+    hits: Hits, bodies: list[Body], view: CameraPose, rays: Array
+) -> list[tuple[int, int, tuple[slice, slice]]]:
     """Enter the bodies' nearer hits into `hits`; answers per part: body index, part index, image window searched."""
     height, width = hits.depth.shape
     index: list[tuple[int, int, tuple[slice, slice]]] = []
@@ -204,7 +206,7 @@ def sample_tile(texture: Array, u: Array, v: Array) -> Array:
     return np.asarray(cv2.remap(texture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP))
 
 
-def shade_part(body: Body, part: Part, view: View, directions: Array, depth: Array) -> tuple[Array, Array]:
+def shade_part(body: Body, part: Part, view: CameraPose, directions: Array, depth: Array) -> tuple[Array, Array]:
     """Colour and unit normal of a part's visible points.
 
     directions: (N, 3) rays; depth: (N,). Returns albedo (N, 3) linear light and normals (N, 3) in the world's frame.

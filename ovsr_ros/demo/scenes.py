@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ovsr_ros.demo import objects, render
-from ovsr_ros.demo.camera import CameraPath, View
+from ovsr_ros.demo.camera_path import CameraPath, CameraPose
 from ovsr_ros.demo.materials import COLORS, FLOORS, PATTERNS, WALLS, floor_texture, to_linear, vary_color, wall_texture
 from ovsr_ros.demo.parts import rotation
 from ovsr_ros.demo.render import Hits
@@ -22,7 +22,7 @@ Array = NDArray[np.float32]
 
 KINDS: tuple[str, ...] = tuple(objects.KINDS)
 CATEGORIES: tuple[str, ...] = ("wall", "floor", *KINDS)
-"""Category names; the index is the value in `Frame.category_map`."""
+"""Category names; the index is the value in `Rendering.category_map`."""
 DISTRACTORS: tuple[str, ...] = ("sofa", "bicycle", "dog", "window", "ladder", "shoe", "guitar", "pizza")
 """Words of the demo's vocabulary for which there is nothing in the rooms."""
 SPLITS = {"train": 0, "val": 1, "test": 2}
@@ -57,7 +57,7 @@ HELD_OUT: tuple[ObjectName, ...] = tuple(
 
 
 @dataclass(frozen=True)
-class Frame:
+class Rendering:
     """One rendered image with its ground truth.
 
     image: (H, W, 3) uint8, RGB.
@@ -130,7 +130,7 @@ class Scene:
         present = {"wall", "floor", *(name.kind for name in self.names)}
         return tuple(category for category in CATEGORIES if category in present)
 
-    def render(self, time_s: float = 0.0, size_wh: tuple[int, int] = (640, 480)) -> Frame:
+    def render(self, time_s: float = 0.0, size_wh: tuple[int, int] = (640, 480)) -> Rendering:
         """The image at a time, seconds, with its ground truth.
 
         Raises ValueError for a size under 16x16.
@@ -149,7 +149,7 @@ class Scene:
         categories = np.array([0, 1, *(CATEGORIES.index(name.kind) for name in self.names)], np.uint8)
         linear = self._shade(view, rays, hits, index, is_wall)
         image = self._photograph(linear, time_s)
-        return Frame(
+        return Rendering(
             image=image,
             category_map=categories[instance_map],
             instance_map=instance_map,
@@ -183,7 +183,7 @@ class Scene:
 
     def _shade(
         self,
-        view: View,
+        view: CameraPose,
         rays: Array,
         hits: Hits,
         index: list[tuple[int, int, tuple[slice, slice]]],
@@ -292,7 +292,7 @@ def _draw_name(rng: np.random.Generator, split: str, only_held_out: bool) -> Obj
             return name
 
 
-def _draw_body(rng: np.random.Generator, name: ObjectName, view: View, wall_z: float) -> render.Body | None:
+def _draw_body(rng: np.random.Generator, name: ObjectName, view: CameraPose, wall_z: float) -> render.Body | None:
     """An object of that name somewhere on the floor; None where its height in the image is out of bounds."""
     kind = objects.KINDS[name.kind]
     parts = objects.build(name.kind, rng)
@@ -321,14 +321,14 @@ def _draw_body(rng: np.random.Generator, name: ObjectName, view: View, wall_z: f
     return body if MIN_HEIGHT * 1.12 <= tall <= MAX_HEIGHT and inside else None
 
 
-def _image_box(body: render.Body, view: View) -> tuple[Array, Array]:
+def _image_box(body: render.Body, view: CameraPose) -> tuple[Array, Array]:
     """Box of the object in a 4:3 image, in units of the image's height: ((x, y), (x, y))."""
     corners = np.concatenate([render.world_corners(body, part) for part in body.parts])
     pixels, _ = view.project(corners, (1334, 1000))
     return pixels.min(0) / 1000, pixels.max(0) / 1000
 
 
-def _hides(body: render.Body, others: list[render.Body], view: View) -> bool:
+def _hides(body: render.Body, others: list[render.Body], view: CameraPose) -> bool:
     """Whether the object's box covers most of another's, or the other way round."""
     low, high = _image_box(body, view)
     for other in others:

@@ -23,7 +23,7 @@ from ovsr_ros.demo.clip_batches import IMAGE_PX, MEAN, PATCH_PX, STD, CropSource
 from ovsr_ros.demo.materials import COLORS, PATTERNS
 from ovsr_ros.demo.pool import Pool, cut_fragment
 from ovsr_ros.demo.scenes import CATEGORIES
-from ovsr_ros.demo.segments import SegmentCrops
+from ovsr_ros.demo.segment_crops import SegmentCrops
 from ovsr_ros.demo.training import Phase, Run, decay_groups, phase_of
 from ovsr_ros.models.untrained import encode, encode_regions, new_clip, new_tokenizer, whole_words
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ovsr_ros.evaluation.assignment import match_dataset
 from ovsr_ros.evaluation.boundaries import BoundaryScore
-from ovsr_ros.evaluation.matching import match_dataset
 from ovsr_ros.evaluation.metrics import ClassCounts, Counts
 from ovsr_ros.evaluation.protocols import (
     HUNGARIAN_DATASET,

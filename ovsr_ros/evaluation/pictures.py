@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ovsr_ros.drawing import Image, draw_text, measure_text, overlay
 from ovsr_ros.errors import ConfigError
+from ovsr_ros.evaluation.assignment import match_clusters
 from ovsr_ros.evaluation.figures import Figures, image_miou
-from ovsr_ros.evaluation.matching import match_clusters
 from ovsr_ros.evaluation.metrics import count_labels, resize_nearest
 from ovsr_ros.evaluation.predictor import UNLABELED, Prediction, Predictor
 from ovsr_ros.evaluation.sample import IGNORED, NO_CLASS, Dataset, Sample

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ovsr_ros.errors import ConfigError
+from ovsr_ros.evaluation.assignment import match_clusters
 from ovsr_ros.evaluation.boundaries import boundary_score, class_boundary_scores
-from ovsr_ros.evaluation.matching import match_clusters
 from ovsr_ros.evaluation.metrics import Counts, center_square, confusion, overlap, resize_nearest
 from ovsr_ros.evaluation.predictor import UNLABELED, Prediction
 from ovsr_ros.evaluation.sample import IGNORED, NO_CLASS, Dataset, Sample

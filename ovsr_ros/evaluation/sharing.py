@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ovsr_ros.errors import ConfigError
-from ovsr_ros.evaluation.baselines.predictor import FrameStore, SegmentedPipeline
-from ovsr_ros.evaluation.baselines.segmenters import Segmenter, describe
+from ovsr_ros.evaluation.baselines.region_finders import RegionFinder, describe
+from ovsr_ros.evaluation.baselines.segmented_pipeline import FrameStore, SegmentedPipeline
 from ovsr_ros.evaluation.pipeline_predictor import PipelineFactory, PipelinePredictor
 from ovsr_ros.evaluation.sample import Dataset, Sample
 from ovsr_ros.options import to_flat_dict
@@ -97,7 +97,7 @@ class SharedPipeline:
         return SharedPipeline, ()
 
     def get(
-        self, options: PipelineOptions, segmenter: Segmenter | None = None, reuse_frames: bool = True
+        self, options: PipelineOptions, finder: RegionFinder | None = None, reuse_frames: bool = True
     ) -> SegmentedPipeline:
         """The pipeline under these options. Raises ConfigError and ModelError as `Pipeline`."""
         if self._pipeline is not None and self._pipeline.options != options:
@@ -112,8 +112,8 @@ class SharedPipeline:
         decisive = _embedding_options(options)
         if self._kept_for is None:
             self._kept_for = decisive
-        may_reuse = reuse_frames and segmenter is None and decisive == self._kept_for
-        self._pipeline.segmenter = segmenter
+        may_reuse = reuse_frames and finder is None and decisive == self._kept_for
+        self._pipeline.finder = finder
         self._pipeline.frames = self._frames if may_reuse else None
         return self._pipeline
 
@@ -128,19 +128,19 @@ def _embedding_options(options: PipelineOptions) -> dict[str, object]:
 class SharedFactory:
     """Builds predictors upon a shared pipeline; see `PredictorFactory`.
 
-    segmenter: None: our own regions. reuse_frames: whether frames embedded for an earlier run may serve.
+    finder: None: our own regions. reuse_frames: whether frames embedded for an earlier run may serve.
     """
 
     options: PipelineOptions
-    segmenter: Segmenter | None = None
+    finder: RegionFinder | None = None
     shared: SharedPipeline = field(default_factory=SharedPipeline, compare=False)
     reuse_frames: bool = field(default=True, compare=False)
 
     def __call__(self) -> PipelinePredictor:
-        return PipelinePredictor(self.shared.get(self.options, self.segmenter, self.reuse_frames))
+        return PipelinePredictor(self.shared.get(self.options, self.finder, self.reuse_frames))
 
     def describe(self) -> dict[str, object]:
         described = PipelineFactory(self.options).describe()
-        if self.segmenter is not None:
-            described["segmenter"] = describe(self.segmenter)
+        if self.finder is not None:
+            described["segmenter"] = describe(self.finder)
         return described

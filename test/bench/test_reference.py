@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ovsr_ros.benchmark.images import render_scenes
+from ovsr_ros.benchmark.rooms import render_scenes
 
 CATEGORIES = ["wall", "floor", "mug", "ball", "table"]
 

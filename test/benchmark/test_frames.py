@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from ovsr_ros.benchmark.frames import measure_frames, random_weights
-from ovsr_ros.benchmark.images import calibration_images, parse_size, render_scenes
-from ovsr_ros.benchmark.report import configuration, shown_model
+from ovsr_ros.benchmark.record import configuration, shown_model
+from ovsr_ros.benchmark.rooms import calibration_images, parse_size, render_scenes
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.models.calibrated import denormal_share, write_calibrated
 from ovsr_ros.models.proxy_vit import ProxyViT

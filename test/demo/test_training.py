@@ -13,7 +13,7 @@ from ovsr_ros.demo.clip_batches import MIN_PATCHES, draw_scenes
 from ovsr_ros.demo.command import add_parser
 from ovsr_ros.demo.pool import CROP_PX, cut_crops, cut_fragment
 from ovsr_ros.demo.scenes import CATEGORIES, Scene
-from ovsr_ros.demo.segments import name_segments
+from ovsr_ros.demo.segment_crops import name_segments
 from ovsr_ros.demo.train_clip import contrast, is_right
 from ovsr_ros.demo.train_features import grid_features
 from ovsr_ros.demo.training import Phase, Run, cosine_rate, phase_of

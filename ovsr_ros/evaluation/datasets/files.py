@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ovsr_ros.errors import DatasetError, SampleError
 from ovsr_ros.evaluation.datasets.class_files import ClassList, Names, builtin_classes, read_classes
-from ovsr_ros.evaluation.datasets.images import read_image, read_mask
+from ovsr_ros.evaluation.datasets.decoding import read_image, read_mask
 from ovsr_ros.evaluation.sample import IGNORED, Sample
 
 

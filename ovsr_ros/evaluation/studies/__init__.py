@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from importlib import import_module
 
 from ovsr_ros.errors import ConfigError
-from ovsr_ros.evaluation.studies.report import Study, StudyRequest
+from ovsr_ros.evaluation.studies.study import Study, StudyRequest
 
 __all__ = ["STUDIES", "Study", "StudyRequest", "run_study"]
 

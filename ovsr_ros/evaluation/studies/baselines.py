@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from ovsr_ros.evaluation.baselines.segmenters import (
+from ovsr_ros.evaluation.baselines.region_finders import (
     ADAPTIVE,
     FeatureWard,
     Felzenszwalb,
     KMeans,
-    Segmenter,
+    RegionFinder,
     Slic,
     describe,
 )
 from ovsr_ros.evaluation.bootstrap import Difference
 from ovsr_ros.evaluation.datasets.scenes import ScenesDataset
 from ovsr_ros.evaluation.figures import Figures, number
-from ovsr_ros.evaluation.measuring import Bench, compare_figures
+from ovsr_ros.evaluation.measurements import Measurements, compare_figures
 from ovsr_ros.evaluation.sharing import SharedPipeline
-from ovsr_ros.evaluation.studies.report import Study, StudyRequest, rows_table
+from ovsr_ros.evaluation.studies.study import Study, StudyRequest, rows_table
 from ovsr_ros.settings import PipelineOptions
 
 NUM_TUNING_IMAGES = 8
@@ -37,7 +37,7 @@ FRACTIONS = (0.0, 0.2)
 EXTRAS = ((False, False), (True, False), (True, True))
 """What Ward is tried with: neither of our smoothing and our refinement (the paper's), the first, both."""
 
-METHODS: Mapping[str, Sequence[Segmenter]] = {
+METHODS: Mapping[str, Sequence[RegionFinder]] = {
     "k-means, K tuned": [KMeans(k, weight) for k, weight in product(COUNTS, (0.3, 0.8))],
     "k-means, our K": [KMeans(ADAPTIVE, weight) for weight in (0.3, 0.8)],
     "SLIC, merged to a threshold": [Slic(n, c, t) for n, c, t in product((400,), (10.0,), (8.0, 12.0, 16.0, 24.0))],
@@ -48,7 +48,7 @@ METHODS: Mapping[str, Sequence[Segmenter]] = {
     "Ward, K tuned": [FeatureWard(False, k, *extras) for k, extras in product(COUNTS, EXTRAS)],
     "Ward, our K": [FeatureWard(False, ADAPTIVE, *extras, f) for extras, f in product(EXTRAS, FRACTIONS)],
 }
-"""Per method the parameters that are tried. Ward's are on the same features as ours; see `segmenters`."""
+"""Per method the parameters that are tried. Ward's are on the same features as ours; see `region_finders`."""
 
 OURS = "ours"
 
@@ -70,12 +70,12 @@ class Compared:
 
 
 def tune(
-    bench: Bench, options: PipelineOptions, candidates: Sequence[Segmenter]
-) -> tuple[Segmenter, tuple[dict[str, Any], ...]]:
+    measurements: Measurements, options: PipelineOptions, candidates: Sequence[RegionFinder]
+) -> tuple[RegionFinder, tuple[dict[str, Any], ...]]:
     """The candidate with the best mean of labelled and Hungarian mIoU, the first of equals; and what each one got."""
     scored: list[dict[str, Any]] = []
     for candidate in candidates:
-        figures = bench.judge(options, candidate)
+        figures = measurements.judge(options, candidate)
         scored.append(
             {**describe(candidate), "miou": number(figures.miou), "hungarian_miou": number(figures.hungarian_miou)}
         )
@@ -85,15 +85,15 @@ def tune(
 
 def compare(
     request: StudyRequest,
-    methods: Mapping[str, Sequence[Segmenter]] = METHODS,
+    methods: Mapping[str, Sequence[RegionFinder]] = METHODS,
     num_tuning_images: int = NUM_TUNING_IMAGES,
 ) -> list[Compared]:
     """Tune every method on the validation split, then judge it on the request's; ours comes last."""
     shared = SharedPipeline()
 
-    def make_bench(split: str, count: int) -> Bench:
+    def measurements_on(split: str, count: int) -> Measurements:
         dataset = ScenesDataset(split)
-        return Bench(
+        return Measurements(
             dataset,
             range(min(count, len(dataset))),
             request.out,
@@ -102,8 +102,8 @@ def compare(
             shared=shared,
         )
 
-    tuning = make_bench("val", num_tuning_images)
-    judged = make_bench(request.split, request.limit or len(ScenesDataset(request.split)))
+    tuning = measurements_on("val", num_tuning_images)
+    judged = measurements_on(request.split, request.limit or len(ScenesDataset(request.split)))
     if request.fresh:
         tuning.forget()
         judged.forget()
@@ -113,13 +113,13 @@ def compare(
     for name, candidates in methods.items():
         if request.progress:
             print(f"{name}: {len(candidates)} candidates on {num_tuning_images} images", file=sys.stderr, flush=True)
-        segmenter, scored = tune(tuning, options, candidates)
-        figures = judged.judge(options, segmenter)
+        finder, scored = tune(tuning, options, candidates)
+        figures = judged.judge(options, finder)
         labelled, hungarian = (
             compare_figures(figures, ours.figures, protocol) for protocol in ("labelled", "hungarian")
         )
-        ms = judged.time_ms(options, segmenter)
-        results.append(Compared(name, describe(segmenter), figures, ms, labelled, hungarian, scored))
+        ms = judged.time_ms(options, finder)
+        results.append(Compared(name, describe(finder), figures, ms, labelled, hungarian, scored))
     return [*results, ours]
 
 

@@ -12,12 +12,12 @@ from tqdm import tqdm
 
 from ovsr_ros.demo.scenes import CATEGORIES, Scene
 from ovsr_ros.errors import ConfigError
+from ovsr_ros.evaluation.assignment import match_clusters
 from ovsr_ros.evaluation.bootstrap import compare_miou
-from ovsr_ros.evaluation.matching import match_clusters
 from ovsr_ros.evaluation.metrics import ClassCounts, count_labels
-from ovsr_ros.evaluation.studies.embedding import embed_segments
+from ovsr_ros.evaluation.studies.embedded_segments import embed_segments
 from ovsr_ros.evaluation.studies.plots import plot_counts
-from ovsr_ros.evaluation.studies.report import Study, StudyRequest, rows_table
+from ovsr_ros.evaluation.studies.study import Study, StudyRequest, rows_table
 from ovsr_ros.pipeline import Pipeline
 from ovsr_ros.settings import PipelineOptions
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ovsr_ros.backends import FoundSegments, FrameEmbeddings
-from ovsr_ros.demo.camera import View
-from ovsr_ros.demo.scenes import CATEGORIES, DISTRACTORS, Frame, Scene
-from ovsr_ros.evaluation.flicker import (
+from ovsr_ros.demo.camera_path import CameraPose
+from ovsr_ros.demo.scenes import CATEGORIES, DISTRACTORS, Rendering, Scene
+from ovsr_ros.evaluation.label_changes import (
     Points,
     Share,
     carry_labels,
@@ -25,8 +25,8 @@ from ovsr_ros.evaluation.flicker import (
     trace_points,
 )
 from ovsr_ros.evaluation.metrics import ClassCounts, count_labels
-from ovsr_ros.evaluation.studies.embedding import embed_segments
-from ovsr_ros.evaluation.studies.report import Study, StudyRequest, rows_table
+from ovsr_ros.evaluation.studies.embedded_segments import embed_segments
+from ovsr_ros.evaluation.studies.study import Study, StudyRequest, rows_table
 from ovsr_ros.pipeline import Pipeline
 from ovsr_ros.results import UNLABELED_ID
 from ovsr_ros.tracking import Tracker, TrackingOptions
@@ -76,7 +76,7 @@ class Clip:
     """A camera's way: frames, where each one's points were in the one before, what the pipeline finds in each."""
 
     seed: int
-    frames: Sequence[Frame]
+    frames: Sequence[Rendering]
     points: Sequence[Points]
     embedded: Sequence[FrameEmbeddings]
 
@@ -99,7 +99,7 @@ def film(pipeline: Pipeline, seed: int, split: str, num_frames: int, size_wh: tu
     scene = Scene(seed, split=split)
     times = [number / RATE_HZ for number in range(num_frames)]
     frames = [scene.render(time_s, size_wh) for time_s in times]
-    views: list[View] = [scene.path.at(time_s) for time_s in times]
+    views: list[CameraPose] = [scene.path.at(time_s) for time_s in times]
     points = [
         trace_points(frames[number - 1], views[number - 1], frames[number], views[number])
         for number in range(1, num_frames)

@@ -15,7 +15,7 @@ from ovsr_ros.evaluation.datasets import open_dataset
 from ovsr_ros.evaluation.metrics import overlap
 from ovsr_ros.evaluation.sample import IGNORED, Sample
 from ovsr_ros.evaluation.studies.plots import Curve, plot_thresholds
-from ovsr_ros.evaluation.studies.report import Study, StudyRequest, rows_table
+from ovsr_ros.evaluation.studies.study import Study, StudyRequest, rows_table
 from ovsr_ros.names import name_key
 from ovsr_ros.pipeline import Pipeline, PreparedVocabulary
 from ovsr_ros.results import UNLABELED_ID

@@ -10,11 +10,11 @@ from ovsr_ros.config import parse_overrides
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.evaluation.arguments import EXIT_SKIPPED, chosen_protocols
 from ovsr_ros.evaluation.datasets import open_dataset
-from ovsr_ros.evaluation.measuring import Bench
+from ovsr_ros.evaluation.measurements import Measurements
 from ovsr_ros.evaluation.report import write_text
 from ovsr_ros.evaluation.sweep.file import read_sweep
 from ovsr_ros.evaluation.sweep.measure import measure_sweep
-from ovsr_ros.evaluation.sweep.report import to_dict, to_markdown
+from ovsr_ros.evaluation.sweep.tables import to_dict, to_markdown
 
 
 def run_sweep(arguments: argparse.Namespace) -> int:
@@ -30,7 +30,7 @@ def run_sweep(arguments: argparse.Namespace) -> int:
     sweep = read_sweep(arguments.sweep, overrides, arguments.config)
     dataset = open_dataset(sweep.dataset, sweep.root, sweep.split, sweep.names)
     limit = arguments.limit or sweep.limit or len(dataset)
-    bench = Bench(
+    measurements = Measurements(
         dataset,
         range(min(limit, len(dataset))),
         arguments.out,
@@ -39,8 +39,8 @@ def run_sweep(arguments: argparse.Namespace) -> int:
         progress=True,
     )
     if arguments.fresh:
-        bench.forget()
-    result = measure_sweep(sweep, bench, progress=True)
+        measurements.forget()
+    result = measure_sweep(sweep, measurements, progress=True)
     markdown = to_markdown(sweep, result)
     content = json.dumps(to_dict(sweep, result), indent=2, allow_nan=False) + "\n"
     for path in (arguments.out / "sweep.json", arguments.json):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ovsr_ros.evaluation.bootstrap import Difference
 from ovsr_ros.evaluation.figures import Figures
-from ovsr_ros.evaluation.measuring import Bench, compare_figures
+from ovsr_ros.evaluation.measurements import Measurements, compare_figures
 from ovsr_ros.evaluation.sweep.file import Run, Sweep
 
 
@@ -41,17 +41,17 @@ class SweepResult:
         return len(self.base.figures.skipped)
 
 
-def measure_sweep(sweep: Sweep, bench: Bench, progress: bool = False) -> SweepResult:
+def measure_sweep(sweep: Sweep, measurements: Measurements, progress: bool = False) -> SweepResult:
     """Measure every run of a sweep, equal ones once. Raises ConfigError and ModelError."""
 
     def measure(run: Run) -> Measured:
         is_base = run.options == sweep.base.options
-        figures = bench.judge(run.options)
+        figures = measurements.judge(run.options)
         changes = (
-            None if is_base else compare_figures(bench.judge(sweep.base.options), figures, protocol)
+            None if is_base else compare_figures(measurements.judge(sweep.base.options), figures, protocol)
             for protocol in ("labelled", "hungarian")
         )
-        return Measured(run, figures, bench.time_ms(run.options), is_base, *changes)
+        return Measured(run, figures, measurements.time_ms(run.options), is_base, *changes)
 
     base = measure(sweep.base)
     groups = []

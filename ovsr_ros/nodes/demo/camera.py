@@ -16,7 +16,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from ovsr_ros import msg
-from ovsr_ros.demo.scenes import CATEGORIES, SPLITS, Frame, Scene
+from ovsr_ros.demo.scenes import CATEGORIES, SPLITS, Rendering, Scene
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.nodes.conversions.images import to_image_message
 from ovsr_ros.nodes.conversions.messages import to_vocabulary_message
@@ -75,7 +75,7 @@ class Clip:
         self._size_wh = (options.width, options.height)
         self._step_s = options.speed / options.rate_hz
         self._length = max(2, round(options.clip_s * options.rate_hz))
-        self._frames: list[Frame] = []
+        self._frames: list[Rendering] = []
         self._num_shown = 0
 
     @property
@@ -88,7 +88,7 @@ class Clip:
         """Whether every frame of the clip has been drawn."""
         return len(self._frames) == self._length
 
-    def next(self) -> Frame:
+    def next(self) -> Rendering:
         """The next frame: 0, 1, ..., n - 1, n - 2, ..., 1, 0, 1, ..."""
         period = 2 * self._length - 2
         phase = self._num_shown % period
@@ -159,7 +159,7 @@ class DemoCamera(Node):
             )
 
 
-def to_camera_info(frame: Frame, header: Header) -> CameraInfo:
+def to_camera_info(frame: Rendering, header: Header) -> CameraInfo:
     """The pinhole camera that took the frame, without distortion."""
     height, width = frame.image.shape[:2]
     matrix = frame.camera_matrix

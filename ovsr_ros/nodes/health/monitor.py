@@ -81,7 +81,7 @@ class StreamStatistics:
 
 
 @dataclass
-class _Frame:
+class _Published:
     time: float
     latency_s: float
     age_s: float
@@ -108,7 +108,7 @@ class StreamMonitor:
             self._arrivals: deque[tuple[float, float]] = deque()  # times, seconds since the one before or NaN
             self._listening_since: float | None = self._started
             self._losses: deque[tuple[float, int]] = deque()  # times, how many were lost since the one before
-            self._frames: deque[_Frame] = deque()
+            self._frames: deque[_Published] = deque()
             self._last_arrival: float | None = None
             self._last_error_time: float | None = None
             self._last_error = ""
@@ -151,7 +151,7 @@ class StreamMonitor:
         """A frame's outputs went out. age_s: NaN where the stamp does not tell. num_*: as in `StreamStatistics`."""
         now = time.monotonic()
         with self._lock:
-            self._frames.append(_Frame(now, latency_s, age_s, dict(stage_seconds), num_segments, num_embedded))
+            self._frames.append(_Published(now, latency_s, age_s, dict(stage_seconds), num_segments, num_embedded))
             self._last_frame_failed = False
             self._trim(now)
 

@@ -5,9 +5,9 @@ import json
 import pytest
 import yaml
 
-from ovsr_ros.evaluation.baselines.segmenters import ADAPTIVE, FeatureWard, KMeans, describe
+from ovsr_ros.evaluation.baselines.region_finders import ADAPTIVE, FeatureWard, KMeans, describe
 from ovsr_ros.evaluation.studies.baselines import METHODS, OURS, compare, to_study
-from ovsr_ros.evaluation.studies.report import StudyRequest
+from ovsr_ros.evaluation.studies.study import StudyRequest
 from ovsr_ros.settings import load_settings
 
 SMALL = "{device: cpu, features.input_short_side: 192, features.grid_rows: 24, text.cache_directory: none}"
@@ -17,7 +17,7 @@ def test_every_method_that_takes_a_number_is_tried_with_ours_too():
     adaptive = {name for name, tried in METHODS.items() if any(ADAPTIVE in vars(s).values() for s in tried)}
     assert {name.partition(",")[0] for name in adaptive} == {"k-means", "SLIC", "grid-connected Ward", "Ward"}
     for name, tried in METHODS.items():
-        assert len({str(describe(segmenter)) for segmenter in tried}) == len(tried) > 1, name
+        assert len({str(describe(finder)) for finder in tried}) == len(tried) > 1, name
 
 
 def test_a_method_is_judged_at_its_best_and_against_ours(tmp_path):

@@ -11,7 +11,7 @@ from ovsr_ros.errors import ConfigError, OvsrError
 from ovsr_ros.evaluation.extras import import_extra
 from ovsr_ros.evaluation.studies import STUDIES, Study, StudyRequest
 from ovsr_ros.evaluation.studies.plots import Curve, plot_counts, plot_thresholds
-from ovsr_ros.evaluation.studies.report import rows_table, without_nan
+from ovsr_ros.evaluation.studies.study import rows_table, without_nan
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,11 @@ import yaml
 
 from ovsr_ros.cli import main
 from ovsr_ros.evaluation.datasets import open_dataset
-from ovsr_ros.evaluation.measuring import Bench, compare_figures
+from ovsr_ros.evaluation.measurements import Measurements, compare_figures
 from ovsr_ros.evaluation.sharing import CachedDataset, SharedFactory, SharedPipeline
 from ovsr_ros.evaluation.sweep.file import read_sweep
 from ovsr_ros.evaluation.sweep.measure import measure_sweep
-from ovsr_ros.evaluation.sweep.report import to_markdown
+from ovsr_ros.evaluation.sweep.tables import to_markdown
 from ovsr_ros.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -48,8 +48,8 @@ def test_a_bad_value_is_worse_and_the_base_is_measured_once(tmp_path):
         ),
         {"clusters.fixed": 2},
     )
-    bench = Bench(open_dataset("scenes"), range(3), tmp_path / "out")
-    result = measure_sweep(sweep, bench)
+    measurements = Measurements(open_dataset("scenes"), range(3), tmp_path / "out")
+    result = measure_sweep(sweep, measurements)
     (adaptive, two), (nothing, base) = result.groups
     assert adaptive.is_base
     assert base.is_base
@@ -61,7 +61,7 @@ def test_a_bad_value_is_worse_and_the_base_is_measured_once(tmp_path):
     assert nothing.figures.hungarian_miou == base.figures.hungarian_miou  # the threshold does not move clusters
     assert nothing.hungarian_change.value == 0
     assert len(list((tmp_path / "out" / "runs" / "scenes-val").glob("*.jsonl"))) == 3
-    assert bench.shared.num_loads == 1
+    assert measurements.shared.num_loads == 1
 
     page = to_markdown(sweep, result)
     assert page.count("(base)") == 2
@@ -88,17 +88,17 @@ def test_reused_frames_give_the_figures_that_a_new_pipeline_gives(small_options,
         score_threshold=0.5,
         alignment=dataclasses.replace(small_options.alignment, method="none"),
     )
-    bench = Bench(dataset, range(2), tmp_path / "shared")
-    first = bench.judge(small_options)
-    assert len(bench.shared._frames) == 2
-    reused = bench.judge(other)
-    assert len(bench.shared._frames) == 2
-    alone = Bench(dataset, range(2), tmp_path / "alone").judge(other)
+    measurements = Measurements(dataset, range(2), tmp_path / "shared")
+    first = measurements.judge(small_options)
+    assert len(measurements.shared._frames) == 2
+    reused = measurements.judge(other)
+    assert len(measurements.shared._frames) == 2
+    alone = Measurements(dataset, range(2), tmp_path / "alone").judge(other)
     strip = [[(r.labelled, r.hungarian, r.boundary) for r in figures.per_image] for figures in (reused, alone)]
     assert strip[0] == strip[1]
     assert compare_figures(first, reused, "hungarian").value == 0
     crops = dataclasses.replace(small_options, crops=dataclasses.replace(small_options.crops, style="box"))
-    assert SharedFactory(crops, shared=bench.shared)().pipeline.frames is None  # other crops, other embeddings
+    assert SharedFactory(crops, shared=measurements.shared)().pipeline.frames is None  # other crops, other embeddings
 
 
 def test_a_cached_data_set_is_the_data_set_and_draws_once():

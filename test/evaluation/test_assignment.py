@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import linear_sum_assignment
 
-from ovsr_ros.evaluation.matching import match_clusters, match_dataset, match_table
+from ovsr_ros.evaluation.assignment import match_clusters, match_dataset, match_table
 from ovsr_ros.evaluation.metrics import ClassCounts, confusion, count_labels
 
 truths = arrays(np.uint8, (6, 7), elements=st.sampled_from([0, 1, 2, 3, 255]))

@@ -24,7 +24,7 @@ ADAPTIVE = 0
 """A number of clusters that is counted on each image, as the configuration counts it for our own clustering."""
 
 
-class Segmenter(Protocol):
+class RegionFinder(Protocol):
     """Finds an image's regions. Frozen dataclasses: their fields are what is tuned."""
 
     def find(self, image: NDArray[np.uint8], backend: OvsrBackend) -> NDArray[np.int64]:
@@ -32,9 +32,9 @@ class Segmenter(Protocol):
         ...
 
 
-def describe(segmenter: Any) -> dict[str, object]:
+def describe(finder: Any) -> dict[str, object]:
     """The method and its parameters as plain values."""
-    return {"method": type(segmenter).__name__, **dataclasses.asdict(segmenter)}
+    return {"method": type(finder).__name__, **dataclasses.asdict(finder)}
 
 
 @dataclass(frozen=True)

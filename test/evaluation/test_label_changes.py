@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ovsr_ros.demo.scenes import Scene
-from ovsr_ros.evaluation.flicker import (
+from ovsr_ros.evaluation.label_changes import (
     Points,
     Share,
     carry_labels,

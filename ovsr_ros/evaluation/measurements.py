@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ovsr_ros.evaluation.baselines.segmenters import Segmenter, describe
+from ovsr_ros.evaluation.baselines.region_finders import RegionFinder, describe
 from ovsr_ros.evaluation.bootstrap import Difference, compare_miou
 from ovsr_ros.evaluation.figures import Figures
 from ovsr_ros.evaluation.metrics import ClassCounts
@@ -27,7 +27,7 @@ NUM_TIMED = 5
 """Images that a run is timed on, alone and besides being judged: the median counts."""
 
 
-class Bench:
+class Measurements:
     """Measures runs on the samples `indices` of a data set; what was judged under `out` is not judged again."""
 
     def __init__(
@@ -54,12 +54,12 @@ class Bench:
         """Remove what earlier runs have left under `out`."""
         shutil.rmtree(self._journals, ignore_errors=True)
 
-    def judge(self, options: PipelineOptions, segmenter: Segmenter | None = None) -> Figures:
-        """The figures of a configuration; segmenter: what finds the regions in place of our clustering.
+    def judge(self, options: PipelineOptions, finder: RegionFinder | None = None) -> Figures:
+        """The figures of a configuration; finder: what finds the regions in place of our clustering.
 
         Raises ConfigError and ModelError.
         """
-        factory, key = self._factory(options, segmenter)
+        factory, key = self._factory(options, finder)
         if key not in self._done:
             self._done[key] = evaluate(
                 factory,
@@ -72,9 +72,9 @@ class Bench:
             )
         return self._done[key]
 
-    def time_ms(self, options: PipelineOptions, segmenter: Segmenter | None = None) -> float:
+    def time_ms(self, options: PipelineOptions, finder: RegionFinder | None = None) -> float:
         """Median milliseconds of one image, read and judged apart; the first is not counted. NaN without images."""
-        factory, key = self._factory(options, segmenter)
+        factory, key = self._factory(options, finder)
         path = self._journals / f"{key}.ms"
         try:
             return float(path.read_text(encoding="utf-8"))
@@ -93,14 +93,14 @@ class Bench:
         path.write_text(f"{milliseconds:.2f}\n", encoding="utf-8")
         return milliseconds
 
-    def _factory(self, options: PipelineOptions, segmenter: Segmenter | None) -> tuple[SharedFactory, str]:
+    def _factory(self, options: PipelineOptions, finder: RegionFinder | None) -> tuple[SharedFactory, str]:
         options = with_background_names(options, self.dataset)
-        return SharedFactory(options, segmenter, self.shared), run_key(options, segmenter)
+        return SharedFactory(options, finder, self.shared), run_key(options, finder)
 
 
-def run_key(options: PipelineOptions, segmenter: Segmenter | None = None) -> str:
+def run_key(options: PipelineOptions, finder: RegionFinder | None = None) -> str:
     """What a run's files are called: the same for the same options."""
-    values = {**to_flat_dict(options), "segmenter": None if segmenter is None else describe(segmenter)}
+    values = {**to_flat_dict(options), "segmenter": None if finder is None else describe(finder)}
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=list).encode()).hexdigest()[:16]
 
 

@@ -13,7 +13,7 @@ Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class View:
+class CameraPose:
     """Where the camera is and how it looks.
 
     position: (3,) metres, world frame (x right, y up, z into the scene).
@@ -54,7 +54,7 @@ class View:
 class CameraPath:
     """A camera's motion: sums of slow sines with chance phases, the same for the same seed.
 
-    height: of the camera over the floor, metres. pitch: radians, positive looks down. focal: as in `View`.
+    height: of the camera over the floor, metres. pitch: radians, positive looks down. focal: as in `CameraPose`.
     """
 
     height: float
@@ -70,7 +70,7 @@ class CameraPath:
         phases = rng.uniform(0, 2 * np.pi, 12).astype(np.float32)
         return cls(height, float(rng.uniform(0.18, 0.30)), float(rng.uniform(0.95, 1.15)), phases, amplitude)
 
-    def at(self, time_s: float) -> View:
+    def at(self, time_s: float) -> CameraPose:
         """The view at a time, seconds."""
         p, a = self.phases, self.amplitude
 
@@ -86,4 +86,4 @@ class CameraPath:
             [a * 0.22 * wave(5, 13.0), self.height + a * 0.05 * wave(6, 5.1), a * 0.10 * wave(7, 9.0)], np.float32
         )
         focal = self.focal * (1 + 0.05 * a * wave(8, 17.0))
-        return View(position, rotation((pitch, yaw, 0.0)) @ rotation((0.0, 0.0, roll)), focal)
+        return CameraPose(position, rotation((pitch, yaw, 0.0)) @ rotation((0.0, 0.0, roll)), focal)

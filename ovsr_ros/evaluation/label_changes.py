@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ovsr_ros.demo.camera import View
-from ovsr_ros.demo.scenes import Frame
+from ovsr_ros.demo.camera_path import CameraPose
+from ovsr_ros.demo.scenes import Rendering
 
 MIN_OBJECT_PX = 200
 """An object of which less is in view has no label of its own."""
@@ -28,7 +28,7 @@ class Points:
     seen: NDArray[np.bool_]
 
 
-def trace_points(before: Frame, view_before: View, after: Frame, view_after: View) -> Points:
+def trace_points(before: Rendering, view_before: CameraPose, after: Rendering, view_after: CameraPose) -> Points:
     """Follow the points of `after` back to `before` by the scene's known geometry; nothing in the scene moves."""
     height, width = after.depth_m.shape
     world = view_after.position + after.depth_m[..., None] * view_after.rays((width, height))

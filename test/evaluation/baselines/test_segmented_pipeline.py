@@ -7,8 +7,7 @@ import pytest
 import torch
 import yaml
 
-from ovsr_ros.evaluation.baselines.predictor import FrameStore, SegmentedPipeline
-from ovsr_ros.evaluation.baselines.segmenters import (
+from ovsr_ros.evaluation.baselines.region_finders import (
     ADAPTIVE,
     FeatureWard,
     Felzenszwalb,
@@ -18,6 +17,7 @@ from ovsr_ros.evaluation.baselines.segmenters import (
     compute_head,
     describe,
 )
+from ovsr_ros.evaluation.baselines.segmented_pipeline import FrameStore, SegmentedPipeline
 from ovsr_ros.evaluation.datasets import open_dataset
 from ovsr_ros.evaluation.pipeline_predictor import PipelinePredictor
 from ovsr_ros.evaluation.sharing import SharedFactory
@@ -25,7 +25,7 @@ from ovsr_ros.settings import load_settings
 
 SMALL = "{device: cpu, features.input_short_side: 128, features.grid_rows: 24, text.cache_directory: none}"
 
-SEGMENTERS = [
+REGION_FINDERS = [
     KMeans(6, 0.3),
     KMeans(ADAPTIVE, 0.3),
     Slic(100, 10.0, 10.0),
@@ -57,9 +57,9 @@ def backend(pipeline):
     return pipeline._snapshot().backend
 
 
-@pytest.mark.parametrize("segmenter", SEGMENTERS, ids=lambda segmenter: str(list(describe(segmenter).values())))
-def test_every_pixel_is_in_a_cluster_and_in_one_of_its_segments(segmenter, pipeline, sample):
-    pipeline.segmenter = segmenter
+@pytest.mark.parametrize("finder", REGION_FINDERS, ids=lambda finder: str(list(describe(finder).values())))
+def test_every_pixel_is_in_a_cluster_and_in_one_of_its_segments(finder, pipeline, sample):
+    pipeline.finder = finder
     prediction = PipelinePredictor(pipeline).predict(sample)
     assert prediction.clusters.shape == sample.image.shape[:2]
     assert prediction.clusters.min() >= 1
@@ -72,27 +72,27 @@ def test_every_pixel_is_in_a_cluster_and_in_one_of_its_segments(segmenter, pipel
 
 @pytest.mark.parametrize("num_clusters", [3, 9])
 def test_a_fixed_number_of_clusters_is_kept(num_clusters, backend, sample):
-    for segmenter in (
+    for finder in (
         KMeans(num_clusters, 0.5),
         FeatureWard(True, num_clusters, True, False),
         FeatureWard(False, num_clusters, True, False),
     ):
-        assert len(np.unique(segmenter.find(sample.image, backend))) == num_clusters
+        assert len(np.unique(finder.find(sample.image, backend))) == num_clusters
 
 
 def test_the_adaptive_number_is_the_one_of_our_own_clustering(backend, sample):
     count = adaptive_count(sample.image, backend)
-    for segmenter in (KMeans(ADAPTIVE, 0.5), Slic(150, 10.0, ADAPTIVE), FeatureWard(False, ADAPTIVE, True, False)):
-        assert len(np.unique(segmenter.find(sample.image, backend))) == count
+    for finder in (KMeans(ADAPTIVE, 0.5), Slic(150, 10.0, ADAPTIVE), FeatureWard(False, ADAPTIVE, True, False)):
+        assert len(np.unique(finder.find(sample.image, backend))) == count
     fewer = FeatureWard(False, ADAPTIVE, True, False, count_fraction=0.9).find(sample.image, backend)
     assert len(np.unique(fewer)) < count
 
 
 def test_ward_on_our_features_is_our_pipeline_with_wards_linkage(sample):
-    """The same regions by both ways: through the baseline's segmenter, and by the pipeline's own option."""
+    """The same regions by both ways: through the baseline's region finder, and by the pipeline's own option."""
     options = small_options(**{"clusters.linkage": "ward"})
     ours, through = SegmentedPipeline(options), SegmentedPipeline(options)
-    through.segmenter = FeatureWard(False, ADAPTIVE, True, True)
+    through.finder = FeatureWard(False, ADAPTIVE, True, True)
     expected, frame = ours.embed(sample.image), through.embed(sample.image)
     assert torch.equal(frame.segment_map, expected.segment_map)
     assert np.array_equal(frame.cluster_ids, expected.cluster_ids)
@@ -116,7 +116,7 @@ def test_an_image_of_one_colour_is_one_cluster_of_our_features(backend):
 
 
 def test_without_a_segmenter_it_is_the_pipeline(pipeline, sample):
-    pipeline.segmenter = None
+    pipeline.finder = None
     frame, again = pipeline.embed(sample.image), super(SegmentedPipeline, pipeline).embed(sample.image)
     assert torch.equal(frame.segment_map, again.segment_map)
     assert torch.equal(frame.embeddings, again.embeddings)
@@ -124,13 +124,13 @@ def test_without_a_segmenter_it_is_the_pipeline(pipeline, sample):
 
 def test_what_decides_a_baselines_figures_is_described(pipeline):
     options = pipeline.options
-    described = [SharedFactory(options, segmenter).describe() for segmenter in (None, *SEGMENTERS)]
+    described = [SharedFactory(options, finder).describe() for finder in (None, *REGION_FINDERS)]
     assert len({str(entry) for entry in described}) == len(described)
     assert described[1]["segmenter"] == {"method": "KMeans", "num_clusters": 6, "position_weight": 0.3}
 
 
 def test_frames_are_kept_by_what_the_image_shows_and_not_beyond_the_memory(pipeline, sample):
-    pipeline.segmenter = None
+    pipeline.finder = None
     other = sample.image.copy()
     other[0, 0] += 1
     store = FrameStore()
@@ -144,5 +144,5 @@ def test_frames_are_kept_by_what_the_image_shows_and_not_beyond_the_memory(pipel
 
 
 def test_parameters_can_be_put_into_json():
-    for segmenter in SEGMENTERS:
-        assert describe(segmenter) == {"method": type(segmenter).__name__, **dataclasses.asdict(segmenter)}
+    for finder in REGION_FINDERS:
+        assert describe(finder) == {"method": type(finder).__name__, **dataclasses.asdict(finder)}

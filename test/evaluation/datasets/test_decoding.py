@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from ovsr_ros.errors import SampleError
-from ovsr_ros.evaluation.datasets.images import read_image, read_mask
+from ovsr_ros.evaluation.datasets.decoding import read_image, read_mask
 
 VALUES = np.array([[0, 1, 2, 255, 7], [20, 254, 3, 0, 1], [9, 9, 9, 128, 200]])
 

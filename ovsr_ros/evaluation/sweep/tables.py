@@ -9,7 +9,7 @@ from ovsr_ros.evaluation import provenance
 from ovsr_ros.evaluation.bootstrap import Difference
 from ovsr_ros.evaluation.figures import number
 from ovsr_ros.evaluation.report import share, table
-from ovsr_ros.evaluation.studies.report import without_nan
+from ovsr_ros.evaluation.studies.study import without_nan
 from ovsr_ros.evaluation.sweep.file import Sweep, show_value
 from ovsr_ros.evaluation.sweep.measure import Measured, SweepResult
 

@@ -14,7 +14,7 @@ from ovsr_ros.backends.contract import StageClock
 from ovsr_ros.backends.ovsr.backend import OvsrBackend
 from ovsr_ros.backends.ovsr.regions import find_regions
 from ovsr_ros.errors import ConfigError
-from ovsr_ros.evaluation.baselines.segmenters import Segmenter
+from ovsr_ros.evaluation.baselines.region_finders import RegionFinder
 from ovsr_ros.ops.image import check_image, to_tensor
 from ovsr_ros.pipeline import Pipeline
 
@@ -43,12 +43,12 @@ class FrameStore:
 
 
 class SegmentedPipeline(Pipeline):
-    """A pipeline whose regions come from a segmenter, and whose other stages are unchanged.
+    """A pipeline whose regions come from a region finder, and whose other stages are unchanged.
 
-    segmenter: None: our own regions. frames: where frames are looked up before they are embedded; None: nowhere.
+    finder: None: our own regions. frames: where frames are looked up before they are embedded; None: nowhere.
     """
 
-    segmenter: Segmenter | None = None
+    finder: RegionFinder | None = None
     frames: FrameStore | None = None
 
     def embed(self, image_rgb: NDArray[np.uint8]) -> Frame:
@@ -57,13 +57,13 @@ class SegmentedPipeline(Pipeline):
         return self._embed(image_rgb)
 
     def _embed(self, image_rgb: NDArray[np.uint8]) -> Frame:
-        if self.segmenter is None:
+        if self.finder is None:
             return super().embed(image_rgb)
         check_image(image_rgb)
         backend = self._snapshot().backend
         if not isinstance(backend, OvsrBackend):
             raise ConfigError(f"backend: baselines need the stages of 'ovsr', got {self.options.backend!r}")
-        return embed_regions(image_rgb, self.segmenter.find(image_rgb, backend), backend)
+        return embed_regions(image_rgb, self.finder.find(image_rgb, backend), backend)
 
 
 @torch.inference_mode()

@@ -240,11 +240,6 @@ TARGETS: tuple[tuple[str, str, Callable[[Results], Measured]], ...] = (
         categories("texts", "label_more_percent"),
     ),
     (
-        "1,000 rows instead of 10 in the stage that meets the words: more per frame",
-        "5 % or less",
-        categories("rows", "more_percent_of_frame"),
-    ),
-    (
         "1,000 new names encoded: a frame held back by, beyond the longest gap of as many frames without",
         "1 period or less",
         vocabulary,

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -238,16 +237,6 @@ class TextClassifier:
             names=(*vocabulary.names, *others),
             vocabulary_version=vocabulary.version,
         )
-
-    @cached_property
-    def spectrum(self) -> tuple[Tensor, Tensor]:
-        """The rows' Gram matrix, (D, D) float32, or (T, T) where T < D, and its eigenvalues, float64, ascending.
-
-        Computed once, when it is first read: no image changes it.
-        """
-        rows = self.embeddings
-        gram = rows.T @ rows if len(rows) >= rows.shape[1] else rows @ rows.T
-        return gram, torch.linalg.eigvalsh(gram.double())
 
     def to(self, device: torch.device) -> TextClassifier:
         """The same rows on another device."""

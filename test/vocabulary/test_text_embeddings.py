@@ -189,18 +189,6 @@ def test_an_empty_vocabulary_leaves_the_background_or_nothing() -> None:
     assert nothing.to(torch.device("cpu")).names == ()
 
 
-@pytest.mark.parametrize("num_rows", [0, 1, 7, 40])
-def test_the_spectrum_is_that_of_the_smaller_gram_matrix_and_is_computed_once(num_rows: int) -> None:
-    rows = normalize(torch.randn(num_rows, 12, generator=torch.Generator().manual_seed(0)), dim=1)
-    classifier = TextClassifier(rows, torch.zeros(num_rows, dtype=torch.uint8), ("",) * num_rows, 1)
-    gram, eigenvalues = classifier.spectrum
-    assert classifier.spectrum[0] is gram
-    assert gram.shape == (min(num_rows, 12),) * 2
-    values = torch.linalg.svdvals(rows.double()).flip(0)
-    torch.testing.assert_close(eigenvalues, values.square(), rtol=0, atol=1e-5)
-    assert (eigenvalues[1:] >= eigenvalues[:-1]).all()
-
-
 def test_background_names_stand_beside_something_else_each_once() -> None:
     options = TextOptions(something_else=("something else", "Sky"), background_names=("wall", "sky", "wall"))
     assert options.unlabeled_names == ("something else", "Sky", "wall")

@@ -48,19 +48,13 @@ def truncated_svd(matrix: Tensor, energy: float, max_rank: int) -> tuple[Tensor,
 
 
 def _eigh_descending(gram: Tensor) -> tuple[Tensor, Tensor]:
-    eigenvalues, vectors = eigh(gram)
+    # Eigenvectors of float32 lose orthogonality between close eigenvalues; float64 costs little at this size.
+    with one_thread():  # of a matrix this small, two threads take twice as long
+        eigenvalues, vectors = torch.linalg.eigh(gram.double())
     vectors = vectors.flip(1)
     largest = vectors.abs().argmax(0, keepdim=True)  # (1, R)
     vectors = vectors * torch.where(vectors.gather(0, largest) < 0, -1.0, 1.0)
     return eigenvalues.flip(0).clamp_min(0).sqrt().float(), vectors.float()
-
-
-def eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Eigenvalues, ascending, and eigenvectors of a symmetric matrix (R, R): (R,) and (R, R) float64."""
-    # Eigenvectors of float32 lose orthogonality between close eigenvalues; float64 costs little at this size.
-    with one_thread():  # of a matrix this small, two threads take twice as long
-        values, vectors = torch.linalg.eigh(matrix.double())
-    return values, vectors
 
 
 def rank_by_energy(singular_values: Tensor, energy: float, max_rank: int) -> int:

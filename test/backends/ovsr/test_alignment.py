@@ -3,8 +3,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from ovsr_ros.backends.ovsr.alignment import extreme_eigenpairs, joint_cosines, match_probabilities
-from ovsr_ros.vocabulary.text_embeddings import TextClassifier
+from ovsr_ros.backends.ovsr.alignment import joint_cosines, match_probabilities
 
 
 def embeddings(num_images, num_texts, dims, seed=0):
@@ -12,12 +11,6 @@ def embeddings(num_images, num_texts, dims, seed=0):
     images = normalize(torch.randn(num_images, dims, generator=generator) + 1.0, dim=1)
     texts = normalize(torch.randn(num_texts, dims, generator=generator) + 0.5, dim=1)
     return images, texts
-
-
-def cosines_of(images, texts, energy, max_rank):
-    ids = torch.zeros(len(texts), dtype=torch.uint8)
-    spectrum = TextClassifier(texts, ids, tuple(map(str, ids)), 1).spectrum
-    return joint_cosines(images, texts, *spectrum, energy, max_rank)
 
 
 def literal_cosines(images, texts, energy, max_rank):
@@ -55,7 +48,7 @@ def kept_shares(images, texts, rank):
 @pytest.mark.parametrize(("energy", "max_rank"), [(0.3, 512), (0.9, 512), (0.99, 512), (1.0, 512), (1.0, 2)])
 def test_probabilities_are_those_of_a_literal_svd(shape, energy, max_rank):
     images, texts = embeddings(*shape)
-    found = match_probabilities(cosines_of(images, texts, energy, max_rank), 20.0)
+    found = match_probabilities(joint_cosines(images, texts, energy, max_rank), 20.0)
     logits = 20.0 * literal_cosines(images, texts, energy, max_rank)[0]
     expected = np.exp(logits - logits.max(1, keepdims=True))
     expected /= expected.sum(1, keepdims=True)
@@ -64,7 +57,7 @@ def test_probabilities_are_those_of_a_literal_svd(shape, energy, max_rank):
 
 @pytest.mark.parametrize("seed", range(8))
 def test_every_share_of_energy_gives_a_literal_svds_cosines(seed):
-    """Whatever is fewer, what is left out or what is kept, and however the texts alone bound it."""
+    """However many vectors are kept, and whichever Gram matrix is the smaller."""
     rng = np.random.default_rng(seed)
     shape = int(rng.integers(1, 40)), int(rng.integers(1, 90)), int(rng.integers(4, 60))
     images, texts = embeddings(*shape, seed)
@@ -73,7 +66,7 @@ def test_every_share_of_energy_gives_a_literal_svds_cosines(seed):
     ranks = set()
     for energy in (0.2, 0.5, 0.7, 0.85, 0.95, 0.99, 0.999):
         expected, rank = literal_cosines(images, texts, energy, 4096)
-        error = np.abs(cosines_of(images, texts, energy, 4096).numpy() - expected)
+        error = np.abs(joint_cosines(images, texts, energy, 4096).numpy() - expected)
         # What float32 loses weighs the more the less of a row is kept: of some, a ten-thousandth.
         assert (error * kept_shares(images, texts, rank)).max() < 4e-6
         ranks.add(rank)
@@ -82,7 +75,7 @@ def test_every_share_of_energy_gives_a_literal_svds_cosines(seed):
 
 def test_full_energy_changes_no_cosine():
     images, texts = embeddings(5, 9, 64)
-    torch.testing.assert_close(cosines_of(images, texts, 1.0, 512), images @ texts.T, atol=1e-5, rtol=0)
+    torch.testing.assert_close(joint_cosines(images, texts, 1.0, 512), images @ texts.T, atol=1e-5, rtol=0)
 
 
 def test_rows_sum_to_one_and_follow_the_cosine():
@@ -96,8 +89,8 @@ def test_rows_sum_to_one_and_follow_the_cosine():
 def test_order_of_the_texts_does_not_matter():
     images, texts = embeddings(6, 7, 32)
     order = torch.tensor([3, 1, 6, 0, 5, 2, 4])
-    one = match_probabilities(cosines_of(images, texts, 0.95, 512), 50.0)
-    other = match_probabilities(cosines_of(images, texts[order], 0.95, 512), 50.0)
+    one = match_probabilities(joint_cosines(images, texts, 0.95, 512), 50.0)
+    other = match_probabilities(joint_cosines(images, texts[order], 0.95, 512), 50.0)
     torch.testing.assert_close(one[:, order], other, atol=1e-3, rtol=0)
 
 
@@ -115,39 +108,9 @@ def test_a_bias_adds_to_its_texts_logits():
 
 def test_no_segments():
     _, texts = embeddings(1, 7, 32)
-    assert match_probabilities(cosines_of(torch.zeros(0, 32), texts, 0.95, 512), 50.0).shape == (0, 7)
+    assert match_probabilities(joint_cosines(torch.zeros(0, 32), texts, 0.95, 512), 50.0).shape == (0, 7)
 
 
 def test_no_texts():
     images, _ = embeddings(3, 1, 32)
-    assert cosines_of(images, torch.zeros(0, 32), 0.95, 512).shape == (3, 0)
-
-
-def decaying(rows, columns, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    scales = torch.logspace(0, -2, columns)
-    mixing = torch.linalg.qr(torch.randn(columns, columns, generator=generator)).Q
-    return torch.randn(rows, columns, generator=generator) * scales @ mixing
-
-
-@pytest.mark.parametrize("size", [1, 40, 300, 400])
-@pytest.mark.parametrize("largest", [False, True])
-def test_extreme_eigenpairs_are_those_of_all(size, largest):
-    matrix = decaying(2 * size, size)
-    gram = matrix.T @ matrix
-    count = max(1, size // 8)
-    values, vectors = extreme_eigenpairs(gram, count, largest)
-    every = torch.linalg.eigvalsh(gram.double())
-    expected = every.flip(0)[:count] if largest else every[:count]
-    accuracy = 2e-6 * float(every[-1])
-    torch.testing.assert_close(values, expected, rtol=0, atol=accuracy)
-    torch.testing.assert_close(vectors.T @ vectors, torch.eye(count), rtol=0, atol=2e-6)
-    torch.testing.assert_close(gram @ vectors, vectors * values.float(), rtol=0, atol=accuracy)
-
-
-def test_all_eigenpairs_and_rounding_under_zero():
-    matrix = decaying(5, 20)
-    values, vectors = extreme_eigenpairs(matrix.T @ matrix, 20, False)
-    assert vectors.shape == (20, 20)
-    assert (values >= 0).all()
-    assert (values[:15] < 1e-5 * values[-1]).all()
+    assert joint_cosines(images, torch.zeros(0, 32), 0.95, 512).shape == (3, 0)

@@ -86,26 +86,20 @@ def assert_install_space_is_complete(prefix: Path, tmp_path: Path, **variables: 
     run([sys.executable, "-c", script], tmp_path, **variables)
 
 
-def assert_command_works(command: Path, tmp_path: Path, environment: dict[str, str]) -> None:
-    """`ovsr` says its version, labels a picture, and shares work out to processes of its own."""
+def ovsr(command: Path, *words: str, cwd: Path, environment: dict[str, str]) -> str:
+    """What the command `ovsr` at that path prints, in an environment of exactly these variables."""
+    done = subprocess.run([str(command), *words], cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
-    def ovsr(*words: str) -> str:
-        done = subprocess.run(
-            [str(command), *words], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        assert "compiled clustering" not in done.stderr
-        return done.stdout
 
-    assert ovsr("--version") == f"ovsr {ovsr_ros.__version__}\n"
-    assert "segment" in ovsr("--help")
-    picture = tmp_path / "room.png"
-    assert cv2.imwrite(str(picture), np.full((48, 64, 3), 90, np.uint8))
-    ovsr("segment", str(picture), "--config", "demo", "--categories", "floor", "--out", str(tmp_path / "out"))
+def assert_version_and_segment_work(command: Path, tmp_path: Path, environment: dict[str, str]) -> None:
+    assert ovsr(command, "--version", cwd=tmp_path, environment=environment) == f"ovsr {ovsr_ros.__version__}\n"
+    assert "segment" in ovsr(command, "--help", cwd=tmp_path, environment=environment)
+    assert cv2.imwrite(str(tmp_path / "room.png"), np.full((48, 64, 3), 90, np.uint8))
+    options = ("--config", "demo", "--categories", "floor", "--device", "cpu", "--out", "out")
+    ovsr(command, "segment", "room.png", *options, cwd=tmp_path, environment=environment)
     assert (tmp_path / "out" / "room_label_map.png").exists()
-    ovsr("evaluate", "--dataset", "scenes", "--split", "val", "--limit", "2", "--workers", "2", "--device", "cpu")
-    wrong = subprocess.run([str(command), "segment", "no.png"], cwd=tmp_path, env=environment, check=False)
-    assert wrong.returncode == 2
 
 
 # --- The ROS package ---
@@ -117,7 +111,6 @@ def test_install_space_of_the_setup_has_both_halves(tmp_path: Path) -> None:
     prefix = next((path for path in prefixes if (path / "share" / "ovsr_ros").is_dir()), None)
     assert prefix is not None, "no install space is sourced: run the tests with `make test`, or in `make shell`"
     assert_install_space_is_complete(prefix, tmp_path)
-    assert_command_works(prefix / "lib" / "ovsr_ros" / "ovsr", tmp_path, dict(os.environ))
     assert (prefix / "share" / "ovsr_ros" / "package.xml").is_symlink()
 
 
@@ -136,14 +129,19 @@ def test_plain_build_in_a_workspace(tmp_path: Path) -> None:
     assert not code.is_symlink()
     shutil.rmtree(workspace / "src")  # nothing may point back
     assert_install_space_is_complete(prefix, tmp_path, **variables)
-    assert_command_works(prefix / "lib" / "ovsr_ros" / "ovsr", tmp_path, {**os.environ, **variables})
+    assert_version_and_segment_work(prefix / "lib" / "ovsr_ros" / "ovsr", tmp_path, {**os.environ, **variables})
 
 
 def test_the_setup_s_command_works_in_an_environment_of_nothing(tmp_path: Path) -> None:
-    command = Path(sys.prefix) / "bin" / "ovsr"
-    assert_command_works(command, tmp_path, {})
-    (tmp_path / "a link").symlink_to(command)
-    assert_command_works(tmp_path / "a link", tmp_path, {"PYTHONPATH": str(tmp_path), "PYTHONHOME": str(tmp_path)})
+    command = Path(sys.prefix) / "bin" / "ovsr"  # it starts the executable of the symlinked install
+    assert_version_and_segment_work(command, tmp_path, {})
+    on_scenes = ("--dataset", "scenes", "--limit", "2", "--workers", "2", "--config", "demo", "--device", "cpu")
+    assert "mIoU" in ovsr(command, "evaluate", *on_scenes, cwd=tmp_path, environment={})
+    with pytest.raises(AssertionError, match=r"no\.png: cannot be read"):
+        ovsr(command, "segment", "no.png", "--config", "demo", "--categories", "a", cwd=tmp_path, environment={})
+    link, elsewhere = tmp_path / "a link", {"PYTHONPATH": str(tmp_path), "PYTHONHOME": str(tmp_path)}
+    link.symlink_to(command)
+    assert ovsr(link, "--version", cwd=tmp_path, environment=elsewhere)
 
 
 def test_package_xml_is_valid_and_free_of_warnings() -> None:

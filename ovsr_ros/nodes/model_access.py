@@ -24,6 +24,7 @@ from ovsr_ros.models.memory import (
     is_out_of_memory,
     resident_bytes,
 )
+from ovsr_ros.nodes.health.throttle import ThrottledLog
 from ovsr_ros.pipeline import FoundImage, Pipeline
 from ovsr_ros.tracking import Tracker
 
@@ -37,6 +38,7 @@ _NUM_THREADS = torch.get_num_threads()
 """Of an operation, as the process was started: what a node's frames share."""
 
 _MAX_SIZES = 16
+_WARNING_PERIOD_S = 10.0
 
 
 class ModelAccess:
@@ -54,11 +56,11 @@ class ModelAccess:
     def __init__(
         self, node: Node, pipeline: Pipeline, frames_in_flight: int = 0, budget_mib: Callable[[], int] = lambda: 0
     ) -> None:
-        self._node = node
         self._pipeline = pipeline
         self._budget_mib = budget_mib
         self._budget_lock = threading.Lock()
         self._budget = MemoryBudget(pipeline, lambda text: node.get_logger().warning(text))
+        self._log_shortage = ThrottledLog(lambda text: node.get_logger().warning(text), _WARNING_PERIOD_S)
         on_gpu = pipeline.device.type == "cuda"
         if not frames_in_flight:
             several = not on_gpu and not pipeline.state.backend.fills_cpu and len(os.sched_getaffinity(0)) > 1
@@ -142,9 +144,7 @@ class ModelAccess:
             if budget_mib:
                 with self._budget_lock:
                     self._budget.step(reason, todo)
-            self._node.get_logger().warning(
-                f"{reason}; this image is labelled at half the resolution; {todo}", throttle_duration_sec=10.0
-            )
+            self._log_shortage(f"{reason}; this image is labelled at half the resolution; {todo}")
             try:
                 return work(reduction.coarser())
             except Exception as error:

@@ -133,7 +133,7 @@ class Log:
     def get_logger(self):
         return self
 
-    def warning(self, text, throttle_duration_sec=0.0):
+    def warning(self, text):
         self.warnings.append(text)
 
 

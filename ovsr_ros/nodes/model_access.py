@@ -57,6 +57,7 @@ class ModelAccess:
         self, node: Node, pipeline: Pipeline, frames_in_flight: int = 0, budget_mib: Callable[[], int] = lambda: 0
     ) -> None:
         self._pipeline = pipeline
+        self._memory_options = pipeline.state.backend.memory_options  # kept: asked for while the pipeline closes, too
         self._budget_mib = budget_mib
         self._budget_lock = threading.Lock()
         self._budget = MemoryBudget(pipeline, lambda text: node.get_logger().warning(text))
@@ -79,7 +80,7 @@ class ModelAccess:
     @property
     def remedy(self) -> str:
         """What an operator can do about memory that runs out, or about frames that take too long."""
-        lower = f"lower {', '.join(self._pipeline.state.backend.memory_options)} or the image's size"
+        lower = f"lower {', '.join(self._memory_options)} or the image's size"
         elsewhere = "end what else uses memory here"
         if self._pipeline.device.type == "cpu":
             return f"{lower}, or {elsewhere}"

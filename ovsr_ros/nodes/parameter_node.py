@@ -196,7 +196,9 @@ class ParameterNode(LifecycleNode):
         state, segmenter = None, self.segmenter
         if words is None and node.categories != self.node_options.categories:
             words = (Operation.REPLACE, _read_categories(node.categories))
-        if segmenter is not None and (words or pipeline_changes):
+        if segmenter is None:
+            _check_categories(node.categories)
+        elif words or pipeline_changes:
             state = segmenter.pipeline.prepare(pipeline_changes, words)
             if words:
                 node = replace_flat(node, {"categories": to_parameter_value(state.vocabulary)})

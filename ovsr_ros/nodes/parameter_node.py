@@ -209,15 +209,16 @@ class ParameterNode(LifecycleNode):
         try:
             if not parameters:
                 self._commit()
-                return
-            result = super().set_parameters_atomically(parameters)
-            if not result.successful:
-                raise ConfigError(result.reason)
+            else:
+                result = super().set_parameters_atomically(parameters)
+                if not result.successful:
+                    raise ConfigError(result.reason)
+            self.on_node_options_changed()
         except Exception:
             if not prepared.in_force:
                 raise
-            # What is left is to announce them on /parameter_events; the change itself is whole.
-            self.get_logger().error(f"parameters are set, but not announced:\n{traceback.format_exc()}")
+            # What is left is to announce it on /parameter_events; the change itself is whole.
+            self.get_logger().error(f"a change is in force, but not announced:\n{traceback.format_exc()}")
         finally:
             self._prepared = None
 
@@ -236,7 +237,6 @@ class ParameterNode(LifecycleNode):
         self.settings, prepared.in_force = prepared.settings, True
         if self.registry.current is not before:
             self.get_logger().info(f"vocabulary, {VocabularyChange(before, self.registry.current).describe()}")
-        self.on_node_options_changed()
 
     def _declare(self) -> None:
         values = {

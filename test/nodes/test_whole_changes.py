@@ -231,7 +231,7 @@ def test_parameters_that_cannot_be_announced_are_set_all_the_same(node, ovsr, co
     after = copies()
     assert after["parameters"]["categories"] == WORDS
     assert after["settings"].pipeline.score_threshold == after["parameters"]["score_threshold"] == 0.7
-    ovsr.client.wait(lambda: ovsr.errors("set, but not announced"), "a line in the log")
+    ovsr.client.wait(lambda: ovsr.errors("in force, but not announced"), "a line in the log")
 
 
 def test_on_a_full_disk_the_file_is_as_it_was_and_everything_else_is_changed_whole(node, ovsr, copies, path):

@@ -74,7 +74,7 @@ class ModelAccess:
 
     @property
     def peak_mib(self) -> float:
-        """What the last frame took, MiB; NaN where there is no budget."""
+        """The most that a frame took since the last change, MiB; NaN where there is no budget."""
         return self._budget.peak_mib
 
     @property
@@ -173,6 +173,7 @@ class MemoryBudget:
         self._size_hw: tuple[int, ...] = (0, 0)
         self._context: object = None
         self._baseline_mib = 0.0
+        self._stepped = False
         self.peak_mib = float("nan")
 
     @property
@@ -187,8 +188,12 @@ class MemoryBudget:
             self._context = context
             self._reductions.clear()
             self._ended.clear()
-            self._settle()
-        self._size_hw, self.peak_mib = size_hw, 0.0
+            free_unused_memory()  # the frame is to take its memory anew, instead of what is kept of earlier ones
+            self._stepped = True
+        if self._stepped:
+            self.peak_mib = 0.0
+        self._size_hw, self._stepped = size_hw, False
+        self._baseline_mib = resident_bytes() / MEBIBYTE
         return self.reduction
 
     @contextlib.contextmanager
@@ -198,15 +203,16 @@ class MemoryBudget:
         with PeakMemory(device) as peak:
             yield
         mib = peak.device_mib if device.type == "cuda" else peak.process_mib - self._baseline_mib
-        before, self.peak_mib = self.peak_mib, max(mib, self.peak_mib)
-        if before <= budget_mib < mib:  # at most one step for each image
+        self.peak_mib = max(mib, self.peak_mib)
+        if mib > budget_mib and not self._stepped:  # at most one step for each image
             self.step(f"a frame took {mib:.0f} MiB, memory_budget_mib is {budget_mib}", todo)
 
     def step(self, reason: str, todo: str) -> None:
         """Reduce images of the last one's size further from now on, and say so."""
+        self._stepped = True
         if self._size_hw in self._ended:
             return
-        self._settle()
+        free_unused_memory()
         further = self.reduction.more(self._pipeline.state.backend)
         if further is None:
             self._ended.add(self._size_hw)
@@ -214,8 +220,3 @@ class MemoryBudget:
         else:
             self._reductions[self._size_hw] = further
             self._warn(f"{reason}: from now on, {further}; {todo}")
-
-    def _settle(self) -> None:
-        """Count from what the process holds now, without what it keeps of earlier frames."""
-        free_unused_memory()
-        self._baseline_mib = resident_bytes() / MEBIBYTE

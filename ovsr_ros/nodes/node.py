@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -94,6 +95,7 @@ class OvsrNode(ParameterNode):
         self._pace: Pace | None = None
         self._log_forwarding = forward_logs(self.get_logger())
         self._diagnostics = offer(self, DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
+        self._diagnostics_lock = threading.Lock()
         self._statistics = StatisticsTopic(self)
         self._ovsr_services = Services(self, self._log_error)
         self._watch_timer = self._create_timer(_WATCH_PERIOD_S, self._watch)
@@ -196,6 +198,7 @@ class OvsrNode(ParameterNode):
             self.trigger_configure() == TransitionCallbackReturn.SUCCESS
             and self.trigger_activate() == TransitionCallbackReturn.SUCCESS
         )
+        self._publish_diagnostics()  # who waits for the node need not wait for the next second
         if not started:
             self._request_exit(EXIT_FAILED)
 
@@ -321,6 +324,10 @@ class OvsrNode(ParameterNode):
             self.get_logger().info(f"subscribed to {subscribed}")
 
     def _publish_diagnostics(self) -> None:
+        with self._diagnostics_lock:
+            self._judge_and_publish()
+
+    def _judge_and_publish(self) -> None:
         source, segmenter, depth = self._source, self.segmenter, self._depth
         unserved = "" if segmenter is None else segmenter.explain_unserved()
         starved, namesakes = self._explain_starvation(), explain_namesakes(self)

@@ -14,7 +14,9 @@ from ovsr_ros.nodes.conversions.images import decode_compressed, to_image_messag
 from ovsr_ros.nodes.outputs import Outputs
 from ovsr_ros.nodes.qos import latched_qos
 from ovsr_ros.ops.spatial import Intrinsics, RegisteredDepth
+from ovsr_ros.pipeline import State
 from ovsr_ros.results import Segmentation, Segments
+from ovsr_ros.settings import PipelineOptions
 from ovsr_ros.vocabulary.category import Vocabulary
 
 HEADER = Header(frame_id="camera")
@@ -81,8 +83,10 @@ def test_nothing_is_made_of_depth_that_nobody_asks_for(outputs, client):
 
 def test_who_looks_at_the_vocabulary_only_asks_for_no_frames(outputs, client):
     vocabularies = client.collect("/ovsr/vocabulary", msg.Vocabulary, latched_qos())
-    outputs.publish_vocabulary(Vocabulary(), 0.3)
+    before, after = (State(PipelineOptions(), None, Vocabulary(version), None, None) for version in (0, 1))
+    outputs.announce(before, after)
     client.wait(lambda: vocabularies, "the vocabulary")
+    assert vocabularies[0].version == 1
     assert not outputs.has_subscribers()
 
 

@@ -164,10 +164,11 @@ def test_camera_images_come_out_labelled(run_module, ovsr, client, node_config):
     truths = client.collect("/camera/ground_truth/label_map", Image)
     run_module(NODE, "--ros-args", "-p", f"config:={node_config}", "-r", "image:=/camera/image_raw")
     client.wait(lambda: len(ovsr.label_maps) >= 3, "label maps of the camera's images")
-    label_map = ovsr.label_maps[-1]
-    truth = client.wait(
-        lambda: next((truth for truth in truths if truth.header == label_map.header), None),
-        "the ground truth with the label map's header",
-    )
+
+    def find_pair():
+        pairs = ((ours, truth) for ours in ovsr.label_maps for truth in truths if truth.header == ours.header)
+        return next(pairs, None)
+
+    label_map, truth = client.wait(find_pair, "a label map and the ground truth of its header")
     assert (label_map.height, label_map.width, label_map.encoding) == (truth.height, truth.width, "mono8")
     assert set(np.unique(to_label_array(label_map))) <= {0, 1, 255}

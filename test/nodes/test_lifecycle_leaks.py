@@ -101,7 +101,8 @@ def graph(client):
 
 @pytest.mark.slow
 def test_fifty_rounds_of_random_transitions_leave_a_process_as_it_was(run_module, ovsr, client, camera, node_config):
-    node = run_module(NODE, "--ros-args", "-p", f"config:={node_config}", "-p", "autostart:=false")
+    # Fresh: what a fork shares with its parent counts only once it is touched, which would look like growth.
+    node = run_module(NODE, "--ros-args", "-p", f"config:={node_config}", "-p", "autostart:=false", fresh=True)
     client.wait(lambda: ovsr.diagnostic("segmentation", "state") == "unconfigured", "the node", 90.0)
     rng, tried, footprints, graphs = random.Random(0), Counter(), [], []
     for _ in range(NUM_ROUNDS):

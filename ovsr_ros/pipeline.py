@@ -112,12 +112,15 @@ class Pipeline:
         value, VocabularyError with every reason against the words, ModelError from loading.
         """
         state = self.state
-        changed = replace_flat(state.options, options or {})
-        _refuse_read_only(state.options, changed)
+        changed, backend = state.options, state.backend
+        if options:
+            changed = replace_flat(state.options, options)
+            _refuse_read_only(state.options, changed)
         vocabulary = state.vocabulary if change is None else self._registry.propose(*change)
         if changed.precision != state.options.precision:
             return self._encoded(changed, _load(changed, self.device), vocabulary, number=state.number + 1)
-        backend = state.backend.with_options(backend_options(changed))
+        if options:
+            backend = backend.with_options(backend_options(changed))
         texts = state.texts if changed.text == state.options.text else None
         if texts is not None and vocabulary is state.vocabulary:
             return replace(state, options=changed, backend=backend, number=state.number + 1)

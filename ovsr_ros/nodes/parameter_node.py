@@ -191,8 +191,9 @@ class ParameterNode(LifecycleNode):
             {info.name: changes[info.name] for info in iter_options(cls) if info.name in changes}
             for cls in _OPTION_CLASSES
         )
-        node = replace_flat(self.node_options, node_changes)
-        pipeline = replace_flat(self.pipeline_options, pipeline_changes)
+        node, pipeline = self.node_options, self.pipeline_options
+        if parameters:
+            node, pipeline = replace_flat(node, node_changes), replace_flat(pipeline, pipeline_changes)
         state, segmenter = None, self.segmenter
         if words is None and node.categories != self.node_options.categories:
             words = (Operation.REPLACE, _read_categories(node.categories))

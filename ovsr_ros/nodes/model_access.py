@@ -174,6 +174,7 @@ class MemoryBudget:
         self._context: object = None
         self._baseline_mib = 0.0
         self._stepped = False
+        self._peak_is_old = True  # of a frame that was reduced less
         self.peak_mib = float("nan")
 
     @property
@@ -189,9 +190,7 @@ class MemoryBudget:
             self._reductions.clear()
             self._ended.clear()
             free_unused_memory()  # the frame is to take its memory anew, instead of what is kept of earlier ones
-            self._stepped = True
-        if self._stepped:
-            self.peak_mib = 0.0
+            self._peak_is_old = True
         self._size_hw, self._stepped = size_hw, False
         self._baseline_mib = resident_bytes() / MEBIBYTE
         return self.reduction
@@ -203,13 +202,14 @@ class MemoryBudget:
         with PeakMemory(device) as peak:
             yield
         mib = peak.device_mib if device.type == "cuda" else peak.process_mib - self._baseline_mib
-        self.peak_mib = max(mib, self.peak_mib)
+        self.peak_mib = mib if self._peak_is_old else max(mib, self.peak_mib)
+        self._peak_is_old = False
         if mib > budget_mib and not self._stepped:  # at most one step for each image
             self.step(f"a frame took {mib:.0f} MiB, memory_budget_mib is {budget_mib}", todo)
 
     def step(self, reason: str, todo: str) -> None:
         """Reduce images of the last one's size further from now on, and say so."""
-        self._stepped = True
+        self._stepped = self._peak_is_old = True
         if self._size_hw in self._ended:
             return
         free_unused_memory()

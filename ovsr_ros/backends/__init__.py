@@ -36,6 +36,8 @@ class BackendType:
     load: the backend of these options, on a device, in a precision; whether models may be downloaded.
         Raises ModelError when a model cannot be used, ConfigError for options that do not fit.
     models_of: the models that these options use: by section, the library's kind and the name.
+    memory_options: dotted names of the options that an operator lowers where memory, or time, is short.
+    fills_cpu: whether one image alone keeps all cores of a CPU busy, so that two at once gain nothing.
     unused: sections that all backends share and this one makes no use of.
     for_dataset: the configuration in which `ovsr evaluate` judges a data set if not told otherwise, None for the
         options' defaults; and what comes on top where the backend was asked for by name.
@@ -44,6 +46,8 @@ class BackendType:
     options: type[Any]
     load: Callable[[Any, torch.device, str, bool], Backend[Any]]
     models_of: Callable[[Any], dict[str, tuple[Kind, str]]]
+    memory_options: tuple[str, ...]
+    fills_cpu: bool = False
     at_top: bool = False
     unused: tuple[str, ...] = ()
     for_dataset: Callable[[str], tuple[str | None, Mapping[str, OptionValue]]] = _as_they_are

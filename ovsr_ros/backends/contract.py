@@ -135,16 +135,6 @@ class Backend(Protocol[FrameT]):
     @property
     def text_encoder(self) -> ImageTextEncoder: ...
 
-    @property
-    def memory_options(self) -> tuple[str, ...]:
-        """Dotted names of the options that an operator lowers where memory, or time, is short."""
-        ...
-
-    @property
-    def fills_cpu(self) -> bool:
-        """Whether one image alone keeps all cores of a CPU busy, so that two at once gain nothing."""
-        ...
-
     def with_options(self: Self, options: Any) -> Self:
         """The same models under other options; what a read-only option decided stays as loaded."""
         ...

@@ -8,9 +8,11 @@ from typing import Any, TypeVar
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ovsr_ros.backends.contract import Backend
+from ovsr_ros.ops import masks
 from ovsr_ros.results import Segmentation, Segments
 
 MAX_BATCH_HALVINGS, MAX_SIZE_HALVINGS = 3, 3
@@ -93,10 +95,11 @@ def _resize(values: NDArray[Any], size_hw: tuple[int, int]) -> NDArray[Any]:
 
 def _measure(segments: Segments, segment_map: NDArray[np.uint16]) -> Segments:
     """The segments with boxes, areas and centroids as the map has them."""
-    boxes, areas, centroids = segments.boxes_xyxy.copy(), segments.areas_px.copy(), segments.centroids_xy.copy()
-    for index, id in enumerate(segments.ids):
-        rows, columns = np.nonzero(segment_map == id)
-        boxes[index] = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-        areas[index] = rows.size
-        centroids[index] = (columns.mean(), rows.mean())
-    return dataclasses.replace(segments, boxes_xyxy=boxes, areas_px=areas, centroids_xy=centroids)
+    ids = segments.ids.astype(np.int64)
+    geometry = masks.measure(torch.from_numpy(segment_map.astype(np.int32)), int(ids.max(initial=0)) + 1)
+    return dataclasses.replace(
+        segments,
+        boxes_xyxy=geometry.boxes_xyxy.numpy()[ids].astype(np.int32),
+        areas_px=geometry.areas_px.numpy()[ids].astype(np.int32),
+        centroids_xy=geometry.centroids_xy.numpy()[ids].astype(np.float32),
+    )

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ovsr_ros.backends import backend_type
 from ovsr_ros.backends.contract import Frame
 from ovsr_ros.backends.reduction import FULL, Reduction
 from ovsr_ros.errors import OvsrError
@@ -57,14 +58,14 @@ class ModelAccess:
         self, node: Node, pipeline: Pipeline, frames_in_flight: int = 0, budget_mib: Callable[[], int] = lambda: 0
     ) -> None:
         self._pipeline = pipeline
-        self._memory_options = pipeline.state.backend.memory_options  # kept: asked for while the pipeline closes, too
+        self._backend_type = backend_type(pipeline.options.backend)
         self._budget_mib = budget_mib
         self._budget_lock = threading.Lock()
         self._budget = MemoryBudget(pipeline, lambda text: node.get_logger().warning(text))
         self._log_shortage = ThrottledLog(lambda text: node.get_logger().warning(text), _WARNING_PERIOD_S)
         on_gpu = pipeline.device.type == "cuda"
         if not frames_in_flight:
-            several = not on_gpu and not pipeline.state.backend.fills_cpu and len(os.sched_getaffinity(0)) > 1
+            several = not on_gpu and not self._backend_type.fills_cpu and len(os.sched_getaffinity(0)) > 1
             frames_in_flight = 2 if several else 1
         self.frames_in_flight = frames_in_flight
         # The models of a GPU serve one image at a time, whatever the camera: two at once would need twice the memory
@@ -80,7 +81,7 @@ class ModelAccess:
     @property
     def remedy(self) -> str:
         """What an operator can do about memory that runs out, or about frames that take too long."""
-        lower = f"lower {', '.join(self._memory_options)} or the image's size"
+        lower = f"lower {', '.join(self._backend_type.memory_options)} or the image's size"
         elsewhere = "end what else uses memory here"
         if self._pipeline.device.type == "cpu":
             return f"{lower}, or {elsewhere}"

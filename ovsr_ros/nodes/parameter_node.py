@@ -170,8 +170,9 @@ class ParameterNode(LifecycleNode):
                 return SetParametersResult(successful=False, reason=str(error))
             except Exception as error:  # out of memory while words are encoded, say: the caller gets an answer
                 return SetParametersResult(successful=False, reason=f"{type(error).__name__}: {error}")
-            self._categories_chosen |= any(parameter.name == "categories" for parameter in parameters)
-            if self.segmenter is None or "categories" not in {parameter.name for parameter in parameters}:
+            has_categories = any(parameter.name == "categories" for parameter in parameters)
+            self._categories_chosen |= has_categories
+            if self.segmenter is None or not has_categories:
                 return SetParametersResult(successful=True)
         problem = self.keeper.save()
         return SetParametersResult(successful=True, reason=f"not saved: {problem}" if problem else "")

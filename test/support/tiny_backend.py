@@ -78,8 +78,6 @@ class TinyBackend:
     options: TinyOptions
     text_encoder: ColorWords
     device: torch.device
-    memory_options: tuple[str, ...] = ("tiny.grid.side",)
-    fills_cpu: bool = False
 
     def with_options(self, options: TinyOptions) -> TinyBackend:
         return dataclasses.replace(self, options=options)
@@ -140,7 +138,7 @@ def load(options: TinyOptions, device: torch.device, precision: str, allow_downl
     return TinyBackend(options, ColorWords(options.words.default), device)
 
 
-BACKEND = BackendType(TinyOptions, load, models_of=lambda options: {}, unused=("tracking",))
+BACKEND = BackendType(TinyOptions, load, lambda options: {}, memory_options=("tiny.grid.side",), unused=("tracking",))
 
 if __name__ == "__main__":
     BACKENDS["tiny"] = "tiny_backend"

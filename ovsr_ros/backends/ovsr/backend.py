@@ -67,14 +67,6 @@ class OvsrBackend:
     def text_encoder(self) -> ClipModel:
         return self.clip
 
-    @property
-    def memory_options(self) -> tuple[str, ...]:
-        return ("features.input_short_side", "features.grid_rows")
-
-    @property
-    def fills_cpu(self) -> bool:
-        return False
-
     def with_options(self, options: OvsrOptions) -> OvsrBackend:
         return dataclasses.replace(self, options=options)
 
@@ -200,6 +192,7 @@ BACKEND = BackendType(
     OvsrOptions,
     load,
     models_of,
+    memory_options=("features.input_short_side", "features.grid_rows"),
     at_top=True,
     for_dataset=lambda dataset: ("demo" if dataset.startswith("scenes") else "ovsr", {}),
 )

@@ -107,14 +107,6 @@ class TridentBackend:
     def text_encoder(self) -> ClipModel:
         return self.clip
 
-    @property
-    def memory_options(self) -> tuple[str, ...]:
-        return ("trident.windows.memory_mb", "trident.windows.short_side")
-
-    @property
-    def fills_cpu(self) -> bool:
-        return True
-
     def with_options(self, options: TridentOptions) -> TridentBackend:
         return dataclasses.replace(self, options=options)
 
@@ -232,6 +224,8 @@ BACKEND = BackendType(
     TridentOptions,
     load,
     models_of,
+    memory_options=("trident.windows.memory_mb", "trident.windows.short_side"),
+    fills_cpu=True,
     unused=("tracking",),
     for_dataset=lambda dataset: ("trident", PRESETS.get(dataset, {})),
 )

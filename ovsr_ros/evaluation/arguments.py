@@ -24,9 +24,14 @@ EXIT_SKIPPED = 3
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare them all."""
     data = parser.add_argument_group("data set")
-    data.add_argument("--dataset", choices=DATASETS, default=SCENES, help="scenes (the default): rendered demo scenes")
+    data.add_argument(
+        "--dataset",
+        choices=DATASETS,
+        default=SCENES,
+        help="scenes (the default): rendered demo scenes; but for those, files under --root as docs/evaluation.md says",
+    )
     data.add_argument("--root", type=Path, metavar="DIR", help="folder that holds the data set")
-    data.add_argument("--split", default="val", help="part of the data set (default val)")
+    data.add_argument("--split", default="val", help="part of the data set (default val); see docs/evaluation.md")
     data.add_argument(
         "--names", choices=("engineered", "plain"), default="engineered", help="which class names (default engineered)"
     )

@@ -1,4 +1,4 @@
-"""Libraries that only the studies need: imported when asked for, and missed with the command that installs them."""
+"""Libraries that only some data sets and studies need: imported when asked for, missed with what installs them."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ from typing import Any
 
 from ovsr_ros.errors import OvsrError
 
-INSTALL = 'pip install "ovsr_ros[evaluation]"'
-
-_PACKAGES = {"skimage": "scikit-image", "sklearn": "scikit-learn", "matplotlib": "matplotlib"}
+_PACKAGES = {
+    "skimage": ("scikit-image", "evaluation"),
+    "sklearn": ("scikit-learn", "evaluation"),
+    "matplotlib": ("matplotlib", "evaluation"),
+    "h5py": ("h5py", "photos"),
+}
+"""What a module's package is called, and the extra of this package that brings it."""
 
 
 def import_extra(module: str) -> Any:
-    """Import a module of scikit-image, scikit-learn or matplotlib. Raises OvsrError where it is not installed."""
+    """Import a module of scikit-image, scikit-learn, matplotlib or h5py. Raises OvsrError where it is not installed."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        package = _PACKAGES[module.partition(".")[0]]
+        package, extra = _PACKAGES[module.partition(".")[0]]
         raise OvsrError(
-            f"{package} is needed here and is not installed ({error}); install it with: {INSTALL}"
+            f'{package} is needed here and is not installed ({error}); install it with: pip install "ovsr_ros[{extra}]"'
         ) from error

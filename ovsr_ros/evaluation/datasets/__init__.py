@@ -9,11 +9,13 @@ from pathlib import Path
 
 from ovsr_ros.errors import DatasetError
 from ovsr_ros.evaluation.datasets.ade20k import open_ade20k
+from ovsr_ros.evaluation.datasets.camvid import open_camvid
 from ovsr_ros.evaluation.datasets.cityscapes import open_cityscapes
 from ovsr_ros.evaluation.datasets.class_files import Names
 from ovsr_ros.evaluation.datasets.coco import open_coco_obj_80, open_coco_object, open_coco_stuff
 from ovsr_ros.evaluation.datasets.context import open_context
 from ovsr_ros.evaluation.datasets.folder import open_folder
+from ovsr_ros.evaluation.datasets.nyuv2 import open_nyuv2
 from ovsr_ros.evaluation.datasets.scenes import HeldOutScenesDataset, ScenesDataset
 from ovsr_ros.evaluation.datasets.voc import open_voc
 from ovsr_ros.evaluation.sample import Dataset
@@ -30,6 +32,10 @@ _PUBLISHED: dict[str, _Open] = {
     "coco-stuff": open_coco_stuff,
     "ade20k": open_ade20k,
     "cityscapes": open_cityscapes,
+    "camvid": open_camvid,
+    "nyuv2": partial(open_nyuv2, num_classes=37),
+    "nyuv2-40": partial(open_nyuv2, num_classes=40),
+    "nyuv2-13": partial(open_nyuv2, num_classes=13),
 }
 _RENDERED: dict[str, Callable[[str], Dataset]] = {"scenes": ScenesDataset, "scenes-held-out": HeldOutScenesDataset}
 
@@ -42,7 +48,8 @@ def open_dataset(
     """A data set of DATASETS.
 
     root: the folder that holds it, in the layout that its module describes; not used for rendered scenes.
-    split: "val", and whatever else the data set has; "scenes-held-out" has "test" only.
+    split: "val", and whatever else the data set has; "scenes-held-out" has "test" only, "nyuv2" "test" and "train", and
+        a folder what it lists.
     names: "engineered" or "plain" class names; only one kind exists for rendered scenes and folders.
     class_file: names of one's own instead (see `class_files`); for a folder the default is classes.txt in it.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ from ovsr_ros.evaluation.datasets.class_files import ClassList, Names, builtin_c
 from ovsr_ros.evaluation.datasets.decoding import read_image, read_mask
 from ovsr_ros.evaluation.sample import IGNORED, Sample
 
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
+MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
+
 
 @dataclass(frozen=True)
 class Labels:
@@ -24,8 +28,11 @@ class Labels:
 
     truth_of: Mapping[int, int]
 
-    def apply(self, mask: NDArray[np.uint16], path: Path) -> NDArray[np.uint8]:
-        """Values to truth: (H, W) uint16 -> (H, W) uint8. Raises SampleError for a value that is not foreseen."""
+    def apply(self, mask: NDArray[np.uint16], source: Path | str) -> NDArray[np.uint8]:
+        """Values to truth: (H, W) uint16 -> (H, W) uint8. Raises SampleError for a value that is not foreseen.
+
+        source: what errors name.
+        """
         table = np.full(0x10000, -1, np.int16)
         table[list(self.truth_of)] = list(self.truth_of.values())
         truth = table[mask]
@@ -34,7 +41,7 @@ class Labels:
             values = np.unique(mask[wrong])
             shown = ", ".join(map(str, values[:5])) + (" and others" if len(values) > 5 else "")
             raise SampleError(
-                f"{path}: expected values {ranges(self.truth_of)}, came {shown} in {int(wrong.sum())} pixels"
+                f"{source}: expected values {ranges(self.truth_of)}, came {shown} in {int(wrong.sum())} pixels"
             )
         return truth.astype(np.uint8)
 
@@ -162,10 +169,11 @@ def _described(classes: ClassList) -> str:
     return f"{count} classes{where}"
 
 
-def check_split(name: str, split: str, known: Collection[str]) -> None:
-    """Raises DatasetError for a split that the data set lacks."""
+def check_split(name: str, split: str, known: Collection[str], source: str = "") -> None:
+    """Raises DatasetError for a split that the data set lacks. source: what makes a split, where users make them."""
     if split not in known:
-        raise DatasetError(f"{name}: expected one of the splits {', '.join(known)}, got {split!r}")
+        came = f"got {split!r}" + (f"; {source}" if source else "")
+        raise DatasetError(f"{name}: expected one of the splits {', '.join(known)}, {came}")
 
 
 def find_root(name: str, root: Path | None, inner: str, source: str) -> Path:
@@ -183,14 +191,41 @@ def require_folder(path: Path, source: str) -> Path:
     return path
 
 
-def read_list(path: Path, source: str) -> list[str]:
-    """Names from a list file: the first word of each line. Raises DatasetError when it is missing or empty."""
+def read_lines(path: Path, source: str) -> list[str]:
+    """The lines of a list of images that are not empty. Raises DatasetError when it is missing, empty or no text."""
     if not path.is_file():
         raise DatasetError(f"{path}: this list of images is missing; {source}")
-    stems = [line.split()[0] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    if not stems:
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path}: expected the name of an image on each line (UTF-8): {error}") from error
+    if not lines:
         raise DatasetError(f"{path}: expected the name of an image on each line, came an empty file; {source}")
-    return stems
+    return lines
+
+
+def read_list(path: Path, source: str) -> list[str]:
+    """Names from a list file: the first word of each line, as `read_lines` reads them. Raises DatasetError."""
+    return each_once([line.split()[0] for line in read_lines(path, source)], path)
+
+
+def each_once(names: list[str], path: Path) -> list[str]:
+    """The names. Raises DatasetError when the list `path` has one of them twice: it would be counted twice."""
+    doubled = next((name for name, count in Counter(names).items() if count > 1), None)
+    if doubled is not None:
+        raise DatasetError(f"{path}: expected each image once, came {doubled} {names.count(doubled)} times")
+    return names
+
+
+def files_by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
+    """The files of a folder, sorted, by their names without suffix. Raises DatasetError when two share a stem."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.suffix.lower() in suffixes:
+            if path.stem in found:
+                raise DatasetError(f"{path}: expected one file of this name, came {found[path.stem].name} beside it")
+            found[path.stem] = path
+    return found
 
 
 def find_images(folder: Path, pattern: str, source: str) -> list[Path]:

@@ -11,6 +11,7 @@ from ovsr_ros.vocabulary.category import MAX_CATEGORIES, Operation, parse_catego
 from ovsr_ros.vocabulary.registry import VocabularyRegistry
 
 COUNTS = {"voc": 21, "context": 60, "coco_object": 81, "coco_stuff": 171, "ade20k": 150, "cityscapes": 19}
+COUNTS |= {"camvid": 11, "nyuv2": 37, "nyuv2_40": 40, "nyuv2_13": 13}
 WITH_BACKGROUND = {"voc", "context", "coco_object"}
 EACH = [(family, names) for family in COUNTS for names in ("engineered", "plain")]
 
@@ -70,6 +71,8 @@ def test_well_known_places():
     assert builtin_classes("coco_stuff", "plain").titles[170] == "wood"
     assert builtin_classes("ade20k", "plain").titles[149] == "flag"
     assert builtin_classes("cityscapes", "plain").titles[18] == "bicycle"
+    assert builtin_classes("camvid", "plain").titles[3:5] == ("road", "pavement")
+    assert builtin_classes("nyuv2", "plain").titles[36] == "bag"
 
 
 def test_unknown_names_are_refused():

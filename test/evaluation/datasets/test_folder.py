@@ -90,6 +90,70 @@ def test_two_images_of_one_name(files, root):
         open_dataset("folder", root)
 
 
-def test_it_has_no_splits(root):
-    with pytest.raises(DatasetError, match="folder: expected one of the splits val, got 'train'"):
+def test_without_a_list_all_images_are_the_split_val(root):
+    with pytest.raises(DatasetError, match="folder: expected one of the splits val, got 'train'; a split is a list"):
         open_dataset("folder", root, "train")
+
+
+def names_of(dataset):
+    return [dataset.name_of(index) for index in range(len(dataset))]
+
+
+def test_splits_are_lists_in_the_folder_splits(files, root):
+    files.text("splits/hard.txt", "b\n\n  a \n")
+    files.text("splits/easy.txt", "\ufeffb.png\r\n")
+    files.text("train.txt", "a\n")  # the folder splits says them all
+    assert names_of(open_dataset("folder", root, "hard")) == ["b", "a"]
+    easy = open_dataset("folder", root, "easy")
+    assert easy.split == "easy"
+    assert names_of(easy) == ["b"]
+    assert easy.load(0).truth.tolist() == [[0, 0, 2, 2, 255]] * 3
+    for split in ("val", "train", "../train"):
+        with pytest.raises(DatasetError, match=f"folder: expected one of the splits easy, hard, got '{split}'"):
+            open_dataset("folder", root, split)
+
+
+def test_splits_of_the_usual_names_may_lie_beside_the_images(files, root):
+    files.text("train.txt", "images/a.JPG\n")
+    files.text("notes.txt", "no list of images")
+    assert names_of(open_dataset("folder", root, "train")) == ["a"]
+    with pytest.raises(DatasetError, match="folder: expected one of the splits train, got 'val'"):
+        open_dataset("folder", root)
+    files.text("val.txt", "b")
+    assert names_of(open_dataset("folder", root)) == ["b"]
+
+
+def test_stems_with_dots_and_blanks(files, root):
+    files.noise("images/a b.v2.png", (5, 3))
+    files.noise("images/c.png.png", (5, 3))
+    files.text("val.txt", "a b.v2\nc.png\n")
+    assert names_of(open_dataset("folder", root)) == ["a b.v2", "c.png"]
+    files.text("val.txt", "a b.v2.png\nc.png.png\n")
+    assert names_of(open_dataset("folder", root)) == ["a b.v2", "c.png"]
+
+
+def test_a_listed_image_that_is_missing_is_named_when_it_is_loaded(files, root):
+    files.text("val.txt", "a\nnone\n")
+    dataset = open_dataset("folder", root)
+    assert len(dataset) == 2
+    with pytest.raises(SampleError, match=r"images/none\.jpg: expected an image, came no such file"):
+        dataset.load(1)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a\nb\na.JPG\n", r"val\.txt: expected each image once, came a 2 times"),
+        ("\n \n", r"val\.txt: expected the name of an image on each line, came an empty file; a split is a list"),
+    ],
+)
+def test_lists_that_cannot_be_used(files, root, text, message):
+    files.text("val.txt", text)
+    with pytest.raises(DatasetError, match=message):
+        open_dataset("folder", root)
+
+
+def test_a_list_that_is_no_text(root):
+    (root / "val.txt").write_bytes(b"\xff\xfe\0a")
+    with pytest.raises(DatasetError, match=r"val\.txt: expected the name of an image on each line \(UTF-8\)"):
+        open_dataset("folder", root)

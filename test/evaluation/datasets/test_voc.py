@@ -102,3 +102,9 @@ def test_an_empty_list(files, root):
     files.text("VOC2012/ImageSets/Segmentation/val.txt", "\n")
     with pytest.raises(DatasetError, match="expected the name of an image on each line, came an empty file"):
         open_dataset("voc21", root)
+
+
+def test_a_list_that_names_an_image_twice(files, root):
+    files.text("VOC2012/ImageSets/Segmentation/val.txt", "2007_000033\n2007_000042\n2007_000033\n")
+    with pytest.raises(DatasetError, match=r"val\.txt: expected each image once, came 2007_000033 2 times"):
+        open_dataset("voc21", root)

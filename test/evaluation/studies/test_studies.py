@@ -36,12 +36,17 @@ def test_every_study_exists():
 
 
 @pytest.mark.parametrize(
-    ("module", "package"),
-    [("skimage.segmentation", "scikit-image"), ("sklearn.cluster", "scikit-learn"), ("matplotlib", "matplotlib")],
+    ("module", "package", "extra"),
+    [
+        ("skimage.segmentation", "scikit-image", "evaluation"),
+        ("sklearn.cluster", "scikit-learn", "evaluation"),
+        ("matplotlib", "matplotlib", "evaluation"),
+        ("h5py", "h5py", "photos"),
+    ],
 )
-def test_a_library_that_is_missing_is_named_with_the_command_that_installs_it(module, package, monkeypatch):
+def test_a_library_that_is_missing_is_named_with_the_command_that_installs_it(module, package, extra, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)  # as Python marks a module that cannot be imported
-    with pytest.raises(OvsrError, match=rf'{package} .*pip install "ovsr_ros\[evaluation\]"'):
+    with pytest.raises(OvsrError, match=rf'{package} .*pip install "ovsr_ros\[{extra}\]"'):
         import_extra(module)
 
 

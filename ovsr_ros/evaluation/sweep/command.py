@@ -10,7 +10,7 @@ from ovsr_ros.config import parse_overrides
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.evaluation.arguments import EXIT_SKIPPED, chosen_protocols
 from ovsr_ros.evaluation.datasets import open_dataset
-from ovsr_ros.evaluation.measurements import Measurements
+from ovsr_ros.evaluation.measurements import Measurements, Shared
 from ovsr_ros.evaluation.report import write_text
 from ovsr_ros.evaluation.sweep.file import read_sweep
 from ovsr_ros.evaluation.sweep.measure import measure_sweep
@@ -30,17 +30,18 @@ def run_sweep(arguments: argparse.Namespace) -> int:
     sweep = read_sweep(arguments.sweep, overrides, arguments.config)
     dataset = open_dataset(sweep.dataset, sweep.root, sweep.split, sweep.names)
     limit = arguments.limit or sweep.limit or len(dataset)
-    measurements = Measurements(
-        dataset,
-        range(min(limit, len(dataset))),
-        arguments.out,
-        protocols=chosen_protocols(arguments),
-        workers=arguments.workers,
-        progress=True,
-    )
-    if arguments.fresh:
-        measurements.forget()
-    result = measure_sweep(sweep, measurements, progress=True)
+    with Shared(arguments.workers) as shared:
+        measurements = Measurements(
+            dataset,
+            range(min(limit, len(dataset))),
+            arguments.out,
+            protocols=chosen_protocols(arguments),
+            progress=True,
+            shared=shared,
+        )
+        if arguments.fresh:
+            measurements.forget()
+        result = measure_sweep(sweep, measurements, progress=True)
     markdown = to_markdown(sweep, result)
     content = json.dumps(to_dict(sweep, result), indent=2, allow_nan=False) + "\n"
     for path in (arguments.out / "sweep.json", arguments.json):

@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from ovsr_ros.errors import ImageError, SampleError
 from ovsr_ros.evaluation.baselines.region_finders import RegionFinder, describe
-from ovsr_ros.evaluation.bootstrap import Difference, compare_miou
+from ovsr_ros.evaluation.bootstrap import Difference, compare_mean_miou
 from ovsr_ros.evaluation.figures import Figures
 from ovsr_ros.evaluation.metrics import ClassCounts
 from ovsr_ros.evaluation.pipeline_predictor import with_background_names
@@ -112,11 +113,16 @@ class Measurements:
         except (OSError, ValueError):  # not written down yet
             pass
         predictor = dataclasses.replace(factory, reuse_frames=False)()
-        seconds = []
-        for index in self.indices[: NUM_TIMED + 1]:
-            sample = self.dataset.load(index)
-            started = time.perf_counter()
-            predictor.predict(sample)
+        seconds: list[float] = []
+        for index in self.indices:
+            if len(seconds) > NUM_TIMED:
+                break
+            try:
+                sample = self.dataset.load(index)
+                started = time.perf_counter()
+                predictor.predict(sample)
+            except (SampleError, ImageError):  # skipped when judged, too
+                continue
             seconds.append(time.perf_counter() - started)
         if not seconds:
             return float("nan")
@@ -150,6 +156,20 @@ def compare_figures(base: Figures, other: Figures, protocol: str) -> Difference 
 
     protocol: "labelled" or "hungarian".
     """
+    return compare_over_sets([(base, other)], protocol)
+
+
+def compare_over_sets(sets: Sequence[tuple[Figures, Figures]], protocol: str) -> Difference | None:
+    """The mean over several data sets of what `compare_figures` compares; None where a set has no image in both.
+
+    sets: the figures of the base and of the other, per data set.
+    """
+    counts = [_paired_counts(base, other, protocol) for base, other in sets]
+    paired = [pair for pair in counts if pair is not None]
+    return compare_mean_miou(paired) if len(paired) == len(counts) else None
+
+
+def _paired_counts(base: Figures, other: Figures, protocol: str) -> tuple[list[ClassCounts], list[ClassCounts]] | None:
     if protocol not in ("labelled", "hungarian"):
         raise ValueError(f"protocol: expected labelled or hungarian, got {protocol!r}")
     ours, theirs = ({row.index: getattr(row, protocol) for row in figures.per_image} for figures in (base, other))
@@ -157,8 +177,9 @@ def compare_figures(base: Figures, other: Figures, protocol: str) -> Difference 
     if not both:
         return None
     num_classes = len(base.classes)
-    return compare_miou(
-        [_counts(ours[index], num_classes) for index in both], [_counts(theirs[index], num_classes) for index in both]
+    return (
+        [_counts(ours[index], num_classes) for index in both],
+        [_counts(theirs[index], num_classes) for index in both],
     )
 
 

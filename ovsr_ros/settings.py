@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ovsr_ros.backends import BACKENDS, backend_type
+from ovsr_ros.backends import BACKENDS, backend_type, segmenter_type
 from ovsr_ros.config import read_config
 from ovsr_ros.models.device import PRECISIONS
 from ovsr_ros.models.hub import Kind
@@ -59,8 +59,23 @@ class PipelineOptions:
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
 
 
-def options_in_use(backend: str) -> list[OptionInfo]:
-    """The pipeline's options without the stages of the other backends."""
+BEFORE_WORDS = ("backend", "device", "precision", "allow_download")
+"""The options shared by all backends that a backend's stages before words depend on."""
+
+
+def options_in_use(backend: str, before_words: bool = False) -> list[OptionInfo]:
+    """The pipeline's options without the stages of the other backends.
+
+    before_words: those alone that decide the segments. Raises ConfigError for a backend that finds none before words.
+    """
+    if before_words:
+        prefix = "" if backend_type(backend).at_top else f"{backend}."
+        sections = tuple(f"{prefix}{section}." for section in segmenter_type(backend).sections)
+        return [
+            info
+            for info in iter_options(PipelineOptions)
+            if info.name in BEFORE_WORDS or info.name.startswith(sections)
+        ]
     others = {section for name in BACKENDS if name != backend for section in _sections_of(name)}
     absent = {*others, *backend_type(backend).unused}
     return [info for info in iter_options(PipelineOptions) if info.name.partition(".")[0] not in absent]
@@ -71,17 +86,21 @@ def _sections_of(backend: str) -> tuple[str, ...]:
     return tuple(section.name for section in dataclasses.fields(own.options)) if own.at_top else (backend,)
 
 
-def values_in_use(options: PipelineOptions) -> dict[str, OptionValue]:
+def values_in_use(options: PipelineOptions, before_words: bool = False) -> dict[str, OptionValue]:
     """The values of `options_in_use`, by dotted name."""
     flat = to_flat_dict(options)
-    return {info.name: flat[info.name] for info in options_in_use(options.backend)}
+    return {info.name: flat[info.name] for info in options_in_use(options.backend, before_words)}
 
 
-def models_of(options: PipelineOptions) -> dict[str, tuple[Kind, str]]:
-    """The models that these options use: by section, the library's kind and the name."""
+def models_of(options: PipelineOptions, before_words: bool = False) -> dict[str, tuple[Kind, str]]:
+    """The models that these options use: by section, the library's kind and the name.
+
+    before_words: those alone that find segments. Raises ConfigError for a backend that finds none before words.
+    """
     own = backend_type(options.backend)
     prefix = "" if own.at_top else f"{options.backend}."
-    return {f"{prefix}{section}": model for section, model in own.models_of(backend_options(options)).items()}
+    declared = segmenter_type(options.backend) if before_words else own
+    return {f"{prefix}{section}": model for section, model in declared.models_of(backend_options(options)).items()}
 
 
 @dataclass(frozen=True)

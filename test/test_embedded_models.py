@@ -96,7 +96,7 @@ def test_something_else_takes_what_no_word_describes(demo_pipeline):
 
 def test_the_number_of_clusters_follows_the_scene(demo_pipeline):
     """65 scenes of 2 to 14 regions: the count goes with theirs, and no fixed number does better."""
-    results = count_scenes(demo_pipeline, counted_scenes("test", 5))
+    results = count_scenes(demo_pipeline.state.backend.segmenter, counted_scenes("test", 5))
     counted = [result.num_clusters[ADAPTIVE] for result in results]
     true = [result.num_categories for result in results]
     assert len(results) == 65

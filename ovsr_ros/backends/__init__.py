@@ -13,7 +13,7 @@ from ovsr_ros.options import OptionValue
 if TYPE_CHECKING:
     import torch
 
-    from ovsr_ros.backends.contract import Backend
+    from ovsr_ros.backends.contract import Backend, Segmenter
     from ovsr_ros.models.hub import Kind
 
 # The first is the default. Each module has BACKEND, a `BackendType`; imported on demand, for torch takes seconds.
@@ -25,6 +25,19 @@ BACKENDS = {
 
 def _as_they_are(_: str) -> tuple[str | None, Mapping[str, OptionValue]]:
     return None, {}
+
+
+@dataclass(frozen=True)
+class SegmenterType:
+    """The stages of a backend that find segments before any word is looked at, for who wants no more than these.
+
+    load, models_of: as those of `BackendType`, with the models of these stages alone.
+    sections: of the backend's options, those that decide the segments.
+    """
+
+    load: Callable[[Any, torch.device, str, bool], Segmenter]
+    models_of: Callable[[Any], dict[str, tuple[Kind, str]]]
+    sections: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -41,6 +54,7 @@ class BackendType:
     unused: sections that all backends share and this one makes no use of.
     for_dataset: the configuration in which `ovsr evaluate` judges a data set if not told otherwise, None for the
         options' defaults; and what comes on top where the backend was asked for by name.
+    segmenter: its stages before words; None where words decide the segments.
     """
 
     options: type[Any]
@@ -51,6 +65,7 @@ class BackendType:
     at_top: bool = False
     unused: tuple[str, ...] = ()
     for_dataset: Callable[[str], tuple[str | None, Mapping[str, OptionValue]]] = _as_they_are
+    segmenter: SegmenterType | None = None
 
 
 def backend_type(name: str) -> BackendType:
@@ -58,6 +73,15 @@ def backend_type(name: str) -> BackendType:
     if name not in BACKENDS:
         raise ConfigError(f"backend: expected one of {', '.join(BACKENDS)}, got {name!r}")
     declared: BackendType = importlib.import_module(BACKENDS[name]).BACKEND
+    return declared
+
+
+def segmenter_type(name: str) -> SegmenterType:
+    """A backend's stages before words. Raises ConfigError for an unknown name, or for one that has none."""
+    declared = backend_type(name).segmenter
+    if declared is None:
+        able = [other for other in BACKENDS if backend_type(other).segmenter is not None]
+        raise ConfigError(f"backend: finding segments without words needs one of {', '.join(able)}, got {name!r}")
     return declared
 
 

@@ -36,6 +36,12 @@ class Regions:
     def __len__(self) -> int:
         return len(self.areas_px)
 
+    def cluster_map(self) -> NDArray[np.int64]:
+        """(H, W): per pixel its segment's cluster, from 1; 0 where there is no segment."""
+        of_segment = np.concatenate([[0], self.cluster_ids + 1])
+        clusters: NDArray[np.int64] = of_segment[self.segment_map.cpu().numpy()]
+        return clusters
+
     @classmethod
     def from_labels(cls, labels: Tensor, cluster_of_label: NDArray[np.int64]) -> Regions:
         """Measure labels (H, W) int32, 0 for none, from 1 to M; cluster_of_label: (M,). Those without pixels are none.
@@ -103,6 +109,24 @@ class FoundSegments:
         count = len(self)
         embeddings = self.embed_rows(np.arange(count))
         return FrameEmbeddings(self.regions, embeddings, self.stage_seconds, num_found=count, num_embedded=count)
+
+
+SegmenterT = TypeVar("SegmenterT", bound="Segmenter")
+
+
+class Segmenter(Protocol):
+    """A backend's stages before words, with their models loaded. Immutable, so any thread may use it."""
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def with_options(self: SegmenterT, options: Any) -> SegmenterT:
+        """The same models under other options of the backend; what a read-only option decided stays as loaded."""
+        ...
+
+    def segment(self, image_rgb: NDArray[np.uint8]) -> Regions:
+        """The segments of an image, (H, W, 3) uint8 RGB: those that the whole backend finds."""
+        ...
 
 
 class ImageTextEncoder(TextEncoder, Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=SCENES,
         help="scenes (the default): rendered demo scenes; but for those, files under --root as docs/evaluation.md says",
     )
-    data.add_argument("--root", type=Path, metavar="DIR", help="folder that holds the data set")
+    data.add_argument(
+        "--root",
+        type=Path,
+        metavar="DIR",
+        help="folder that holds the data set; of a sweep: what its file's roots are relative to",
+    )
     data.add_argument("--split", default="val", help="part of the data set (default val); see docs/evaluation.md")
     data.add_argument(
         "--names", choices=("engineered", "plain"), default="engineered", help="which class names (default engineered)"
@@ -101,9 +106,12 @@ def chosen_dataset(arguments: argparse.Namespace) -> Dataset:
     return open_dataset(arguments.dataset, arguments.root, arguments.split, arguments.names, arguments.classes)
 
 
-def chosen_protocols(arguments: argparse.Namespace) -> ProtocolOptions:
-    """The protocols that --protocol, --background-merging and --size choose."""
-    names = tuple(dict.fromkeys(arguments.protocol or (OPENVOCAB, HUNGARIAN)))
+def chosen_protocols(arguments: argparse.Namespace, otherwise: Sequence[str] = ()) -> ProtocolOptions:
+    """The protocols that --protocol, --background-merging and --size choose.
+
+    otherwise: the names where --protocol is not given; (): openvocab and hungarian.
+    """
+    names = tuple(dict.fromkeys(arguments.protocol or otherwise or (OPENVOCAB, HUNGARIAN)))
     return ProtocolOptions(names, arguments.background_merging, arguments.size)
 
 

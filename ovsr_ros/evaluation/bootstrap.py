@@ -37,13 +37,32 @@ def compare_miou(
 
     Raises ValueError when the runs do not have the same number of images, or none.
     """
-    if len(base) != len(other) or not base:
-        raise ValueError(f"expected the same images, at least one, in both runs, got {len(base)} and {len(other)}")
-    num_images = len(base)
-    draws = np.random.default_rng(0).multinomial(num_images, np.full(num_images, 1 / num_images), num_resamples)
-    differences = _miou(draws, other) - _miou(draws, base)
-    everything = np.ones((1, num_images), np.int64)
-    value = float(_miou(everything, other)[0] - _miou(everything, base)[0])
+    return compare_mean_miou([(base, other)], num_resamples)
+
+
+def compare_mean_miou(
+    sets: Sequence[tuple[Sequence[ClassCounts], Sequence[ClassCounts]]], num_resamples: int = NUM_RESAMPLES
+) -> Difference:
+    """The mean, over several sets of images, of what the mIoU of a run differs from that of its base.
+
+    sets: per set the counts of the base and of the other, as in `compare_miou`; each set counts as much as any other,
+    however many images it has. The bootstrap is stratified: every set is resampled within itself, independently of the
+    others (Efron & Tibshirani, chapter 8, on samples from several populations).
+
+    Raises ValueError as `compare_miou`, and without a set.
+    """
+    if not sets:
+        raise ValueError("expected at least one set of images, got none")
+    generator = np.random.default_rng(0)
+    value, differences = 0.0, np.zeros(num_resamples)
+    for base, other in sets:
+        if len(base) != len(other) or not base:
+            raise ValueError(f"expected the same images, at least one, in both runs, got {len(base)} and {len(other)}")
+        num_images = len(base)
+        draws = generator.multinomial(num_images, np.full(num_images, 1 / num_images), num_resamples)
+        differences += (_miou(draws, other) - _miou(draws, base)) / len(sets)
+        everything = np.ones((1, num_images), np.int64)
+        value += float(_miou(everything, other)[0] - _miou(everything, base)[0]) / len(sets)
     low, high = np.nanpercentile(differences, (2.5, 97.5))
     return Difference(value, float(low), float(high))
 

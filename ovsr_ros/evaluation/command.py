@@ -51,20 +51,21 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def run_evaluation(arguments: argparse.Namespace) -> int:
-    """One configuration on one data set; on the scenes' test split, the held-out combinations too."""
+    """One configuration on one data set; on the scenes' test split, and with words, the held-out combinations too."""
     if arguments.pictures and arguments.out is None:
         raise ConfigError("--pictures: needs a folder to write them to; name it: --out DIR")
     dataset, settings, protocols = chosen_dataset(arguments), chosen_settings(arguments), chosen_protocols(arguments)
     protocols.check(dataset)
 
     from ovsr_ros.evaluation.pictures import write_pictures  # on demand: torch takes seconds
-    from ovsr_ros.evaluation.pipeline_predictor import PipelineFactory, with_background_names
+    from ovsr_ros.evaluation.pipeline_predictor import with_background_names
     from ovsr_ros.evaluation.protocols import ProtocolOptions
     from ovsr_ros.evaluation.report import build_report, to_markdown, to_text, write_text
     from ovsr_ros.evaluation.runner import evaluate
+    from ovsr_ros.evaluation.segments_predictor import needs_words, predictor_factory
 
     options = with_background_names(settings.pipeline, dataset)
-    make_predictor = PipelineFactory(options)
+    make_predictor = predictor_factory(options, protocols)
     indices = chosen_indices(arguments, dataset)
     journals = [journal_path(arguments)]
     figures = evaluate(
@@ -77,7 +78,7 @@ def run_evaluation(arguments: argparse.Namespace) -> int:
         progress=True,
     )
     held_out = None
-    if dataset.name == SCENES and dataset.split == "test":
+    if dataset.name == SCENES and dataset.split == "test" and needs_words(options, protocols):
         from ovsr_ros.evaluation.datasets import open_dataset
 
         journals.append(journal_path(arguments, "journal_held_out"))

@@ -1,34 +1,65 @@
-"""Many runs over the same images: each measured once, each with a journal of its own, all with one loaded pipeline."""
+"""Many runs over the same images: each measured once, each with a journal of its own, all with what they share."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
+import re
 import shutil
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
 
+from ovsr_ros.errors import ImageError, SampleError
 from ovsr_ros.evaluation.baselines.region_finders import RegionFinder, describe
-from ovsr_ros.evaluation.bootstrap import Difference, compare_miou
+from ovsr_ros.evaluation.bootstrap import Difference, compare_mean_miou
 from ovsr_ros.evaluation.figures import Figures
 from ovsr_ros.evaluation.metrics import ClassCounts
 from ovsr_ros.evaluation.pipeline_predictor import with_background_names
 from ovsr_ros.evaluation.protocols import ProtocolOptions, SparseCounts, dense
 from ovsr_ros.evaluation.runner import evaluate
 from ovsr_ros.evaluation.sample import Dataset
+from ovsr_ros.evaluation.segments_predictor import needs_words
+from ovsr_ros.evaluation.shared_segments import SharedSegmenter, SharedSegmentsFactory
 from ovsr_ros.evaluation.sharing import CachedDataset, SharedFactory, SharedPipeline
-from ovsr_ros.options import to_flat_dict
-from ovsr_ros.settings import PipelineOptions
+from ovsr_ros.evaluation.workers import WorkerPool
+from ovsr_ros.options import OptionValue, to_flat_dict
+from ovsr_ros.settings import PipelineOptions, values_in_use
 
 NUM_TIMED = 5
 """Images that a run is timed on, alone and besides being judged: the median counts."""
 
 
+class Shared:
+    """What several `Measurements` share: loaded models, and worker processes. A context manager: these end with it.
+
+    workers: processes; 1: this one alone.
+    """
+
+    def __init__(self, workers: int = 1) -> None:
+        self.pipeline = SharedPipeline()
+        self.segmenter = SharedSegmenter()
+        self.pool = WorkerPool(workers) if workers > 1 else None
+
+    def __enter__(self) -> Shared:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self.pool is not None:
+            self.pool.close()
+
+
 class Measurements:
-    """Measures runs on the samples `indices` of a data set; what was judged under `out` is not judged again."""
+    """Measures runs on the samples `indices` of a data set; what was judged under `out` is not judged again.
+
+    shared: None: nothing, and this process alone. name: what its journals' folder and its progress bar are called; "":
+    data set and split.
+    """
 
     def __init__(
         self,
@@ -37,16 +68,16 @@ class Measurements:
         out: Path,
         *,
         protocols: ProtocolOptions | None = None,
-        workers: int = 1,
         progress: bool = False,
-        shared: SharedPipeline | None = None,
+        shared: Shared | None = None,
+        name: str = "",
     ) -> None:
         self.dataset = CachedDataset(dataset)
         self.indices = indices
-        self.shared = shared or SharedPipeline()
-        self._journals = out / "runs" / f"{dataset.name}-{dataset.split}"
-        self._protocols = protocols
-        self._workers = workers
+        self.shared = shared or Shared()
+        self.protocols = protocols or ProtocolOptions()
+        self._name = name
+        self._journals = out / "runs" / (file_name(name) if name else f"{dataset.name}-{dataset.split}")
         self._progress = progress
         self._done: dict[str, Figures] = {}
 
@@ -65,10 +96,11 @@ class Measurements:
                 factory,
                 self.dataset,
                 self.indices,
-                self._protocols,
-                workers=self._workers,
+                self.protocols,
+                pool=self.shared.pool,
                 journal_path=self._journals / f"{key}.jsonl",
                 progress=self._progress,
+                title=self._name,
             )
         return self._done[key]
 
@@ -81,11 +113,16 @@ class Measurements:
         except (OSError, ValueError):  # not written down yet
             pass
         predictor = dataclasses.replace(factory, reuse_frames=False)()
-        seconds = []
-        for index in self.indices[: NUM_TIMED + 1]:
-            sample = self.dataset.load(index)
-            started = time.perf_counter()
-            predictor.predict(sample)
+        seconds: list[float] = []
+        for index in self.indices:
+            if len(seconds) > NUM_TIMED:
+                break
+            try:
+                sample = self.dataset.load(index)
+                started = time.perf_counter()
+                predictor.predict(sample)
+            except (SampleError, ImageError):  # skipped when judged, too
+                continue
             seconds.append(time.perf_counter() - started)
         if not seconds:
             return float("nan")
@@ -93,14 +130,24 @@ class Measurements:
         path.write_text(f"{milliseconds:.2f}\n", encoding="utf-8")
         return milliseconds
 
-    def _factory(self, options: PipelineOptions, finder: RegionFinder | None) -> tuple[SharedFactory, str]:
+    def _factory(
+        self, options: PipelineOptions, finder: RegionFinder | None
+    ) -> tuple[SharedFactory | SharedSegmentsFactory, str]:
         options = with_background_names(options, self.dataset)
-        return SharedFactory(options, finder, self.shared), run_key(options, finder)
+        if needs_words(options, self.protocols):
+            return SharedFactory(options, finder, self.shared.pipeline), run_key(to_flat_dict(options), finder)
+        key = run_key(values_in_use(options, before_words=True), finder)
+        return SharedSegmentsFactory(options, finder, self.shared.segmenter), key
 
 
-def run_key(options: PipelineOptions, finder: RegionFinder | None = None) -> str:
-    """What a run's files are called: the same for the same options."""
-    values = {**to_flat_dict(options), "segmenter": None if finder is None else describe(finder)}
+def file_name(name: str) -> str:
+    """A name as a file or folder can bear it."""
+    return re.sub(r"[^\w.-]+", "_", name)
+
+
+def run_key(options: Mapping[str, OptionValue], finder: RegionFinder | None = None) -> str:
+    """What a run's files are called: the same for the same options, by dotted name."""
+    values = {**options, "segmenter": None if finder is None else describe(finder)}
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=list).encode()).hexdigest()[:16]
 
 
@@ -109,6 +156,20 @@ def compare_figures(base: Figures, other: Figures, protocol: str) -> Difference 
 
     protocol: "labelled" or "hungarian".
     """
+    return compare_over_sets([(base, other)], protocol)
+
+
+def compare_over_sets(sets: Sequence[tuple[Figures, Figures]], protocol: str) -> Difference | None:
+    """The mean over several data sets of what `compare_figures` compares; None where a set has no image in both.
+
+    sets: the figures of the base and of the other, per data set.
+    """
+    counts = [_paired_counts(base, other, protocol) for base, other in sets]
+    paired = [pair for pair in counts if pair is not None]
+    return compare_mean_miou(paired) if len(paired) == len(counts) else None
+
+
+def _paired_counts(base: Figures, other: Figures, protocol: str) -> tuple[list[ClassCounts], list[ClassCounts]] | None:
     if protocol not in ("labelled", "hungarian"):
         raise ValueError(f"protocol: expected labelled or hungarian, got {protocol!r}")
     ours, theirs = ({row.index: getattr(row, protocol) for row in figures.per_image} for figures in (base, other))
@@ -116,8 +177,9 @@ def compare_figures(base: Figures, other: Figures, protocol: str) -> Difference 
     if not both:
         return None
     num_classes = len(base.classes)
-    return compare_miou(
-        [_counts(ours[index], num_classes) for index in both], [_counts(theirs[index], num_classes) for index in both]
+    return (
+        [_counts(ours[index], num_classes) for index in both],
+        [_counts(theirs[index], num_classes) for index in both],
     )
 
 

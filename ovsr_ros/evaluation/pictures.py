@@ -1,4 +1,7 @@
-"""The worst images as pictures: input, ground truth, segments and labels side by side, with a legend."""
+"""The worst images as pictures: input, ground truth, segments and labels side by side, with a legend.
+
+Of what has no labels, the clusters with the classes that they are matched to stand in their place.
+"""
 
 from __future__ import annotations
 
@@ -66,11 +69,12 @@ def draw_sample(sample: Sample, prediction: Prediction, dataset: Dataset, title:
     image = np.asarray(cv2.resize(sample.image, (shape[1], shape[0]), interpolation=method), np.uint8)
     segments = prediction.clusters + 1 if prediction.segment_map is None else prediction.segment_map
     truth = resize_nearest(sample.truth, shape)
+    last = "labels" if prediction.label_map is not None else "clusters as matched"
     panels = {
         "input": image,
         "ground truth": _tinted(image, truth, entries),
         f"{prediction.num_segments} segments": _tinted(image, *_numbered(resize_nearest(segments, shape))),
-        "labels": _tinted(image, resize_nearest(labels, shape), entries),
+        last: _tinted(image, resize_nearest(labels, shape), entries),
     }
     rows = _legend_rows(entries, sample.truth, resize_nearest(labels, (sample.truth.shape[0], sample.truth.shape[1])))
     return _compose(panels, rows, title)

@@ -49,9 +49,7 @@ class PipelinePredictor:
 def _clusters(frame: Frame, segmentation: Segmentation) -> NDArray[np.int64]:
     """(H, W): what looks alike, from 1; a backend that does not cluster is taken by what it labels alike."""
     if isinstance(frame, FrameEmbeddings):
-        of_segment = np.concatenate([[0], frame.regions.cluster_ids + 1])
-        clusters: NDArray[np.int64] = of_segment[frame.regions.segment_map.cpu().numpy()]
-        return clusters
+        return frame.regions.cluster_map()
     return segmentation.label_map.astype(np.int64) + 1
 
 

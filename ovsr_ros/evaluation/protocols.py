@@ -41,6 +41,11 @@ class ProtocolOptions:
     size: int | None = None
     boundary_px: float = 3.0
 
+    @property
+    def needs_labels(self) -> bool:
+        """Whether anything is measured that segments without names do not give."""
+        return set(self.names) != {HUNGARIAN}
+
     def check(self, dataset: Dataset) -> None:
         """Raises ConfigError for an unknown protocol, or one that the data set cannot be judged by."""
         for name in self.names:

@@ -21,25 +21,30 @@ from ovsr_ros.settings import PipelineOptions, models_of, values_in_use
 PACKAGE = Path(__file__).parent.parent
 
 
-def everything(options: PipelineOptions) -> dict[str, Any]:
-    """Command, commit, version, machine, weights and options, as plain values: what every published figure carries."""
-    flat = values_in_use(options)
+def everything(options: PipelineOptions, before_words: bool = False) -> dict[str, Any]:
+    """Command, commit, version, machine, weights and options, as plain values: what every published figure carries.
+
+    before_words: of the stages before words alone.
+    """
+    flat = values_in_use(options, before_words)
     return {
         "command": command_line(),
         "commit": commit(),
         "version": __version__,
         "machine": machine(options.device),
-        "weights": weights_of(options),
+        "weights": weights_of(options, before_words),
         "options": {key: list(value) if isinstance(value, tuple) else value for key, value in flat.items()},
     }
 
 
-def weights_of(options: PipelineOptions) -> dict[str, dict[str, str]]:
+def weights_of(options: PipelineOptions, before_words: bool = False) -> dict[str, dict[str, str]]:
     """Name and SHA-256 of each model that a configuration uses, by its section; nothing is loaded.
+
+    before_words: of the stages before words alone.
 
     Raises ModelError when one is not on this machine and may not be fetched.
     """
-    models = models_of(options)
+    models = models_of(options, before_words)
     found = {section: resolve(name, kind, options.allow_download) for section, (kind, name) in models.items()}
     return {section: {"model": model.name, "sha256": model.checksum} for section, model in found.items()}
 

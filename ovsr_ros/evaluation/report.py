@@ -11,6 +11,7 @@ from ovsr_ros.evaluation import provenance
 from ovsr_ros.evaluation.figures import Figures
 from ovsr_ros.evaluation.protocols import HUNGARIAN, OPENVOCAB, ProtocolOptions
 from ovsr_ros.evaluation.sample import Dataset
+from ovsr_ros.evaluation.segments_predictor import needs_words
 from ovsr_ros.settings import PipelineOptions
 
 SCENES_NOTE = "Figures on rendered demo scenes say nothing about COCO, ADE20K or any photograph."
@@ -64,7 +65,7 @@ def build_report(
     report["skipped"] = skipped
     if is_scenes:
         report["note"] = SCENES_NOTE
-    return report | {**provenance.everything(options), "seconds": seconds}
+    return report | {**provenance.everything(options, not needs_words(options, protocols)), "seconds": seconds}
 
 
 def to_text(report: dict[str, Any]) -> str:

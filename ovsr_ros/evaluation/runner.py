@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
-import cv2
-import torch
 from tqdm import tqdm
 
-from ovsr_ros.errors import ConfigError, ImageError, SampleError
+from ovsr_ros.errors import ImageError, SampleError
 from ovsr_ros.evaluation.figures import Figures
 from ovsr_ros.evaluation.journal import Journal
 from ovsr_ros.evaluation.predictor import Predictor, PredictorFactory
 from ovsr_ros.evaluation.protocols import ImageRow, ProtocolOptions, judge
 from ovsr_ros.evaluation.provenance import source_checksum
 from ovsr_ros.evaluation.sample import Dataset
+from ovsr_ros.evaluation.workers import WorkerPool
 
 Outcome = ImageRow | str
 """What came of one sample: its row, or the reason why it was skipped."""
@@ -38,15 +32,18 @@ def evaluate(
     protocols: ProtocolOptions | None = None,
     *,
     workers: int = 1,
+    pool: WorkerPool | None = None,
     journal_path: Path | None = None,
     progress: bool = False,
+    title: str = "",
 ) -> Figures:
     """Figures of a predictor over the samples `indices` (None: all of them).
 
     workers: processes, each with a predictor of its own and its share of the threads; 1: this process alone. The
         figures depend neither on their number nor on which is done first.
+    pool: the processes, in place of `workers`, for who judges several times.
     journal_path: where to note each image that was judged; what is noted there already is not judged again.
-    progress: show a bar with rate and time left on stderr.
+    progress: show a bar with rate and time left on stderr. title: what it is called; "": data set and split.
 
     An image that cannot be used is skipped, and is in the figures by name and reason.
 
@@ -64,9 +61,8 @@ def evaluate(
         if journal is not None:
             rows = {index: journal.rows[index] for index in wanted if index in journal.rows}
         todo = [index for index in wanted if index not in rows]
-        task = _Task(make_predictor, dataset, protocols)
-        outcomes = _judge_here(task, todo) if workers <= 1 else _judge_in_processes(task, todo, workers)
-        label = f"{dataset.name} {dataset.split}"
+        outcomes = _judge(_Task(make_predictor, dataset, protocols), todo, workers, pool)
+        label = title or f"{dataset.name} {dataset.split}"
         with tqdm(
             total=len(wanted), initial=len(rows), desc=label, unit="image", file=sys.stderr, disable=not progress
         ) as bar:
@@ -110,6 +106,9 @@ class _Task:
     dataset: Dataset
     protocols: ProtocolOptions
 
+    def begin(self) -> Callable[[int], Outcome]:
+        return partial(self.judge, self.make_predictor())
+
     def judge(self, predictor: Predictor, index: int) -> Outcome:
         started = time.perf_counter()
         try:
@@ -121,61 +120,18 @@ class _Task:
         return dataclasses.replace(row, seconds=round(time.perf_counter() - started, 4))
 
 
-def _judge_here(task: _Task, indices: Sequence[int]) -> Iterator[tuple[int, Outcome]]:
+def _judge(task: _Task, indices: Sequence[int], workers: int, pool: WorkerPool | None) -> Iterator[tuple[int, Outcome]]:
+    """Begins here, not with the first image: a model that cannot be loaded leaves no bar behind."""
     if not indices:
         return iter(())  # no model is loaded for nothing
-    predictor = task.make_predictor()
-    return ((index, task.judge(predictor, index)) for index in indices)
-
-
-# --- Worker processes ---
+    if pool is not None:
+        return pool.work(task, indices)
+    if workers > 1:
+        return _judge_in_processes(task, indices, workers)
+    judge_one = task.begin()
+    return ((index, judge_one(index)) for index in indices)
 
 
 def _judge_in_processes(task: _Task, indices: Sequence[int], workers: int) -> Iterator[tuple[int, Outcome]]:
-    if not indices:
-        return
-    workers = min(workers, len(indices))
-    threads = max(1, torch.get_num_threads() // workers)
-    pool = ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_set_up_worker, initargs=(task, threads)
-    )
-    try:
-        futures = {pool.submit(_judge_in_worker, index): index for index in indices}
-        for future in as_completed(futures):
-            yield futures.pop(future), future.result()
-    except BrokenProcessPool as error:
-        raise ConfigError(
-            f"--workers {workers}: a worker process ended by itself, perhaps for want of memory; try fewer workers"
-        ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-_task: _Task | None = None
-_predictor: Predictor | None = None
-
-
-def _set_up_worker(task: _Task, threads: int) -> None:
-    global _task
-    _task = task
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the run
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(threads)
-    cv2.setNumThreads(threads)
-
-
-def _end_with_parent() -> None:
-    """A parent that was killed cannot tell its workers; they would wait for work for ever."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _judge_in_worker(index: int) -> Outcome:
-    global _predictor
-    if _task is None:
-        raise RuntimeError("a worker was asked before it was set up")
-    if _predictor is None:
-        _predictor = _task.make_predictor()
-    return _task.judge(_predictor, index)
+    with WorkerPool(workers) as pool:
+        yield from pool.work(task, indices)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
 
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.evaluation.baselines.region_finders import RegionFinder, describe
 from ovsr_ros.evaluation.baselines.segmented_pipeline import FrameStore, SegmentedPipeline
 from ovsr_ros.evaluation.pipeline_predictor import PipelineFactory, PipelinePredictor
 from ovsr_ros.evaluation.sample import Dataset, Sample
+from ovsr_ros.evaluation.workers import new_key, one_per_process
 from ovsr_ros.options import to_flat_dict
 from ovsr_ros.settings import PipelineOptions
 
@@ -20,15 +22,16 @@ CACHE_BYTES = 2**30
 class CachedDataset:
     """A data set whose samples stay in memory once loaded, as many as fit. Otherwise the same; see `Dataset`.
 
-    Pickled without the samples: each worker process loads its own.
+    Pickled without the samples: each worker process loads its own, once.
     """
 
     dataset: Dataset
     max_bytes: int = field(default=CACHE_BYTES, repr=False)
     _samples: dict[int, Sample] = field(default_factory=dict, repr=False, compare=False)
+    _key: str = field(default_factory=new_key, repr=False, compare=False)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"dataset": self.dataset, "max_bytes": self.max_bytes, "_samples": {}}
+    def __reduce__(self) -> tuple[Callable[..., CachedDataset], tuple[str, partial[CachedDataset]]]:
+        return one_per_process, (self._key, partial(CachedDataset, self.dataset, self.max_bytes))
 
     @property
     def name(self) -> str:
@@ -84,17 +87,18 @@ class SharedPipeline:
     """One loaded pipeline for many runs: its options are changed where that is possible, otherwise it is loaded anew.
 
     The embedded frames of the first configuration are kept, for runs that differ from it only in how they label.
-    Not for several threads. Pickled without what it holds: each worker process loads its own.
+    Not for several threads. Pickled without what it holds: each worker process loads its own, once.
     """
 
     def __init__(self) -> None:
         self._pipeline: SegmentedPipeline | None = None
         self._kept_for: dict[str, object] | None = None
         self._frames = FrameStore()
+        self._key = new_key()
         self.num_loads = 0
 
-    def __reduce__(self) -> tuple[type[SharedPipeline], tuple[()]]:
-        return SharedPipeline, ()
+    def __reduce__(self) -> tuple[Callable[..., SharedPipeline], tuple[str, type[SharedPipeline]]]:
+        return one_per_process, (self._key, SharedPipeline)
 
     def get(
         self, options: PipelineOptions, finder: RegionFinder | None = None, reuse_frames: bool = True

@@ -43,6 +43,8 @@ names = list(values_in_use(pipeline.options))
 assert names[-2:] == ["tiny.grid.side", "tiny.words.default"]
 assert {name.partition(".")[0] for name in names if "." in name} == {"text", "tiny"}
 assert models_of(pipeline.options) == {}
+with pytest.raises(ConfigError, match="finding segments without words needs one of ovsr, got 'tiny'"):
+    models_of(pipeline.options, before_words=True)
 
 parser = argparse.ArgumentParser()
 add_arguments(parser)

@@ -48,3 +48,9 @@ def write_folder(root: Path, num_images: int = 4, size_wh: tuple[int, int] = (80
 @pytest.fixture
 def folder(tmp_path) -> Path:
     return write_folder(tmp_path / "data")
+
+
+@pytest.fixture
+def make_folder(tmp_path):
+    """Makes data sets by name, as `write_folder` does, beside each other."""
+    return lambda name, **size: write_folder(tmp_path / name, **size)

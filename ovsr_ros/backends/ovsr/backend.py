@@ -10,14 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ovsr_ros.backends import BackendType
+from ovsr_ros.backends import BackendType, SegmenterType
 from ovsr_ros.backends.contract import FoundSegments, FrameEmbeddings, Regions, StageClock
 from ovsr_ros.backends.decision import decide, paint
 from ovsr_ros.backends.ovsr.alignment import AlignmentOptions, score_segments
 from ovsr_ros.backends.ovsr.clustering import ClusterOptions, cluster, count_clusters
 from ovsr_ros.backends.ovsr.crops import CropOptions, cut_crops
 from ovsr_ros.backends.ovsr.embedding import EmbeddingOptions, embed_crops, embed_dense, is_dense
-from ovsr_ros.backends.ovsr.features import FeatureOptions, GridFeatures, compute_features
+from ovsr_ros.backends.ovsr.features import FeatureMaps, FeatureOptions, GridFeatures, compute_features
 from ovsr_ros.backends.ovsr.latent import LatentOptions, compute_latents
 from ovsr_ros.backends.ovsr.refinement import RefinementOptions, refine_clusters
 from ovsr_ros.backends.ovsr.regions import RegionOptions, find_regions
@@ -49,6 +49,23 @@ class OvsrOptions:
 
 
 @dataclass(frozen=True)
+class OvsrSegmenter:
+    """The stages before words, with the feature network alone; see `Segmenter`."""
+
+    options: OvsrOptions
+    extractor: FeatureMaps
+    device: torch.device
+
+    def with_options(self, options: OvsrOptions) -> OvsrSegmenter:
+        return dataclasses.replace(self, options=options)
+
+    @torch.inference_mode()
+    def segment(self, image_rgb: NDArray[np.uint8]) -> Regions:
+        clock = StageClock(self.device)
+        return find_segments(to_tensor(image_rgb, self.device), self.extractor, self.options, clock)
+
+
+@dataclass(frozen=True)
 class OvsrBackend:
     """The OVSR system with its models loaded; see `Backend`.
 
@@ -66,6 +83,11 @@ class OvsrBackend:
     @property
     def text_encoder(self) -> ClipModel:
         return self.clip
+
+    @property
+    def segmenter(self) -> OvsrSegmenter:
+        """Its stages before words."""
+        return OvsrSegmenter(self.options, self.extractor, self.device)
 
     def with_options(self, options: OvsrOptions) -> OvsrBackend:
         return dataclasses.replace(self, options=options)
@@ -141,7 +163,7 @@ class OvsrBackend:
 
 
 def describe_image(
-    image: Tensor, extractor: FeatureExtractor, options: OvsrOptions, clock: StageClock
+    image: Tensor, extractor: FeatureMaps, options: OvsrOptions, clock: StageClock
 ) -> tuple[GridFeatures, Tensor, Tensor]:
     """The stages before clustering: the grid's features, its latents (N, r), and their singular values."""
     with clock.stage("features"):
@@ -153,7 +175,7 @@ def describe_image(
     return grid, latents, singular_values
 
 
-def find_segments(image: Tensor, extractor: FeatureExtractor, options: OvsrOptions, clock: StageClock) -> Regions:
+def find_segments(image: Tensor, extractor: FeatureMaps, options: OvsrOptions, clock: StageClock) -> Regions:
     """The stages before any word or CLIP: segments of an image (1, 3, H, W) uint8 on the extractor's device."""
     grid, latents, singular_values = describe_image(image, extractor, options, clock)
     with clock.stage("clusters"):
@@ -172,20 +194,35 @@ def find_segments(image: Tensor, extractor: FeatureExtractor, options: OvsrOptio
 
 def load(options: OvsrOptions, device: torch.device, precision: str, allow_download: bool) -> OvsrBackend:
     """Load both models, unless this process has them already. Raises ModelError when one cannot be used."""
-    features = options.features
-    # Which cells form a cluster hangs on small differences: features in bf16 save a tenth of a frame's time on a CPU
-    # and cost 0.015 of the demo scenes' mIoU. CLIP in bf16 costs nothing.
-    of_features = "fp32" if precision == "auto" and device.type == "cpu" else precision
-    extractor = load_shared(
-        FeatureExtractor, "timm", features.model, features.levels, device, of_features, allow_download=allow_download
-    )
+    extractor = _load_extractor(options.features, device, precision, allow_download)
     clip = load_shared(ClipModel, "open_clip", options.clip.model, device, precision, allow_download=allow_download)
     return OvsrBackend(options, extractor, clip, device)
 
 
+def load_segmenter(options: OvsrOptions, device: torch.device, precision: str, allow_download: bool) -> OvsrSegmenter:
+    """Load the feature network, unless this process has it already. Raises ModelError when it cannot be used."""
+    return OvsrSegmenter(options, _load_extractor(options.features, device, precision, allow_download), device)
+
+
+def _load_extractor(
+    options: FeatureOptions, device: torch.device, precision: str, allow_download: bool
+) -> FeatureExtractor:
+    # Which cells form a cluster hangs on small differences: features in bf16 save a tenth of a frame's time on a CPU
+    # and cost 0.015 of the demo scenes' mIoU. CLIP in bf16 costs nothing.
+    of_features = "fp32" if precision == "auto" and device.type == "cpu" else precision
+    return load_shared(
+        FeatureExtractor, "timm", options.model, options.levels, device, of_features, allow_download=allow_download
+    )
+
+
 def models_of(options: OvsrOptions) -> dict[str, tuple[Kind, str]]:
     """The models that these options use; see `BackendType`."""
-    return {"features": ("timm", options.features.model), "clip": ("open_clip", options.clip.model)}
+    return {**segmenter_models_of(options), "clip": ("open_clip", options.clip.model)}
+
+
+def segmenter_models_of(options: OvsrOptions) -> dict[str, tuple[Kind, str]]:
+    """The models of the stages before words; see `SegmenterType`."""
+    return {"features": ("timm", options.features.model)}
 
 
 BACKEND = BackendType(
@@ -195,4 +232,9 @@ BACKEND = BackendType(
     memory_options=("features.input_short_side", "features.grid_rows"),
     at_top=True,
     for_dataset=lambda dataset: ("demo" if dataset.startswith("scenes") else "ovsr", {}),
+    segmenter=SegmenterType(
+        load_segmenter,
+        segmenter_models_of,
+        sections=("features", "latent", "smoothing", "clusters", "refinement", "regions"),
+    ),
 )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ovsr_ros.models.timm_features import FeatureExtractor
 from ovsr_ros.ops.image import has_contrast, normalize, resize, scaled_size_hw
 from ovsr_ros.options import option
 
@@ -54,6 +54,20 @@ class FeatureOptions:
             raise ValueError(f"levels: expected at least one level, each once, got {self.levels}")
 
 
+class FeatureMaps(Protocol):
+    """A feature network, as `FeatureExtractor` is one: what it makes of images, normalised by mean and std, (3,)."""
+
+    @property
+    def mean(self) -> Tensor: ...
+
+    @property
+    def std(self) -> Tensor: ...
+
+    def __call__(self, images: Tensor) -> list[Tensor]:
+        """(1, 3, H, W) float -> per level (1, C_l, H_l, W_l) float32, on the same device."""
+        ...
+
+
 @dataclass(frozen=True)
 class GridFeatures:
     """features: (rows * columns, C) float32, row by row. image: (1, 3, h, w) uint8, as the network saw it.
@@ -74,7 +88,7 @@ def grid_size_hw(image_hw: tuple[int, int], grid_rows: int) -> tuple[int, int]:
     return min(rows, image_hw[0]), min(columns, image_hw[1])
 
 
-def compute_features(image: Tensor, extractor: FeatureExtractor, options: FeatureOptions) -> GridFeatures:
+def compute_features(image: Tensor, extractor: FeatureMaps, options: FeatureOptions) -> GridFeatures:
     """Features of an image (1, 3, H, W) uint8 on the extractor's device.
 
     Order: resize the image, network, resize each level to the grid, normalise, concatenate. Normalisation comes after

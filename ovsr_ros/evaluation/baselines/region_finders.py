@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from ovsr_ros.backends.contract import StageClock
-from ovsr_ros.backends.ovsr.backend import OvsrBackend, describe_image
+from ovsr_ros.backends.ovsr.backend import OvsrSegmenter, describe_image
 from ovsr_ros.backends.ovsr.clustering import count_clusters
 from ovsr_ros.backends.ovsr.features import GridFeatures
 from ovsr_ros.backends.ovsr.refinement import refine_clusters
@@ -27,7 +27,7 @@ ADAPTIVE = 0
 class RegionFinder(Protocol):
     """Finds an image's regions. Frozen dataclasses: their fields are what is tuned."""
 
-    def find(self, image: NDArray[np.uint8], backend: OvsrBackend) -> NDArray[np.int64]:
+    def find(self, image: NDArray[np.uint8], segmenter: OvsrSegmenter) -> NDArray[np.int64]:
         """Labels from 0, (H, W), or coarser where the method works on a grid. image: (H, W, 3) uint8 RGB."""
         ...
 
@@ -44,8 +44,8 @@ class KMeans:
     num_clusters: int
     position_weight: float
 
-    def find(self, image: NDArray[np.uint8], backend: OvsrBackend) -> NDArray[np.int64]:
-        return color.kmeans_regions(image, self.num_clusters or adaptive_count(image, backend), self.position_weight)
+    def find(self, image: NDArray[np.uint8], segmenter: OvsrSegmenter) -> NDArray[np.int64]:
+        return color.kmeans_regions(image, self.num_clusters or adaptive_count(image, segmenter), self.position_weight)
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,10 @@ class Slic:
     compactness: float
     threshold: float
 
-    def find(self, image: NDArray[np.uint8], backend: OvsrBackend) -> NDArray[np.int64]:
+    def find(self, image: NDArray[np.uint8], segmenter: OvsrSegmenter) -> NDArray[np.int64]:
         superpixels = color.slic_superpixels(image, self.num_superpixels, self.compactness)
         if self.threshold == ADAPTIVE:
-            return color.merge_to_count(image, superpixels, adaptive_count(image, backend))
+            return color.merge_to_count(image, superpixels, adaptive_count(image, segmenter))
         return color.merge_by_threshold(image, superpixels, self.threshold)
 
 
@@ -74,7 +74,7 @@ class Felzenszwalb:
     sigma: float
     min_size: int
 
-    def find(self, image: NDArray[np.uint8], backend: OvsrBackend) -> NDArray[np.int64]:
+    def find(self, image: NDArray[np.uint8], segmenter: OvsrSegmenter) -> NDArray[np.int64]:
         return color.felzenszwalb_regions(image, self.scale, self.sigma, self.min_size)
 
 
@@ -94,15 +94,15 @@ class FeatureWard:
     refined: bool
     count_fraction: float = 0.0
 
-    def find(self, image: NDArray[np.uint8], backend: OvsrBackend) -> NDArray[np.int64]:
-        head = compute_head(image, backend, self.smoothed)
+    def find(self, image: NDArray[np.uint8], segmenter: OvsrSegmenter) -> NDArray[np.int64]:
+        head = compute_head(image, segmenter, self.smoothed)
         if not head.grid.has_contrast:
             return np.zeros(head.grid.grid_hw, np.int64)
-        clusters = self._cluster(head, backend)
-        return refine(clusters, image, head, backend) if self.refined else clusters
+        clusters = self._cluster(head, segmenter)
+        return refine(clusters, image, head, segmenter) if self.refined else clusters
 
-    def _cluster(self, head: Head, backend: OvsrBackend) -> NDArray[np.int64]:
-        num_clusters = min(self.num_clusters or head.count(backend, self.count_fraction), len(head.latents))
+    def _cluster(self, head: Head, segmenter: OvsrSegmenter) -> NDArray[np.int64]:
+        num_clusters = min(self.num_clusters or head.count(segmenter, self.count_fraction), len(head.latents))
         if not self.connected:
             return linkage(head.latents, "ward").cut(num_clusters).reshape(head.grid.grid_hw)
         lattice = import_extra("sklearn.feature_extraction.image").grid_to_graph(*head.grid.grid_hw)
@@ -120,11 +120,11 @@ class Head:
     latents: torch.Tensor
     singular_values: torch.Tensor
 
-    def count(self, backend: OvsrBackend, count_fraction: float = 0.0) -> int:
+    def count(self, segmenter: OvsrSegmenter, count_fraction: float = 0.0) -> int:
         """The number of clusters that the configuration's rule gives."""
         if not self.grid.has_contrast:
             return 1
-        options = backend.options.clusters
+        options = segmenter.options.clusters
         if count_fraction:
             options = dataclasses.replace(options, count_rule="energy", count_fraction=count_fraction)
         shape = (self.grid.features.shape[0], self.grid.features.shape[1])
@@ -132,25 +132,25 @@ class Head:
 
 
 @torch.inference_mode()
-def compute_head(image: NDArray[np.uint8], backend: OvsrBackend, smoothed: bool = True) -> Head:
-    """Features, latents and, if wanted, smoothing under the backend's options."""
-    options = backend.options
+def compute_head(image: NDArray[np.uint8], segmenter: OvsrSegmenter, smoothed: bool = True) -> Head:
+    """Features, latents and, if wanted, smoothing under the segmenter's options."""
+    options = segmenter.options
     if not smoothed:
         options = dataclasses.replace(options, smoothing=dataclasses.replace(options.smoothing, iterations=0))
-    clock = StageClock(backend.device)
-    return Head(*describe_image(to_tensor(image, backend.device), backend.extractor, options, clock))
+    clock = StageClock(segmenter.device)
+    return Head(*describe_image(to_tensor(image, segmenter.device), segmenter.extractor, options, clock))
 
 
 @torch.inference_mode()
 def refine(
-    clusters: NDArray[np.int64], image: NDArray[np.uint8], head: Head, backend: OvsrBackend
+    clusters: NDArray[np.int64], image: NDArray[np.uint8], head: Head, segmenter: OvsrSegmenter
 ) -> NDArray[np.int64]:
     """Our refinement of the borders of clusters (rows, columns) of the grid."""
-    options = backend.options
-    pixels = to_tensor(image, backend.device)
+    options = segmenter.options
+    pixels = to_tensor(image, segmenter.device)
     return refine_clusters(clusters, pixels, head.grid, options.features.normalization, options.refinement)
 
 
-def adaptive_count(image: NDArray[np.uint8], backend: OvsrBackend) -> int:
+def adaptive_count(image: NDArray[np.uint8], segmenter: OvsrSegmenter) -> int:
     """The number of clusters that our own clustering would make of an image."""
-    return compute_head(image, backend).count(backend)
+    return compute_head(image, segmenter).count(segmenter)

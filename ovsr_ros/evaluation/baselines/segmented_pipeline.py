@@ -1,17 +1,18 @@
-"""Regions from elsewhere, then our recognition: what a baseline's figures have in common with ours."""
+"""Regions from elsewhere, then our other stages: what a baseline's figures have in common with ours."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ovsr_ros.backends.contract import Frame, FrameEmbeddings, StageClock
-from ovsr_ros.backends.ovsr.backend import OvsrBackend
+from ovsr_ros.backends.contract import Frame, Regions, StageClock
+from ovsr_ros.backends.ovsr.backend import OvsrBackend, OvsrOptions, OvsrSegmenter
 from ovsr_ros.backends.ovsr.regions import find_regions
 from ovsr_ros.backends.reduction import FULL, Reduction
 from ovsr_ros.errors import ConfigError
@@ -72,15 +73,30 @@ class SegmentedPipeline(Pipeline):
         backend = self.state.backend
         if not isinstance(backend, OvsrBackend):
             raise ConfigError(f"backend: baselines need the stages of 'ovsr', got {self.options.backend!r}")
-        return embed_regions(image_rgb, self.finder.find(image_rgb, backend), backend)
+        regions = FinderSegmenter(self.finder, backend.segmenter).segment(image_rgb)
+        return backend.embed_regions(to_tensor(image_rgb, backend.device), regions, StageClock(backend.device))
 
 
-@torch.inference_mode()
-def embed_regions(image_rgb: NDArray[np.uint8], clusters: NDArray[np.int64], backend: OvsrBackend) -> FrameEmbeddings:
-    """What our pipeline makes of clusters (h, w), at the image's resolution or coarser, from there on.
+@dataclass(frozen=True)
+class FinderSegmenter:
+    """A region finder in the place of our clustering; see `Segmenter`. stages: ours, which it may use."""
 
-    Small parts join their neighbours, parts that do not touch become segments, and each is embedded.
-    """
-    image = to_tensor(image_rgb, backend.device)
-    regions = find_regions(clusters, (image.shape[2], image.shape[3]), backend.device, backend.options.regions)
-    return backend.embed_regions(image, regions, StageClock(backend.device))
+    finder: RegionFinder
+    stages: OvsrSegmenter
+
+    @property
+    def device(self) -> torch.device:
+        return self.stages.device
+
+    def with_options(self, options: OvsrOptions) -> FinderSegmenter:
+        return FinderSegmenter(self.finder, self.stages.with_options(options))
+
+    @torch.inference_mode()
+    def segment(self, image_rgb: NDArray[np.uint8]) -> Regions:
+        """Its regions (h, w), at the image's resolution or coarser, as our pipeline goes on with them.
+
+        Small parts join their neighbours, and parts that do not touch become segments.
+        """
+        clusters = self.finder.find(image_rgb, self.stages)
+        height, width = image_rgb.shape[:2]
+        return find_regions(clusters, (height, width), self.device, self.stages.options.regions)

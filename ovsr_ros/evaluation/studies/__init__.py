@@ -28,7 +28,7 @@ def run_study(arguments: argparse.Namespace) -> int:
     Raises ConfigError for an unknown name or unfit arguments, OvsrError where a library it needs is not installed.
     """
     from ovsr_ros.demo.scenes import SPLITS
-    from ovsr_ros.evaluation.arguments import SCENES, chosen_settings
+    from ovsr_ros.evaluation.arguments import SCENES, chosen_protocols, chosen_settings
 
     name = arguments.study
     if name not in STUDIES:
@@ -51,6 +51,7 @@ def run_study(arguments: argparse.Namespace) -> int:
         workers=arguments.workers,
         progress=True,
         fresh=arguments.fresh,
+        protocols=chosen_protocols(arguments),
     )
     run: Callable[[StudyRequest], Study] = import_module(f"{__name__}.{name}").run
     study = run(request)

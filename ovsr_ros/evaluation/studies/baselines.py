@@ -20,8 +20,9 @@ from ovsr_ros.evaluation.baselines.region_finders import (
 from ovsr_ros.evaluation.bootstrap import Difference
 from ovsr_ros.evaluation.datasets.scenes import ScenesDataset
 from ovsr_ros.evaluation.figures import Figures, number
-from ovsr_ros.evaluation.measurements import Measurements, compare_figures
-from ovsr_ros.evaluation.sharing import SharedPipeline
+from ovsr_ros.evaluation.measurements import Measurements, Shared, compare_figures
+from ovsr_ros.evaluation.report import share
+from ovsr_ros.evaluation.segments_predictor import needs_words
 from ovsr_ros.evaluation.studies.study import Study, StudyRequest, rows_table
 from ovsr_ros.settings import PipelineOptions
 
@@ -72,7 +73,10 @@ class Compared:
 def tune(
     measurements: Measurements, options: PipelineOptions, candidates: Sequence[RegionFinder]
 ) -> tuple[RegionFinder, tuple[dict[str, Any], ...]]:
-    """The candidate with the best mean of labelled and Hungarian mIoU, the first of equals; and what each one got."""
+    """The candidate with the best mean of labelled and Hungarian mIoU, the first of equals; and what each one got.
+
+    Where one of both is not measured, the other decides.
+    """
     scored: list[dict[str, Any]] = []
     for candidate in candidates:
         figures = measurements.judge(options, candidate)
@@ -89,15 +93,20 @@ def compare(
     num_tuning_images: int = NUM_TUNING_IMAGES,
 ) -> list[Compared]:
     """Tune every method on the validation split, then judge it on the request's; ours comes last."""
-    shared = SharedPipeline()
+    with Shared(request.workers) as shared:
+        return _compare(request, methods, num_tuning_images, shared)
 
+
+def _compare(
+    request: StudyRequest, methods: Mapping[str, Sequence[RegionFinder]], num_tuning_images: int, shared: Shared
+) -> list[Compared]:
     def measurements_on(split: str, count: int) -> Measurements:
         dataset = ScenesDataset(split)
         return Measurements(
             dataset,
             range(min(count, len(dataset))),
             request.out,
-            workers=request.workers,
+            protocols=request.protocols,
             progress=request.progress,
             shared=shared,
         )
@@ -144,13 +153,17 @@ def to_study(request: StudyRequest, results: Sequence[Compared], num_tuning_imag
         for result in results
         if result.candidates
     ]
+    measured = {"labelled": judged.labelled, "Hungarian": judged.hungarian}
+    by = " and ".join(name for name, counts in measured.items() if counts is not None)
+    before_words = not needs_words(request.options, request.protocols)
+    named = "" if before_words else ", our recognition names them"
     markdown = (
         f"# Baselines: `{request.config}`\n\nscenes {request.split}, {judged.num_images} images. Every method finds "
         "regions its own way; from there on all is the same: small parts join their neighbours, parts that do not "
-        "touch become segments, our recognition names them. By labelled and Hungarian mIoU, "
+        f"touch become segments{named}. By {by} mIoU, "
         f"{verdict}. Our lead, with a paired bootstrap's 95 % interval, stands in brackets.\n\n"
         + rows_table(rows)
-        + "\n\nParameters: of those tried, the ones with the best mean of both mIoU on the first "
+        + f"\n\nParameters: of those tried, the ones with the best mean of {by} mIoU on the first "
         f"{num_tuning_images} validation images. A number of clusters, or a threshold, of 0: our count.\n\n"
         + rows_table(tuned)
     )
@@ -170,15 +183,15 @@ def to_study(request: StudyRequest, results: Sequence[Compared], num_tuning_imag
             for result in results
         ],
     }
-    return Study("baselines", markdown, figures)
+    return Study("baselines", markdown, figures, before_words=before_words)
 
 
 def _row(result: Compared) -> dict[str, object]:
     figures = result.figures
     return {
         "method": result.name,
-        "labelled_mIoU": f"{figures.miou:.3f}{_lead(result.labelled_lead)}",
-        "Hungarian_mIoU": f"{figures.hungarian_miou:.3f}{_lead(result.hungarian_lead)}",
+        "labelled_mIoU": f"{share(number(figures.miou))}{_lead(result.labelled_lead)}",
+        "Hungarian_mIoU": f"{share(number(figures.hungarian_miou))}{_lead(result.hungarian_lead)}",
         "boundary_F1": figures.boundary.f1 if figures.boundary else float("nan"),
         "cluster_boundary_F1": figures.cluster_boundary.f1 if figures.cluster_boundary else float("nan"),
         "pixel_accuracy": figures.labelled.summary()["pixel_accuracy"] if figures.labelled else float("nan"),

@@ -10,17 +10,16 @@ from numpy.typing import NDArray
 from scipy import stats
 from tqdm import tqdm
 
-from ovsr_ros.backends.ovsr.backend import OvsrOptions
+from ovsr_ros.backends.ovsr.backend import OvsrOptions, OvsrSegmenter
 from ovsr_ros.demo.scenes import CATEGORIES, Scene
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.evaluation.assignment import match_clusters
 from ovsr_ros.evaluation.bootstrap import compare_miou
 from ovsr_ros.evaluation.metrics import ClassCounts, count_labels
-from ovsr_ros.evaluation.studies.embedded_segments import embed_segments
+from ovsr_ros.evaluation.segments_predictor import load_segmenter
 from ovsr_ros.evaluation.studies.plots import plot_counts
 from ovsr_ros.evaluation.studies.study import Study, StudyRequest, rows_table
-from ovsr_ros.pipeline import Pipeline
-from ovsr_ros.settings import PipelineOptions, backend_options
+from ovsr_ros.options import replace_flat
 
 NUM_OBJECTS = range(13)
 """With the wall and the floor, 2 to 14 regions, where none hides another."""
@@ -74,11 +73,8 @@ class SceneCounts:
     hungarian: Mapping[str, ClassCounts]
 
 
-def settings_of(options: PipelineOptions) -> dict[str, dict[str, object]]:
+def settings_of(own: OvsrOptions) -> dict[str, dict[str, object]]:
     """The options of each setting, over the configuration's. Raises ConfigError where nothing adapts its count."""
-    own = backend_options(options)
-    if not isinstance(own, OvsrOptions):
-        raise ConfigError(f"backend: this study needs 'ovsr', got {options.backend!r}")
     if own.clusters.count_rule == "fixed":
         raise ConfigError("clusters.count_rule: is 'fixed'; this study judges an adaptive rule, such as 'energy'")
     bounds = {
@@ -86,31 +82,28 @@ def settings_of(options: PipelineOptions) -> dict[str, dict[str, object]]:
         "clusters.k_max": max(own.clusters.k_max, *FIXED),
     }
     fixed = {f"K = {k}": {"clusters.count_rule": "fixed", "clusters.fixed": k, **bounds} for k in FIXED}
-    back = {f"clusters.{name}": getattr(own.clusters, name) for name in ("count_rule", "fixed", "k_min", "k_max")}
-    return {ADAPTIVE: back, **fixed}
+    return {ADAPTIVE: {}, **fixed}
 
 
-def count_scenes(pipeline: Pipeline, scenes: Iterable[CountedScene]) -> list[SceneCounts]:
-    """Segment every scene under every setting. The pipeline's options are put back at the end."""
-    settings = settings_of(pipeline.options)
+def count_scenes(segmenter: OvsrSegmenter, scenes: Iterable[CountedScene]) -> list[SceneCounts]:
+    """Segment every scene under every setting. Raises ConfigError as `settings_of`."""
+    settings = {
+        name: segmenter.with_options(replace_flat(segmenter.options, changes))
+        for name, changes in settings_of(segmenter.options).items()
+    }
     results = []
-    try:
-        for scene in scenes:
-            clusters: dict[str, int] = {}
-            segments: dict[str, int] = {}
-            hungarian: dict[str, ClassCounts] = {}
-            for name, changes in settings.items():
-                pipeline.update_options(changes)
-                regions = embed_segments(pipeline, scene.image).regions
-                segment_map = regions.segment_map.cpu().numpy()
-                cluster_map = np.concatenate([[0], regions.cluster_ids + 1])[segment_map]
-                matched = match_clusters(cluster_map, scene.truth, len(CATEGORIES))
-                hungarian[name] = count_labels(matched, scene.truth, len(CATEGORIES))
-                clusters[name] = len(np.unique(cluster_map))
-                segments[name] = len(regions)
-            results.append(SceneCounts(scene.num_categories, scene.num_instances, clusters, segments, hungarian))
-    finally:
-        pipeline.update_options(settings[ADAPTIVE])
+    for scene in scenes:
+        clusters: dict[str, int] = {}
+        segments: dict[str, int] = {}
+        hungarian: dict[str, ClassCounts] = {}
+        for name, setting in settings.items():
+            regions = setting.segment(scene.image)
+            cluster_map = regions.cluster_map()
+            matched = match_clusters(cluster_map, scene.truth, len(CATEGORIES))
+            hungarian[name] = count_labels(matched, scene.truth, len(CATEGORIES))
+            clusters[name] = len(np.unique(cluster_map))
+            segments[name] = len(regions)
+        results.append(SceneCounts(scene.num_categories, scene.num_instances, clusters, segments, hungarian))
     return results
 
 
@@ -146,6 +139,9 @@ def sum_counts(counts: Iterable[ClassCounts]) -> ClassCounts:
 
 def run(request: StudyRequest) -> Study:
     """Judge the configuration's count; see `count_scenes`. limit: 156 scenes where not said, 12 of each number."""
+    segmenter = load_segmenter(request.options)
+    if not isinstance(segmenter, OvsrSegmenter):
+        raise ConfigError(f"backend: this study needs 'ovsr', got {request.options.backend!r}")
     per_count = max((request.limit or DEFAULT_SCENES) // len(NUM_OBJECTS), 1)
     scenes = tqdm(
         counted_scenes(request.split, per_count),
@@ -153,7 +149,7 @@ def run(request: StudyRequest) -> Study:
         unit="image",
         disable=not request.progress,
     )
-    return _to_study(request, count_scenes(Pipeline(request.options), scenes))
+    return _to_study(request, count_scenes(segmenter, scenes))
 
 
 def _to_study(request: StudyRequest, scenes: Sequence[SceneCounts]) -> Study:
@@ -213,7 +209,7 @@ def _to_study(request: StudyRequest, scenes: Sequence[SceneCounts]) -> Study:
         f"Adaptive number of clusters over {where}. Pearson {correlation.pearson:.2f}, mean absolute error "
         f"{correlation.mean_absolute_error:.2f}."
     )
-    return Study("clusters", markdown, figures, {"counts": plot_counts(categories, clusters, series, caption)})
+    return Study("clusters", markdown, figures, {"counts": plot_counts(categories, clusters, series, caption)}, True)
 
 
 def miou_of(scenes: Iterable[SceneCounts], setting: str) -> float:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ovsr_ros.evaluation import provenance
 from ovsr_ros.evaluation.figures import number
+from ovsr_ros.evaluation.protocols import ProtocolOptions
 from ovsr_ros.evaluation.report import SCENES_NOTE, share, table, write_text
 from ovsr_ros.settings import PipelineOptions
 
@@ -20,7 +21,7 @@ class StudyRequest:
     """What is to be studied. config: the name of the configuration, for headings; options: what it holds.
 
     split: val or test. limit: images at most; None: the study's own number. out: the folder for everything it writes.
-    fresh: judge anew what an earlier run has left there.
+    fresh: judge anew what an earlier run has left there. protocols: what is measured, where a study leaves a choice.
     """
 
     options: PipelineOptions
@@ -31,23 +32,28 @@ class StudyRequest:
     workers: int = 1
     progress: bool = False
     fresh: bool = False
+    protocols: ProtocolOptions = field(default_factory=ProtocolOptions)
 
 
 @dataclass(frozen=True)
 class Study:
-    """A study's answers. pictures: matplotlib figures by name; figures: plain values, in which NaN may stand."""
+    """A study's answers. pictures: matplotlib figures by name; figures: plain values, in which NaN may stand.
+
+    before_words: whether no more was used than the backend's stages before words.
+    """
 
     name: str
     markdown: str
     figures: dict[str, Any]
     pictures: dict[str, Any] = field(default_factory=dict)
+    before_words: bool = False
 
     def write(self, request: StudyRequest) -> list[Path]:
         """Write NAME_SPLIT.json, .md and a .png per picture. Returns their paths."""
         stem = f"{self.name}_{request.split}"
         paths = [request.out / f"{stem}.json", request.out / f"{stem}.md"]
         content = {"study": self.name, "split": request.split, "config": request.config, **self.figures}
-        content |= {"note": SCENES_NOTE, **provenance.everything(request.options)}
+        content |= {"note": SCENES_NOTE, **provenance.everything(request.options, self.before_words)}
         write_text(paths[0], json.dumps(without_nan(content), indent=2, allow_nan=False) + "\n")
         for name, picture in self.pictures.items():
             paths.append(request.out / f"{stem}_{name}.png")

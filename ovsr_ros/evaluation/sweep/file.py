@@ -2,7 +2,8 @@
 
 config: demo                       # preset or file that the base starts from
 base: {score_threshold: 0.3}       # options of every run, over the configuration
-dataset: scenes                    # also: root, split, names, limit, as the options of `ovsr evaluate`
+dataset: scenes                    # also: root, split, names, limit, every; or several in a list: see `image_sets`
+protocols: [hungarian]             # what is measured; as the option --protocol
 groups:
   - name: linkage                  # one option over values, everything else as the base
     option: clusters.linkage
@@ -17,17 +18,15 @@ runs:                              # free combinations, in a table of their own
 
 from __future__ import annotations
 
-import difflib
-import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ovsr_ros.errors import ConfigError
-from ovsr_ros.evaluation.datasets.class_files import Names
+from ovsr_ros.evaluation.protocols import PROTOCOLS
+from ovsr_ros.evaluation.sweep.image_sets import SET_KEYS, ImageSet, read_sets
+from ovsr_ros.evaluation.sweep.yaml_file import check_keys, nearest, read_yaml
 from ovsr_ros.options import replace_flat
 from ovsr_ros.settings import PipelineOptions, load_settings
 
@@ -52,23 +51,26 @@ class Group:
     option: str
     runs: tuple[Run, ...]
 
+    @property
+    def title(self) -> str:
+        """Its table's heading."""
+        return self.name + (f" (`{self.option}`)" if self.option not in ("", self.name) else "")
+
 
 @dataclass(frozen=True)
 class Sweep:
     """A sweep file, read and checked.
 
-    base_changes: options of every run, over the configuration's. limit: how many images at most; None: all.
+    base_changes: options of every run, over the configuration's. sets: on which images. protocols: what is measured;
+        (): the file does not say.
     """
 
     name: str
     config: str
     base_changes: Mapping[str, object]
     base: Run
-    dataset: str
-    root: Path | None
-    split: str
-    names: Names
-    limit: int | None
+    sets: tuple[ImageSet, ...]
+    protocols: tuple[str, ...]
     groups: tuple[Group, ...]
 
     @property
@@ -87,11 +89,9 @@ _MakeRun = Callable[[str, Mapping[str, object], str], Run]
 _KEYS: Mapping[str, type] = {
     "config": str,
     "base": dict,
-    "dataset": str,
-    "root": str,
-    "split": str,
-    "names": str,
-    "limit": int,
+    **SET_KEYS,
+    "datasets": list,
+    "protocols": list,
     "groups": list,
     "runs": dict,
 }
@@ -103,9 +103,9 @@ def read_sweep(path: Path, overrides: Mapping[str, object] | None = None, config
 
     Raises ConfigError for a file that is no such YAML, an unknown key or option (naming the nearest), a bad value.
     """
-    content = _read_yaml(path)
+    content = read_yaml(path)
     where = str(path)
-    _check_keys(content, _KEYS, where)
+    check_keys(content, _KEYS, where)
     config = config or content.get("config") or "demo"
     base = {**_flat(content.get("base") or {}, f"{where}: base"), **(overrides or {})}
 
@@ -127,27 +127,35 @@ def read_sweep(path: Path, overrides: Mapping[str, object] | None = None, config
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"{where}: two groups are called '{name}'; give each its own name")
-    kind = content.get("names") or "engineered"
-    if kind not in typing.get_args(Names):
-        raise ConfigError(f"{where}: names: expected one of {', '.join(typing.get_args(Names))}, got {kind!r}")
     return Sweep(
         name=path.stem,
         config=config,
         base_changes=base,
         base=Run("base", {}, options),
-        dataset=content.get("dataset") or "scenes",
-        root=Path(content["root"]).expanduser() if content.get("root") else None,
-        split=content.get("split") or "val",
-        names=typing.cast(Names, kind),
-        limit=_positive(content.get("limit"), where),
+        sets=read_sets(content, where),
+        protocols=_read_protocols(content.get("protocols"), where),
         groups=tuple(groups),
     )
+
+
+def _read_protocols(listed: list[Any] | None, where: str) -> tuple[str, ...]:
+    if listed is None:
+        return ()
+    if not listed:
+        raise ConfigError(f"{where}: protocols: expected one or more of {', '.join(PROTOCOLS)}, got none")
+    for name in listed:
+        if name not in PROTOCOLS:
+            raise ConfigError(
+                f"{where}: protocols: expected one or more of {', '.join(PROTOCOLS)}, got {name!r}; the nearest is "
+                f"'{nearest(str(name), PROTOCOLS)}'"
+            )
+    return tuple(dict.fromkeys(listed))
 
 
 def _read_group(entry: Any, where: str, make_run: _MakeRun) -> Group:
     if not isinstance(entry, dict):
         raise ConfigError(f"{where}: expected a group with a name, got {entry!r}")
-    _check_keys(entry, _GROUP_KEYS, where)
+    check_keys(entry, _GROUP_KEYS, where)
     has_values, has_sets = "values" in entry or "option" in entry, "sets" in entry
     if has_values == has_sets:
         given = ", ".join(entry) or "nothing"
@@ -192,35 +200,3 @@ def _flat(mapping: Any, where: str) -> dict[str, object]:
         else:
             flat[str(key)] = value
     return flat
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: the sweep file cannot be read: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: expected keys such as `config` and `groups`, got {type(content).__name__}")
-    return content
-
-
-def _check_keys(mapping: Mapping[Any, Any], known: Mapping[str, type], where: str) -> None:
-    for key, value in mapping.items():
-        if key not in known:
-            raise ConfigError(f"{where}: unknown key '{key}'; {_nearest(str(key), known)}")
-        expected = known[key]
-        if value is not None and (not isinstance(value, expected) or isinstance(value, bool)):
-            raise ConfigError(f"{where}: {key}: expected {expected.__name__}, got {value!r} ({type(value).__name__})")
-
-
-def _nearest(key: str, known: Iterable[str]) -> str:
-    names = list(known)
-    return f"the nearest known key is '{difflib.get_close_matches(key, names, n=1, cutoff=0.0)[0]}'"
-
-
-def _positive(limit: int | None, where: str) -> int | None:
-    if limit is not None and limit < 1:
-        raise ConfigError(f"{where}: limit: expected at least 1 image, got {limit}")
-    return limit

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ovsr_ros.evaluation.bootstrap import Difference
 from ovsr_ros.evaluation.figures import Figures
 from ovsr_ros.evaluation.measurements import Measurements, compare_figures
+from ovsr_ros.evaluation.protocols import ProtocolOptions
 from ovsr_ros.evaluation.sweep.file import Run, Sweep
 
 
@@ -25,10 +26,11 @@ class Measured:
 
 @dataclass(frozen=True)
 class SweepResult:
-    """The base, and per group of the file its runs, in the file's order."""
+    """The base, and per group of the file its runs, in the file's order. protocols: what was measured."""
 
     base: Measured
     groups: tuple[tuple[Measured, ...], ...]
+    protocols: ProtocolOptions
 
     @property
     def num_images(self) -> int:
@@ -62,4 +64,4 @@ def measure_sweep(sweep: Sweep, measurements: Measurements, progress: bool = Fal
                 print(f"{group.name}: {run.name}", file=sys.stderr, flush=True)
             measured.append(measure(run))
         groups.append(tuple(measured))
-    return SweepResult(base, tuple(groups))
+    return SweepResult(base, tuple(groups), measurements.protocols)

@@ -1,4 +1,4 @@
-"""A sweep's tables and its JSON."""
+"""A sweep on one set of images: its tables and its JSON, and what those of several sets have in common with it."""
 
 from __future__ import annotations
 
@@ -7,45 +7,42 @@ from typing import Any
 
 from ovsr_ros.evaluation import provenance
 from ovsr_ros.evaluation.bootstrap import Difference
-from ovsr_ros.evaluation.figures import number
+from ovsr_ros.evaluation.figures import Figures, number
 from ovsr_ros.evaluation.report import share, table
+from ovsr_ros.evaluation.segments_predictor import needs_words
 from ovsr_ros.evaluation.studies.study import without_nan
 from ovsr_ros.evaluation.sweep.file import Sweep, show_value
 from ovsr_ros.evaluation.sweep.measure import Measured, SweepResult
 
-COLUMNS = (
-    "labelled mIoU",
-    "change [95 %]",
-    "Hungarian mIoU",
-    "change [95 %]",
-    "boundary F1",
-    "pixel accuracy",
-    "segments",
-    "ms",
-)
+_OF_LABELS = ("labelled mIoU", "change [95 %]", "Hungarian mIoU", "change [95 %]", "boundary F1", "pixel accuracy")
+_OF_CLUSTERS = ("Hungarian mIoU", "change [95 %]", "border F1 of the clusters")
+_OF_ALL = ("segments", "ms")
 
 
 def to_markdown(sweep: Sweep, result: SweepResult) -> str:
-    """A table per group, the base in each; changes whose interval leaves out 0 are bold."""
-    changed = "".join(f", `{name}` {show_value(value)}" for name, value in sweep.base_changes.items())
+    """A table per group, the base in each; changes whose interval leaves out 0 are bold.
+
+    Where no labels were measured, there are no columns for them.
+    """
+    of_figures = _OF_LABELS if result.protocols.needs_labels else _OF_CLUSTERS
+    row = _row_of_labels if result.protocols.needs_labels else _row_of_clusters
+    images = sweep.sets[0]
     parts = [
         f"# Sweep {sweep.name}",
-        f"{sweep.dataset} {sweep.split}, {result.num_images} images. Base: `{sweep.config}`{changed}. Each run changes "
+        f"{images.dataset} {images.split}, {result.num_images} images. Base: {show_base(sweep)}. Each run changes "
         "what its row says and nothing else. Change: from the base, with the 95 % interval of a paired bootstrap over "
         "the images, bold where it leaves out 0. ms: median of one image, alone.",
+        *show_skipped(result.num_skipped),
     ]
-    if result.num_skipped:
-        parts.append(f"{result.num_skipped} images could not be used and were skipped.")
     for group, runs in zip(sweep.groups, result.groups, strict=True):
-        rows = [_row(measured.run.name + (" (base)" if measured.is_base else ""), measured) for measured in runs]
+        rows = [row(measured.run.name + (" (base)" if measured.is_base else ""), measured) for measured in runs]
         if not any(measured.is_base for measured in runs):
-            rows.insert(0, _row("base", result.base))
-        parts.append(f"## {group.name}" + (f" (`{group.option}`)" if group.option not in ("", group.name) else ""))
-        parts.append(table(("run", *COLUMNS), rows))
+            rows.insert(0, row("base", result.base))
+        parts += [f"## {group.title}", table(("run", *of_figures, *_OF_ALL), rows)]
     return "\n\n".join(parts) + "\n"
 
 
-def _row(name: str, measured: Measured) -> tuple[str, ...]:
+def _row_of_labels(name: str, measured: Measured) -> tuple[str, ...]:
     figures = measured.figures
     accuracy = None if figures.labelled is None else number(figures.labelled.summary()["pixel_accuracy"])
     return (
@@ -57,8 +54,42 @@ def _row(name: str, measured: Measured) -> tuple[str, ...]:
         share(None if figures.boundary is None else number(figures.boundary.f1)),
         share(accuracy),
         f"{figures.mean_segments:.1f}",
-        "-" if math.isnan(measured.ms) else f"{measured.ms:.0f}",
+        show_ms(measured.ms),
     )
+
+
+def _row_of_clusters(name: str, measured: Measured) -> tuple[str, ...]:
+    figures = measured.figures
+    return (
+        name,
+        share(number(figures.hungarian_miou)),
+        show_change(measured.hungarian_change),
+        share(number(boundary_f1(figures))),
+        f"{figures.mean_segments:.1f}",
+        show_ms(measured.ms),
+    )
+
+
+def boundary_f1(figures: Figures) -> float:
+    """F1 of the labels' borders, or where there are none of the clusters'; NaN where neither was measured."""
+    boundary = figures.boundary or figures.cluster_boundary
+    return float("nan") if boundary is None else boundary.f1
+
+
+def show_base(sweep: Sweep) -> str:
+    """The base's configuration, and what the file or the command line changes of it for every run."""
+    changed = "".join(f", `{name}` {show_value(value)}" for name, value in sweep.base_changes.items())
+    return f"`{sweep.config}`{changed}"
+
+
+def show_ms(milliseconds: float) -> str:
+    """Whole milliseconds; a dash for NaN."""
+    return "-" if math.isnan(milliseconds) else f"{milliseconds:.0f}"
+
+
+def show_skipped(num_skipped: int) -> list[str]:
+    """A sentence on images that could not be used, if there are such."""
+    return [f"{num_skipped} images could not be used and were skipped."] if num_skipped else []
 
 
 def show_change(change: Difference | None) -> str:
@@ -74,21 +105,27 @@ def to_dict(sweep: Sweep, result: SweepResult) -> dict[str, Any]:
     content = {
         "sweep": sweep.name,
         "config": sweep.config,
-        "dataset": sweep.dataset,
-        "split": sweep.split,
+        "dataset": sweep.sets[0].dataset,
+        "split": sweep.sets[0].split,
         "images": result.num_images,
-        "base": _run_dict(result.base),
+        "base": to_run_dict(result.base),
         "groups": [
-            {"name": group.name, "option": group.option, "runs": [_run_dict(measured) for measured in runs]}
+            {"name": group.name, "option": group.option, "runs": [to_run_dict(measured) for measured in runs]}
             for group, runs in zip(sweep.groups, result.groups, strict=True)
         ],
-        **provenance.everything(sweep.base.options),
+        **sweep_facts(sweep, result),
     }
     plain: dict[str, Any] = without_nan(content)
     return plain
 
 
-def _run_dict(measured: Measured) -> dict[str, Any]:
+def sweep_facts(sweep: Sweep, result: SweepResult) -> dict[str, Any]:
+    """What is needed to repeat a sweep; see `provenance.everything`."""
+    return provenance.everything(sweep.base.options, not needs_words(sweep.base.options, result.protocols))
+
+
+def to_run_dict(measured: Measured) -> dict[str, Any]:
+    """One run's figures on one set."""
     return {
         "name": measured.run.name,
         "is_base": measured.is_base,

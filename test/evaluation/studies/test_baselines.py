@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from ovsr_ros.evaluation.baselines.region_finders import ADAPTIVE, FeatureWard, KMeans, describe
+from ovsr_ros.evaluation.protocols import HUNGARIAN, ProtocolOptions
 from ovsr_ros.evaluation.studies.baselines import METHODS, OURS, compare, to_study
 from ovsr_ros.evaluation.studies.study import StudyRequest
 from ovsr_ros.settings import load_settings
@@ -53,6 +54,24 @@ def test_a_method_is_judged_at_its_best_and_against_ours(tmp_path):
     }
     assert set(figures["ours_is_behind"]) == behind
     assert ("ours is ahead of each" in study.markdown) == (not behind)
+
+
+def test_clusters_are_compared_without_clip(tmp_path):
+    values = {**yaml.safe_load(SMALL), "clip.model": "/no/such/clip"}
+    options = load_settings("demo", values).pipeline
+    request = StudyRequest(options, tmp_path, limit=2, protocols=ProtocolOptions((HUNGARIAN,)))
+    results = compare(request, {"k-means": [KMeans(2, 3.0), KMeans(8, 0.3)]}, num_tuning_images=1)
+    tried = results[0].candidates
+    assert [entry["miou"] for entry in tried] == [None, None]
+    best = max(tried, key=lambda entry: entry["hungarian_miou"])
+    assert results[0].parameters.items() <= best.items()
+    lead = results[1].figures.hungarian_miou - results[0].figures.hungarian_miou
+    assert results[0].hungarian_lead.value == pytest.approx(lead)
+    study = to_study(request, results, num_tuning_images=1)
+    study.write(request)
+    assert "By Hungarian mIoU, " in study.markdown
+    assert "nan" not in study.markdown
+    assert set(json.loads((tmp_path / "baselines_val.json").read_text())["weights"]) == {"features"}
 
 
 def test_what_was_judged_is_not_judged_again(tmp_path):

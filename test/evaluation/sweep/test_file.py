@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from ovsr_ros.errors import ConfigError
+from ovsr_ros.errors import ConfigError, DatasetError
 from ovsr_ros.evaluation.sweep.file import read_sweep, show_value
+from ovsr_ros.evaluation.sweep.image_sets import ImageSet
+from ovsr_ros.settings import options_in_use
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -35,7 +37,9 @@ def read(tmp_path):
 
 def test_each_run_is_the_base_with_its_changes(read):
     sweep = read(GOOD)
-    assert (sweep.name, sweep.dataset, sweep.split, sweep.limit) == ("some", "scenes", "val", 3)
+    assert sweep.name == "some"
+    assert sweep.sets == (ImageSet(dataset="scenes", split="val", limit=3),)
+    assert sweep.protocols == ()
     assert [group.name for group in sweep.groups] == ["linkage", "features.levels", "crops", "runs"]
     assert [run.name for group in sweep.groups for run in group.runs] == [
         "ward", "average", "0", "1, 2", "box", "as before", "plain"
@@ -79,6 +83,19 @@ def test_the_command_lines_options_are_stronger(read):
         ("groups: 3", "groups: expected list, got 3 (int)"),
         ("limit: 0\nruns: {a: {}}", "expected at least 1 image, got 0"),
         ("limit: true\nruns: {a: {}}", "limit: expected int, got True (bool)"),
+        ("every: 0\nruns: {a: {}}", "every: expected at least 1 image, got 0"),
+        ("dataset: scene\nruns: {a: {}}", "got 'scene'; the nearest is 'scenes'"),
+        ("protocols: []\nruns: {a: {}}", "protocols: expected one or more of openvocab, hungarian"),
+        ("protocols: [hungary]\nruns: {a: {}}", "got 'hungary'; the nearest is 'hungarian'"),
+        ("datasets: []\nruns: {a: {}}", "datasets: expected at least one entry"),
+        ("datasets: [voc21]\nruns: {a: {}}", "datasets[0]: expected keys, `dataset` among them, got 'voc21'"),
+        ("datasets: [{root: a}]\nruns: {a: {}}", "datasets[0]: expected keys, `dataset` among them"),
+        ("datasets: [{dataset: folder, evry: 3}]\nruns: {a: {}}", "datasets[0]: unknown key 'evry'; the nearest"),
+        ("datasets: [{dataset: folder, every: 2.5}]\nruns: {a: {}}", "datasets[0]: every: expected int, got 2.5"),
+        ("datasets: [{dataset: voc}]\nruns: {a: {}}", "datasets[0]: dataset: expected one of"),
+        ("limit: 3\ndatasets: [{dataset: scenes}]\nruns: {a: {}}", "got both: limit"),
+        ("datasets: [{dataset: scenes}, {dataset: scenes}]\nruns: {a: {}}", "[1]: its name 'scenes-val' is another's"),
+        ("datasets: [{dataset: scenes, name: a b}, {dataset: voc21, name: A_b}]\nruns: {a: {}}", "same folder: 'a b'"),
         ("names: good\nruns: {a: {}}", "names: expected one of engineered, plain, got 'good'"),
         ("config: nowhere\nruns: {a: {}}", "nowhere: no such config file"),
         ("[1, 2]", "expected keys such as `config` and `groups`, got list"),
@@ -104,7 +121,7 @@ def test_values_are_shown_as_a_table_needs_them(value, shown):
 
 def test_the_sweep_that_is_shipped_varies_every_decision():
     sweep = read_sweep(ROOT / "bench" / "sweeps" / "scenes.yaml")
-    assert (sweep.dataset, sweep.split) == ("scenes", "val")
+    assert [(images.dataset, images.split) for images in sweep.sets] == [("scenes", "val")]
     varied = {name for group in sweep.groups for run in group.runs for name in run.changes}
     assert varied >= {
         "features.levels", "features.input_short_side", "features.grid_rows", "features.normalization",
@@ -113,5 +130,53 @@ def test_the_sweep_that_is_shipped_varies_every_decision():
         "alignment.logit_scale", "text.templates", "text.something_else", "text.background_names", "crops.style",
         "crops.centered", "score_threshold", "refinement.method", "refinement.scores", "clip.recognition",
     }  # fmt: skip
+    check_runs_differ(sweep)
+
+
+def test_the_sweep_on_photographs_varies_every_decision_before_words():
+    sweep = read_sweep(ROOT / "bench" / "sweeps" / "photos.yaml")
+    assert sweep.protocols == ("hungarian",)
+    assert [(images.name, images.dataset, images.every) for images in sweep.sets] == [
+        ("homes", "folder", 3), ("streets", "folder", 3)
+    ]  # fmt: skip
+    varied = {name for group in sweep.groups for run in group.runs for name in run.changes}
+    assert varied >= {
+        "features.levels", "features.input_short_side", "features.grid_rows", "features.normalization",
+        "latent.energy", "latent.max_rank", "smoothing.iterations", "clusters.count_rule", "clusters.count_fraction",
+        "clusters.k_max", "clusters.fixed", "clusters.linkage", "refinement.method", "refinement.scores",
+        "regions.min_area", "regions.max_segments",
+    }  # fmt: skip
+    assert varied <= {info.name for info in options_in_use("ovsr", before_words=True)}
+    check_runs_differ(sweep)
+
+
+def check_runs_differ(sweep):
     for group in sweep.groups:
         assert len({run.options for run in group.runs}) == len(group.runs), f"{group.name}: two runs are the same"
+
+
+def test_several_sets_each_with_its_own_images(read):
+    sweep = read(
+        "protocols: [hungarian, hungarian]\n"
+        "datasets:\n"
+        "  - {dataset: folder, root: one/homes, every: 3, limit: 4}\n"
+        "  - {dataset: folder, root: /all/streets, name: town}\n"
+        "  - {dataset: scenes, split: test}\n"
+        "runs: {a: {score_threshold: 0.9}}"
+    )
+    assert sweep.protocols == ("hungarian",)
+    homes, town, scenes = sweep.sets
+    assert (homes.name, town.name, scenes.name) == ("homes", "town", "scenes-test")
+    assert list(homes.indices(20)) == [0, 3, 6, 9]
+    assert list(homes.indices(20, limit=2)) == [0, 3]
+    assert list(homes.indices(7)) == [0, 3, 6]
+    assert list(town.indices(3)) == [0, 1, 2]
+
+
+def test_roots_are_relative_to_the_one_that_is_given(make_folder, tmp_path):
+    homes = make_folder("homes", num_images=1)
+    relative, whole = ImageSet("a", "folder", Path("homes")), ImageSet("a", "folder", homes)
+    assert len(relative.open(tmp_path)) == len(whole.open(tmp_path)) == len(whole.open()) == 1
+    assert len(ImageSet("a", "folder").open(homes)) == 1
+    with pytest.raises(DatasetError, match="homes"):
+        relative.open()

@@ -61,7 +61,7 @@ def test_a_bad_value_is_worse_and_the_base_is_measured_once(tmp_path):
     assert nothing.figures.hungarian_miou == base.figures.hungarian_miou  # the threshold does not move clusters
     assert nothing.hungarian_change.value == 0
     assert len(list((tmp_path / "out" / "runs" / "scenes-val").glob("*.jsonl"))) == 3
-    assert measurements.shared.num_loads == 1
+    assert measurements.shared.pipeline.num_loads == 1
 
     page = to_markdown(sweep, result)
     assert page.count("(base)") == 2
@@ -90,15 +90,17 @@ def test_reused_frames_give_the_figures_that_a_new_pipeline_gives(small_options,
     )
     measurements = Measurements(dataset, range(2), tmp_path / "shared")
     first = measurements.judge(small_options)
-    assert len(measurements.shared._frames) == 2
+    assert len(measurements.shared.pipeline._frames) == 2
     reused = measurements.judge(other)
-    assert len(measurements.shared._frames) == 2
+    assert len(measurements.shared.pipeline._frames) == 2
     alone = Measurements(dataset, range(2), tmp_path / "alone").judge(other)
     strip = [[(r.labelled, r.hungarian, r.boundary) for r in figures.per_image] for figures in (reused, alone)]
     assert strip[0] == strip[1]
     assert compare_figures(first, reused, "hungarian").value == 0
     crops = dataclasses.replace(small_options, crops=dataclasses.replace(small_options.crops, style="box"))
-    assert SharedFactory(crops, shared=measurements.shared)().pipeline.frames is None  # other crops, other embeddings
+    assert (
+        SharedFactory(crops, shared=measurements.shared.pipeline)().pipeline.frames is None
+    )  # other crops, other embeddings
 
 
 def test_a_cached_data_set_is_the_data_set_and_draws_once():

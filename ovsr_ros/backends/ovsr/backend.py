@@ -181,8 +181,8 @@ def find_segments(image: Tensor, extractor: FeatureMaps, options: OvsrOptions, c
     with clock.stage("clusters"):
         if grid.has_contrast:
             shape = (grid.features.shape[0], grid.features.shape[1])
-            num_clusters = count_clusters(singular_values, shape, options.clusters)
-            clusters = cluster(latents, num_clusters, grid.grid_hw, options.clusters.linkage)
+            num_clusters = count_clusters(latents, singular_values, shape, grid.grid_hw, options.clusters)
+            clusters = cluster(latents, num_clusters, grid.grid_hw, options.clusters)
         else:
             # On an image of one colour, all that features differ by is the network's padding at the border.
             clusters = np.zeros(grid.grid_hw, np.int64)

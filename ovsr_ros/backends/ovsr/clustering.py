@@ -8,37 +8,70 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
+from ovsr_ros.backends.ovsr.merging import merge_clusters
 from ovsr_ros.ops.ward import METHODS, linkage
 from ovsr_ros.options import option
 
-COUNT_RULES = ("energy", "eigengap", "gavish_donoho", "fixed")
+COUNT_RULES = ("effective_rank", "energy", "eigengap", "gavish_donoho", "fixed")
+BLOCK = 4
+"""Cells along the side of the blocks whose means the rule effective_rank looks at."""
 
 
 @dataclass(frozen=True)
 class ClusterOptions:
     """How grid cells are grouped, and into how many groups."""
 
-    linkage: str = option("ward", help="linkage of the hierarchical clustering", choices=METHODS)
+    metric: str = option(
+        "cosine",
+        help="what latents are compared by: cosine (each is brought to length 1 first) or euclidean",
+        choices=("cosine", "euclidean"),
+    )
+    linkage: str = option("average", help="linkage of the hierarchical clustering", choices=METHODS)
     count_rule: str = option(
-        "energy",
-        help="number of clusters: energy counts the singular values over count_fraction of the first, eigengap looks "
-        "for the largest relative gap, gavish_donoho counts those over the white-noise threshold, fixed takes `fixed`",
+        "effective_rank",
+        help="number of clusters: effective_rank takes rank_factor times the effective rank of the singular values of "
+        "the latents' means over blocks of 4 x 4 cells, energy counts the features' singular values over "
+        "count_fraction of the first, eigengap looks for the largest relative gap, gavish_donoho counts those over the "
+        "white-noise threshold, fixed takes `fixed`",
         choices=COUNT_RULES,
     )
+    rank_factor: float = option(2.1, help="clusters per effective rank, of the rule effective_rank", min=0.1, max=20.0)
     count_fraction: float = option(0.3, help="the fraction of the rule energy", min=0.001, max=1.0)
     fixed: int = option(8, help="the number of clusters of the rule fixed", min=1, max=256)
     k_min: int = option(2, help="fewest clusters, unless the image is of one colour", min=1, max=256)
-    k_max: int = option(24, help="most clusters", min=1, max=256)
+    k_max: int = option(32, help="most clusters", min=1, max=256)
+    merge_from: int = option(
+        64,
+        help="the tree is cut into this many clusters, which then merge further, those with a long common border "
+        "first (border_weight); 0: the tree alone is cut",
+        min=0,
+        max=256,
+    )
+    border_weight: float = option(
+        0.3, help="how much nearer a common border brings two clusters: by up to this share", min=0.0, max=1.0
+    )
 
     def __post_init__(self) -> None:
         if self.k_min > self.k_max:
             raise ValueError(f"k_min: expected at most k_max, {self.k_max}, got {self.k_min}")
 
 
-def count_clusters(singular_values: Tensor, feature_shape: tuple[int, int], options: ClusterOptions) -> int:
-    """The number of clusters of a feature matrix of that shape (N, C) with these singular values."""
-    if options.count_rule == "energy":
+def count_clusters(
+    latents: Tensor,
+    singular_values: Tensor,
+    feature_shape: tuple[int, int],
+    grid_hw: tuple[int, int],
+    options: ClusterOptions,
+) -> int:
+    """The number of clusters of a grid with latents (N, r), N = rows * columns, row by row.
+
+    singular_values, feature_shape: of the feature matrix (N, C), descending.
+    """
+    if options.count_rule == "effective_rank":
+        count = round(options.rank_factor * effective_rank(singular_values_of_blocks(latents, grid_hw, BLOCK)))
+    elif options.count_rule == "energy":
         count = count_by_energy(singular_values, options.count_fraction)
     elif options.count_rule == "eigengap":
         count = count_by_eigengap(singular_values, options.k_max)
@@ -49,9 +82,40 @@ def count_clusters(singular_values: Tensor, feature_shape: tuple[int, int], opti
     return clamp_count(count, options.k_min, options.k_max, feature_shape[0])
 
 
-def cluster(latents: Tensor, num_clusters: int, grid_hw: tuple[int, int], linkage_method: str) -> NDArray[np.int64]:
+def cluster(latents: Tensor, num_clusters: int, grid_hw: tuple[int, int], options: ClusterOptions) -> NDArray[np.int64]:
     """Cluster labels of the grid, (rows, columns) from 0. The tree of merges, and so its cut, live on the host."""
-    return linkage(latents, linkage_method).cut(num_clusters).reshape(grid_hw)
+    if options.metric == "cosine":
+        latents = functional.normalize(latents, dim=1)
+    tree = linkage(latents, options.linkage)
+    if num_clusters >= options.merge_from:
+        return tree.cut(num_clusters).reshape(grid_hw)
+    parts = tree.cut(min(options.merge_from, len(latents))).reshape(grid_hw)
+    return merge_clusters(parts, latents.double().cpu().numpy(), num_clusters, options.border_weight)
+
+
+def singular_values_of_blocks(latents: Tensor, grid_hw: tuple[int, int], block: int) -> Tensor:
+    """Singular values of the means of latents (N, r) over about block x block cells of the grid, descending.
+
+    A mean over a block has lost the texture within it: what is left is what sets regions apart.
+    """
+    blocks_hw = (-(-grid_hw[0] // block), -(-grid_hw[1] // block))
+    means = functional.adaptive_avg_pool2d(latents.T.reshape(1, -1, *grid_hw), blocks_hw)[0].flatten(1)  # (r, M)
+    gram = (means @ means.T).double()
+    values: Tensor = torch.linalg.eigvalsh(gram)
+    return values.flip(0).clamp_min(0).sqrt().float()
+
+
+def effective_rank(singular_values: Tensor) -> float:
+    """exp of the entropy of the singular values' shares in the energy: 1 where one has it all, R where R share it.
+
+    After Roy & Vetterli, "The effective rank" (EUSIPCO 2007), with squared singular values. 0 where all are 0.
+    """
+    squares = singular_values.double() ** 2
+    total = squares.sum()
+    if singular_values.numel() == 0 or total <= 0:
+        return 0.0
+    shares = squares / total
+    return float(torch.exp(-(shares * shares.clamp_min(1e-30).log()).sum()))
 
 
 def count_by_energy(singular_values: Tensor, fraction: float) -> int:

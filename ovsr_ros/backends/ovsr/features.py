@@ -30,23 +30,29 @@ class FeatureOptions:
         "efficientnet_b0.ra_in1k", help="timm model: hub name, local file or folder, or demo", read_only=True
     )
     levels: tuple[int, ...] = option(
-        (1, 2, 3), help="feature levels that are concatenated; level i has stride 2^(i+1)", min=0, max=4, read_only=True
+        (1, 2, 3, 4),
+        help="feature levels that are concatenated; level i has stride 2^(i+1)",
+        min=0,
+        max=4,
+        read_only=True,
     )
     input_short_side: int = option(
-        256,
+        384,
         help="the image's short side as the network sees it, to the nearest multiple of 32",
         min=32,
         max=2048,
         unit="px",
     )
     grid_rows: int = option(
-        64, help="grid cells along the image's short side: the rows of a landscape image", min=4, max=160
+        48, help="grid cells along the image's short side: the rows of a landscape image", min=4, max=160
     )
     normalization: str = option(
-        "standardize",
-        help="standardize: each channel to mean 0 and deviation 1, over the root of its level's channels; "
-        "l2: each level of each cell to length 1; l2_joint: each cell, all levels together, to length 1; none",
-        choices=("standardize", "l2", "l2_joint", "none"),
+        "rms",
+        help="rms: each channel to root mean square 1, over the root of its level's channels, then each cell, all "
+        "levels together, to length 1; standardize: each channel to mean 0 and deviation 1, over the root of its "
+        "level's channels; l2: each level of each cell to length 1; l2_joint: each cell, all levels together, to "
+        "length 1; none",
+        choices=("rms", "standardize", "l2", "l2_joint", "none"),
     )
 
     def __post_init__(self) -> None:
@@ -83,9 +89,13 @@ class GridFeatures:
 
 
 def grid_size_hw(image_hw: tuple[int, int], grid_rows: int) -> tuple[int, int]:
-    """Rows and columns of the grid: grid_rows along the short side, cells about square, none smaller than a pixel."""
-    rows, columns = scaled_size_hw(image_hw, grid_rows, _MAX_ASPECT)
-    return min(rows, image_hw[0]), min(columns, image_hw[1])
+    """Rows and columns of the grid: grid_rows along the short side, cells about square, none smaller than a pixel.
+
+    The long side is rounded up: 64 x 86 for 4:3, as Dai & Chen have it.
+    """
+    scale = min(grid_rows / min(image_hw), _MAX_ASPECT * grid_rows / max(image_hw))
+    rows, columns = (min(side, max(1, math.ceil(side * scale - 1e-6))) for side in image_hw)
+    return rows, columns
 
 
 def compute_features(image: Tensor, extractor: FeatureMaps, options: FeatureOptions) -> GridFeatures:
@@ -113,17 +123,17 @@ def describe_cells(levels: Sequence[Tensor], grid_hw: tuple[int, int], method: s
         on_grid = functional.interpolate(level, grid_hw, mode="bilinear", align_corners=False)
         columns.append(normalize_level(on_grid[0].flatten(1).T, method))  # (rows * columns, C_l)
     features = torch.cat(columns, 1)
-    return functional.normalize(features, dim=1) if method == "l2_joint" else features
+    return functional.normalize(features, dim=1) if method in ("rms", "l2_joint") else features
 
 
 def normalize_level(features: Tensor, method: str) -> Tensor:
     """Normalise one level's features (N, C); "l2_joint" and "none" leave them. See `FeatureOptions.normalization`."""
-    if method == "standardize":
-        # A channel that does not vary says nothing: the floor keeps its rounding noise from being blown up.
-        centered = features - features.mean(0)
-        deviation = centered.square().mean(0).sqrt()  # (C,)
-        scale = deviation.clamp_min(1e-4 * float(deviation.max()) + 1e-12) * math.sqrt(features.shape[1])
-        return centered / scale
+    if method in ("rms", "standardize"):
+        if method == "standardize":
+            features = features - features.mean(0)
+        size = features.square().mean(0).sqrt()  # (C,)
+        # A channel that is 0 or does not vary says nothing: the floor keeps its rounding noise from being blown up.
+        return features / (size.clamp_min(1e-4 * float(size.max()) + 1e-12) * math.sqrt(features.shape[1]))
     if method == "l2":
         return functional.normalize(features, dim=1)
     return features

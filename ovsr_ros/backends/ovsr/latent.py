@@ -18,7 +18,7 @@ class LatentOptions:
     energy: float = option(
         0.95, help="fraction of the sum of squared singular values that the latent dimensions hold", min=0.01, max=1.0
     )
-    max_rank: int = option(16, help="most latent dimensions", min=1, max=512)
+    max_rank: int = option(32, help="most latent dimensions", min=1, max=512)
 
 
 def compute_latents(features: Tensor, options: LatentOptions) -> tuple[Tensor, Tensor]:

@@ -26,9 +26,10 @@ class RefinementOptions:
     """How clusters of grid cells become masks that follow edges."""
 
     method: str = option(
-        "none",
-        help="none: masks keep the grid's edges, as the paper; bilinear: the scores are only interpolated; guided: a "
-        "guided filter leads them along the image's colours; pamr: repeated averaging over pixels of like colour does",
+        "guided",
+        help="none: the cells' labels, enlarged with smooth borders that know nothing of the image; bilinear: the "
+        "scores are interpolated first; guided: a guided filter leads them along the image's colours; pamr: repeated "
+        "averaging over pixels of like colour does",
         choices=METHODS,
     )
     scores: str = option(

@@ -23,7 +23,7 @@ class RegionOptions:
         True, help="whether the parts of a cluster that do not touch are segments of their own"
     )
     min_area: float = option(
-        0.002, help="a part under this fraction of the image joins its neighbour; 0: every part stays", min=0.0, max=0.5
+        0.001, help="a part under this fraction of the image joins its neighbour; 0: every part stays", min=0.0, max=0.5
     )
     max_segments: int = option(64, help="above this many segments, larger and larger parts join", min=1, max=4096)
 

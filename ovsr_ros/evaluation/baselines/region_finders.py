@@ -128,7 +128,7 @@ class Head:
         if count_fraction:
             options = dataclasses.replace(options, count_rule="energy", count_fraction=count_fraction)
         shape = (self.grid.features.shape[0], self.grid.features.shape[1])
-        return count_clusters(self.singular_values, shape, options)
+        return count_clusters(self.latents, self.singular_values, shape, self.grid.grid_hw, options)
 
 
 @torch.inference_mode()

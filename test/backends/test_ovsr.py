@@ -35,8 +35,8 @@ def stripes(height=120, width=160):
 @pytest.mark.parametrize(
     ("image_hw", "expected"),
     [
-        ((480, 640), (64, 85)),
-        ((640, 480), (85, 64)),
+        ((480, 640), (64, 86)),
+        ((640, 480), (86, 64)),
         ((720, 1280), (64, 114)),
         ((32, 32), (32, 32)),
         ((40, 50), (40, 50)),
@@ -68,13 +68,19 @@ def test_other_normalisations():
 
 
 def test_count_rules_are_clamped():
-    values = torch.tensor([10.0, 9.0, 8.0, 0.1])
-    assert count_clusters(values, (100, 4), ClusterOptions()) == 3
-    assert count_clusters(values, (100, 4), ClusterOptions(k_min=5)) == 5
-    assert count_clusters(values, (100, 4), ClusterOptions(k_max=2)) == 2
-    assert count_clusters(values, (100, 4), ClusterOptions(count_rule="fixed", fixed=7)) == 7
-    assert count_clusters(values, (100, 4), ClusterOptions(count_rule="eigengap")) == 3
-    assert 1 <= count_clusters(values, (100, 4), ClusterOptions(count_rule="gavish_donoho", k_min=1)) <= 4
+    values, latents = torch.tensor([10.0, 9.0, 8.0, 0.1]), torch.eye(4).repeat(25, 1)
+
+    def count(**options):
+        return count_clusters(latents, values, (100, 4), (10, 10), ClusterOptions(**options))
+
+    assert count(count_rule="energy") == 3
+    assert count(count_rule="energy", k_min=5) == 5
+    assert count(count_rule="energy", k_max=2) == 2
+    assert count(count_rule="fixed", fixed=7) == 7
+    assert count(count_rule="eigengap") == 3
+    assert 1 <= count(count_rule="gavish_donoho", k_min=1) <= 4
+    assert count(rank_factor=20.0, k_max=9) == 9
+    assert count(rank_factor=0.1, k_min=3) == 3
     with pytest.raises(ConfigError, match="k_min: expected at most k_max, 3, got 8"):
         from_dict(ClusterOptions, {"k_min": 8, "k_max": 3})
 

@@ -103,11 +103,11 @@ def test_an_image_that_is_too_small_is_refused(data, seeded_options):
 def test_shared_runs_give_the_figures_that_runs_alone_give(data, seeded_options, tmp_path):
     variants = [
         seeded_options,
-        changed(seeded_options, clusters={"linkage": "average"}),
+        changed(seeded_options, clusters={"linkage": "ward"}),
         changed(seeded_options, features={"grid_rows": 8}),
         changed(seeded_options, features={"input_short_side": 96}),
         changed(seeded_options, features={"levels": (1,)}),
-        changed(seeded_options, refinement={"method": "guided"}),
+        changed(seeded_options, refinement={"method": "bilinear"}),
     ]
     measurements = Measurements(data, range(4), tmp_path, protocols=ALONE)
     for options in variants:
@@ -127,7 +127,7 @@ def test_runs_that_differ_only_in_words_are_one(data, seeded_options, tmp_path):
 
 
 def test_one_pool_serves_several_runs(data, seeded_options, tmp_path):
-    other = changed(seeded_options, clusters={"linkage": "average"})
+    other = changed(seeded_options, clusters={"linkage": "ward"})
     with Shared(workers=2) as shared:
         measurements = Measurements(data, range(4), tmp_path, protocols=ALONE, shared=shared)
         figures = [measurements.judge(options) for options in (seeded_options, other)]

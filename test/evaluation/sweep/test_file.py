@@ -137,17 +137,27 @@ def test_the_sweep_on_photographs_varies_every_decision_before_words():
     sweep = read_sweep(ROOT / "bench" / "sweeps" / "photos.yaml")
     assert sweep.protocols == ("hungarian",)
     assert [(images.name, images.dataset, images.every) for images in sweep.sets] == [
-        ("homes", "folder", 3), ("streets", "folder", 3)
+        ("homes", "folder", 5), ("streets", "folder", 5)
     ]  # fmt: skip
     varied = {name for group in sweep.groups for run in group.runs for name in run.changes}
     assert varied >= {
         "features.levels", "features.input_short_side", "features.grid_rows", "features.normalization",
         "latent.energy", "latent.max_rank", "smoothing.iterations", "clusters.count_rule", "clusters.count_fraction",
-        "clusters.k_max", "clusters.fixed", "clusters.linkage", "refinement.method", "refinement.scores",
+        "clusters.rank_factor", "clusters.k_max", "clusters.fixed", "clusters.linkage", "clusters.metric",
+        "clusters.merge_from", "clusters.border_weight", "refinement.method", "refinement.scores",
         "regions.min_area", "regions.max_segments",
     }  # fmt: skip
     assert varied <= {info.name for info in options_in_use("ovsr", before_words=True)}
     check_runs_differ(sweep)
+
+
+def test_the_report_on_photographs_uses_no_image_that_was_chosen_on():
+    chosen, reported = (read_sweep(ROOT / "bench" / "sweeps" / f"{name}.yaml") for name in ("photos", "photos_report"))
+    assert len(reported.sets) == 5
+    assert not {images.root for images in chosen.sets} & {images.root for images in reported.sets}
+    assert chosen.base.options == reported.base.options
+    assert reported.protocols == ("hungarian",)
+    check_runs_differ(reported)
 
 
 def check_runs_differ(sweep):

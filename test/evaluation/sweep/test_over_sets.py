@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 GROUPS = """
 groups:
-  - {option: clusters.linkage, values: [ward, average]}
+  - {option: clusters.linkage, values: [average, ward]}
   - {name: count, sets: {two: {clusters.count_rule: fixed, clusters.fixed: 2}}}
 """
 
@@ -56,26 +56,26 @@ def test_one_table_a_group_has_the_mean_and_each_set(write, words, tmp_path, cap
     assert "- town: folder streets val, one in 2, 3 images" in page
     lines = page.splitlines()
     start = lines.index("## clusters.linkage")
-    header, _, base, average = (cells(line) for line in lines[start + 2 : start + 6])
+    header, _, base, ward = (cells(line) for line in lines[start + 2 : start + 6])
     change = "change [95 %]"
     assert header == [
         "run", "Hungarian mIoU, mean", change, "homes", change, "town", change, "border F1", "segments", "ms"
     ]  # fmt: skip
-    assert base[0] == "ward (base)"
+    assert base[0] == "average (base)"
     content = json.loads((tmp_path / "out" / "sweep.json").read_text())
     assert [entry["images"] for entry in content["datasets"]] == [3, 3]
     assert set(content["weights"]) == {"features"}
     run = content["groups"][0]["runs"][1]
     homes, town = run["sets"]["homes"], run["sets"]["town"]
     assert run["hungarian_miou"] == pytest.approx((homes["hungarian_miou"] + town["hungarian_miou"]) / 2)
-    for cell, figures in zip((average[1], average[3], average[5]), (run, homes, town), strict=True):
+    for cell, figures in zip((ward[1], ward[3], ward[5]), (run, homes, town), strict=True):
         assert cell == f"{figures['hungarian_miou']:.3f}"
-    for cell, figures in zip((average[2], average[4], average[6]), (run, homes, town), strict=True):
+    for cell, figures in zip((ward[2], ward[4], ward[6]), (run, homes, town), strict=True):
         assert f"{figures['hungarian_miou_change']['value']:+.3f} [" in cell
     assert run["mean_segments"] == pytest.approx((homes["mean_segments"] + town["mean_segments"]) / 2)
-    assert average[7] == f"{(homes['cluster_boundary']['f1'] + town['cluster_boundary']['f1']) / 2:.3f}"
+    assert ward[7] == f"{(homes['cluster_boundary']['f1'] + town['cluster_boundary']['f1']) / 2:.3f}"
     assert run["miou"] is None
-    assert float(average[-1]) > 0
+    assert float(ward[-1]) > 0
 
 
 def test_the_sets_figures_are_those_that_each_has_alone(write, tmp_path):

@@ -23,7 +23,7 @@ from ovsr_ros.models.weights import resolve
 
 SHORT_SIDE, STRIDE, GRID_ROWS = 256, 32, 64
 LEVELS = (1, 2, 3)
-LATENT_ENERGY, MAX_RANK = 0.95, 16
+LATENT_ENERGY = 0.95
 COUNT_FRACTION, K_MIN, K_MAX = 0.3, 2, 24
 CROP_MARGIN = 0.1
 JOINT_ENERGY = 0.99
@@ -78,7 +78,7 @@ class Reference:
         pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None]  # (1, 3, H, W)
         small = F.interpolate(pixels, size_hw, mode="bilinear", antialias=True).float() / 255.0
         maps = self.network(((small - self.mean) / self.std).to(self.device))
-        rows, columns = (round(side * GRID_ROWS / min(width, height)) for side in (height, width))
+        rows, columns = (-(-side * GRID_ROWS // min(width, height)) for side in (height, width))  # rounded up
         levels = []
         for one in maps:
             on_grid = F.interpolate(one, (rows, columns), mode="bilinear", align_corners=False)
@@ -91,7 +91,7 @@ class Reference:
         u, s, _ = np.linalg.svd(features, full_matrices=False)
         count = min(max(int((s > COUNT_FRACTION * s[0]).sum()), K_MIN), K_MAX)
         held = np.cumsum(s**2) / np.sum(s**2)
-        rank = min(int((held < LATENT_ENERGY).sum()) + 1, MAX_RANK)
+        rank = int((held < LATENT_ENERGY).sum()) + 1
         return fcluster(linkage(u[:, :rank] * s[:rank], "ward"), count, "maxclust")
 
     def encode(self, picture: Image.Image, mask: np.ndarray) -> np.ndarray:

@@ -40,6 +40,7 @@ LONGEST_S = {
     "nodes/test_vocabulary_file.py": 40,
     "nodes/test_under_fire.py": 40,
     "evaluation/test_command.py": 40,
+    "evaluation/test_photographs.py": 40,
     "ops/test_ward.py": 35,
     "nodes/test_label_info.py": 30,
 }

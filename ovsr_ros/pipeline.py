@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ovsr_ros.backends import load_backend
-from ovsr_ros.backends.contract import Backend, FoundSegments, Frame, FrameEmbeddings, SegmentFinder
+from ovsr_ros.backends import load_backend, segmenter_type
+from ovsr_ros.backends.contract import Backend, FoundSegments, Frame, FrameEmbeddings, Segmenter, SegmentFinder
 from ovsr_ros.backends.reduction import FULL, Reduction, enlarge, reduce
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.models.device import resolve_device
@@ -263,6 +263,17 @@ class Pipeline:
         with torch.inference_mode():
             classifier = TextClassifier.build(vocabulary, texts, options.text.unlabeled_names).to(self.device)
         return State(options, backend, vocabulary, classifier, texts, number)
+
+
+def load_segmenter(options: PipelineOptions) -> Segmenter:
+    """The stages before words of these options' backend, loaded.
+
+    Raises ConfigError for unusable options, or a backend without such stages, ModelError when a model cannot be used.
+    """
+    validate(options)
+    declared = segmenter_type(options.backend)
+    device = resolve_device(options.device)
+    return declared.load(backend_options(options), device, options.precision, options.allow_download)
 
 
 def _load(options: PipelineOptions, device: torch.device) -> Backend[Any]:

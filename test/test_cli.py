@@ -118,6 +118,67 @@ def test_an_image_becomes_label_map_overlay_and_json(
     assert f"{image} -> {out / 'scene'}_overlay.png  {len(described['segments'])} segments: " in capsys.readouterr().out
 
 
+@pytest.fixture
+def no_clip(config: str) -> list[str]:
+    return ["--config", config, "--set", "clip.model=/no/such/clip", "--segments-only"]
+
+
+def test_segments_alone_need_no_word_and_no_clip(
+    tmp_path: Path, config: str, no_clip: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    image, out = write_image(tmp_path / "in" / "scene.png"), tmp_path / "out"
+    assert main(["segment", str(image), *no_clip, "--out", str(out)]) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["scene.json", "scene_overlay.png", "scene_segment_map.png"]
+
+    segment_map = cv2.imread(str(out / "scene_segment_map.png"), cv2.IMREAD_UNCHANGED)
+    overlay = cv2.imread(str(out / "scene_overlay.png"), cv2.IMREAD_UNCHANGED)
+    assert segment_map is not None
+    assert overlay is not None
+    assert segment_map.dtype == np.uint16
+    assert (segment_map.shape, overlay.shape) == ((64, 96), (64, 96, 3))
+    described = json.loads((out / "scene.json").read_text(encoding="utf-8"))
+    assert set(described) == {"image", "height", "width", "segments"}
+    assert (described["image"], described["height"], described["width"]) == (str(image), 64, 96)
+    assert len(described["segments"]) > 1
+    for segment in described["segments"]:
+        assert set(segment) == {"id", "cluster_id", "box_xyxy", "area_px", "centroid_xy"}
+        y, x = np.nonzero(segment_map == segment["id"])
+        assert segment["area_px"] == len(x)
+        assert segment["box_xyxy"] == [x.min(), y.min(), x.max() + 1, y.max() + 1]
+        assert segment["centroid_xy"] == pytest.approx([x.mean(), y.mean()], abs=0.01)
+    clusters = len({segment["cluster_id"] for segment in described["segments"]})
+    said = f"{image} -> {out / 'scene'}_overlay.png  {len(described['segments'])} segments of {clusters} clusters  "
+    assert said in capsys.readouterr().out
+
+    labelled = ["--config", config, "--categories", "mug", "--out", str(tmp_path / "words")]
+    assert main(["segment", str(image), *labelled]) == 0
+    with_words = json.loads((tmp_path / "words" / "scene.json").read_text(encoding="utf-8"))
+    keys = ("id", "box_xyxy", "area_px", "centroid_xy")
+    assert [[s[key] for key in keys] for s in with_words["segments"]] == [
+        [s[key] for key in keys] for s in described["segments"]
+    ]
+
+
+def test_segments_alone_of_folders_with_images_that_cannot_be_used(
+    tmp_path: Path, no_clip: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_image(tmp_path / "a" / "x.png")
+    for end in ("label_map", "overlay", "segment_map"):
+        write_image(tmp_path / "a" / f"x_{end}.png")  # of an earlier run
+    tiny = write_image(tmp_path / "a" / "y.png", (8, 8))
+    other = write_image(tmp_path / "b" / "x.jpg")
+    out = tmp_path / "out"
+    assert main(["segment", str(tmp_path / "a"), str(other), *no_clip, "--out", str(out)]) == 1
+    assert sorted(path.name for path in out.glob("*.json")) == ["x.json", "x_2.json"]
+    assert capsys.readouterr().err.startswith(f"ovsr: {tiny}: image: expected both sides to be at least 16 pixels")
+
+
+def test_segments_alone_take_no_heed_of_the_words_of_the_configuration(tmp_path: Path, no_clip: list[str]) -> None:
+    image, out = write_image(tmp_path / "x.png"), tmp_path / "out"
+    assert main(["segment", str(image), *no_clip, "--set", "categories=[mug]", "--out", str(out)]) == 0
+    assert "label" not in (out / "x.json").read_text(encoding="utf-8")
+
+
 def test_folders_patterns_and_equal_names_are_all_done(
     tmp_path: Path, config: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -170,6 +231,9 @@ def test_categories_can_come_from_the_configuration(tmp_path: Path, config: str)
     ("arguments", "message"),
     [
         ([], "no categories to look for"),
+        (["--segments-only", "--categories", "a"], "--segments-only: no word is looked for; expected no --categories"),
+        (["--segments-only", "--config", "trident"], "without words needs one of ovsr, got 'trident'"),
+        (["--segments-only"], "ovsr models download efficientnet_b0.ra_in1k"),
         (["--categories", ""], "category 1: is empty"),
         (["--categories", "m\ufffdg"], "category 1: 'm\ufffdg' was decoded wrongly: U+FFFD at character 2"),
         (["--categories", "mug; \udcff"], "synonym 1: ' \\udcff' is not UTF-8: byte 0xFF at character 2"),

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from ovsr_ros import drawing
-from ovsr_ros.drawing import overlay
+from ovsr_ros.drawing import draw_text, labels, overlay, overlay_segments
+from ovsr_ros.drawing.segments import choose_colors
+from ovsr_ros.drawing.text import text_masks
 from ovsr_ros.results import UNLABELED_ID, Segmentation, Segments
 from ovsr_ros.vocabulary.category import CategoryRequest, Operation, Vocabulary
 from ovsr_ros.vocabulary.registry import VocabularyRegistry
@@ -90,15 +91,14 @@ def test_borders_are_lighter_than_the_regions():
 
 def test_each_labelled_segment_is_named_and_no_names_overlap(monkeypatch):
     texts = []
-    original = drawing.draw_text
 
     def recording(canvas, text, x, y, text_px, halo=True):
         if halo:
-            height, width = drawing._text_masks(text, text_px)[0].shape
+            height, width = text_masks(text, text_px)[0].shape
             texts.append((text, x, y, x + width, y + height))
-        original(canvas, text, x, y, text_px, halo)
+        draw_text(canvas, text, x, y, text_px, halo)
 
-    monkeypatch.setattr(drawing, "draw_text", recording)
+    monkeypatch.setattr(labels, "draw_text", recording)
     segment_map = (np.arange(240)[:, None] // 60 * 4 + np.arange(320) // 80) + 1  # 16 segments
     overlay(gray(), segmentation_of(segment_map, [0, 1, 255, 1] * 4), VOCABULARY, legend=False)
     assert len(texts) == 12
@@ -158,3 +158,60 @@ def test_an_empty_scene_is_dimmed():
 def test_image_of_another_size_is_refused():
     with pytest.raises(ValueError, match=r"expected \(240, 320, 3\) uint8, got \(100, 100, 3\)"):
         overlay(gray(100, 100), halves(), VOCABULARY)
+
+
+# --- Segments without words ---
+
+
+def stripes(count, height=120, width=240):
+    """As many segments side by side, ids in an order of their own."""
+    order = np.random.default_rng(0).permutation(count) + 1
+    return np.broadcast_to(order[np.arange(width) * count // width], (height, width)).astype(np.uint16)
+
+
+@pytest.mark.parametrize("size_hw", [(16, 16), (48, 64), (640, 480), (100, 1000)])
+def test_segments_without_words_are_drawn_at_any_size(size_hw):
+    image = gray(*size_hw)
+    drawn = overlay_segments(image, halves(*size_hw).segment_map)
+    assert drawn.shape == (*size_hw, 3)
+    assert drawn.dtype == np.uint8
+    assert (image == 128).all()
+
+
+def test_neighbours_have_colours_far_apart_however_many_segments_there_are():
+    segment_map = stripes(60)
+    drawn = overlay_segments(gray(120, 240), segment_map, alpha=1.0).astype(int)
+    middles = drawn[60, 1::4]
+    assert (np.linalg.norm(np.diff(middles, axis=0), axis=1) > 60).all()
+
+
+def test_a_segments_colour_is_the_same_wherever_it_lies():
+    image = np.zeros((240, 320, 3), np.uint8)
+    image[:120, :, 0] = 255
+    image[120:] = 76  # the grey of that red
+    drawn = overlay_segments(image, halves().segment_map).astype(int)
+    assert np.abs(drawn[20, 20] - drawn[220, 20]).max() <= 1
+
+
+def test_what_is_no_segment_is_dimmed_and_has_no_colour():
+    segment_map = halves().segment_map.copy()
+    segment_map[:, 160:] = 0
+    drawn = overlay_segments(gray(), segment_map).astype(int)
+    assert np.ptp(drawn[20, 300]) == 0
+    assert drawn[20, 300].mean() < 128
+    assert np.ptp(drawn[20, 20]) > 30
+    assert (overlay_segments(gray(), np.zeros((240, 320), np.uint16)) == drawn[20, 300]).all()
+
+
+def test_colours_are_chosen_far_from_the_neighbours_and_else_in_turn():
+    palette = np.array([[255, 0, 0], [240, 10, 10], [0, 0, 255]], np.uint8)
+    two = halves().segment_map
+    assert choose_colors(two, palette).tolist() == [UNLABELED_ID, 0, 2]
+    apart = np.where(np.arange(320) % 160 < 100, two, 0)  # 60 pixels of no segment between them
+    assert choose_colors(apart, palette).tolist() == [UNLABELED_ID, 0, 1]
+    assert choose_colors(np.zeros((16, 16), np.uint16), palette).tolist() == [UNLABELED_ID]
+
+
+def test_a_segment_map_of_another_size_is_refused():
+    with pytest.raises(ValueError, match=r"expected \(240, 320, 3\) uint8, got \(100, 100, 3\)"):
+        overlay_segments(gray(100, 100), halves().segment_map)

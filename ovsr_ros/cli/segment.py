@@ -1,21 +1,29 @@
-"""`ovsr segment`: image files in; label map, overlay and JSON out."""
+"""`ovsr segment`: image files in; label map or segment map, overlay and JSON out."""
 
 from __future__ import annotations
 
 import argparse
 import glob
-import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ovsr_ros.cli.config_arguments import add_config_arguments, load_chosen_settings
+from ovsr_ros.cli.segment_output import (
+    JSON,
+    LABEL_MAP,
+    OVERLAY,
+    SEGMENT_MAP,
+    Output,
+    labels_output,
+    segments_output,
+)
 from ovsr_ros.errors import ConfigError, ImageError
-from ovsr_ros.vocabulary.category import SOMETHING_ELSE, CategoryRequest, Operation, parse_category
+from ovsr_ros.vocabulary.category import CategoryRequest, Operation, parse_category
 from ovsr_ros.vocabulary.registry import VocabularyRegistry
 
 if TYPE_CHECKING:
@@ -23,16 +31,20 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ovsr_ros.results import Segmentation
-    from ovsr_ros.vocabulary.category import Vocabulary
+    from ovsr_ros.settings import Settings
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
-_LABEL_MAP, _OVERLAY = "_label_map.png", "_overlay.png"
+
+Answer = Callable[["NDArray[np.uint8]", Path], Output]
+"""What is written of an image, (H, W, 3) uint8 RGB, that was read from this file. Raises ImageError."""
 
 
 def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `segment`."""
-    description = f"Writes NAME{_LABEL_MAP} (class ids, 255 unlabeled), NAME{_OVERLAY} and NAME.json for each image."
+    description = (
+        f"Writes NAME{LABEL_MAP} (class ids, 255 unlabeled), NAME{OVERLAY} and NAME{JSON} for each image; with "
+        f"--segments-only NAME{SEGMENT_MAP} (16-bit segment ids, 0 none) in place of the label map."
+    )
     parser = subparsers.add_parser("segment", help="label the pixels of image files", description=description)
     parser.add_argument("images", nargs="+", metavar="IMAGE", help='file, folder, or pattern such as "frames/*.png"')
     parser.add_argument(
@@ -41,6 +53,9 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
         default=[],
         metavar="NAME",
         help='a category, "name" or "name; synonym"; repeat for more; otherwise those of the configuration',
+    )
+    parser.add_argument(
+        "--segments-only", action="store_true", help="find segments and name none: needs no words, and no CLIP"
     )
     parser.add_argument("--out", type=Path, default=Path("ovsr_output"), metavar="DIR", help="folder to write to")
     add_config_arguments(parser, "ovsr")
@@ -51,31 +66,53 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Segment each image; 1 when one could not be read, the others having been done."""
     requests = _parse_categories(arguments.categories)  # a bad one is told before the seconds that torch takes
+    if arguments.segments_only and requests:
+        raise ConfigError("--segments-only: no word is looked for; expected no --categories beside it; leave one out")
     settings = load_chosen_settings(arguments, device=arguments.device)
     requests = requests or _parse_categories(settings.node.categories)
-    if not requests:
-        raise ConfigError('no categories to look for; name them: --categories "mug; cup" --categories ball')
-
-    from ovsr_ros.pipeline import Pipeline  # on demand: torch takes seconds
-
+    if not requests and not arguments.segments_only:
+        raise ConfigError(
+            'no categories to look for; name them: --categories "mug; cup" --categories ball; or --segments-only'
+        )
     _make_folder(arguments.out)
-    pipeline = Pipeline(settings.pipeline)
-    vocabulary = pipeline.set_vocabulary(Operation.REPLACE, requests)
+    answer = _find_segments(settings) if arguments.segments_only else _label(settings, requests)
     status = 0
     names = _OutputNames(arguments.out)
     for path in _find_images(arguments.images):
         started = time.perf_counter()
         try:
-            image = read_image(path)
-            segmentation = pipeline.segment(image)
+            output = answer(read_image(path), path)
         except ImageError as error:
             print(f"ovsr: {error if str(path) in str(error) else f'{path}: {error}'}", file=sys.stderr)
             status = 1
             continue
         stem = names.stem_for(path)
-        write_result(stem, path, image, segmentation, vocabulary)
-        print(f"{path} -> {stem}{_OVERLAY}  {summary(segmentation, vocabulary)}  {time.perf_counter() - started:.2f} s")
+        _write(stem, output.contents)
+        print(f"{path} -> {stem}{OVERLAY}  {output.summary}  {time.perf_counter() - started:.2f} s")
     return status
+
+
+def _label(settings: Settings, requests: Sequence[CategoryRequest]) -> Answer:
+    """With these words in force. Raises ConfigError, ModelError and VocabularyError."""
+    from ovsr_ros.pipeline import Pipeline  # on demand: torch takes seconds
+
+    pipeline = Pipeline(settings.pipeline)
+    vocabulary = pipeline.set_vocabulary(Operation.REPLACE, requests)
+    return lambda image, path: labels_output(path, image, pipeline.segment(image), vocabulary)
+
+
+def _find_segments(settings: Settings) -> Answer:
+    """By the stages before words alone. Raises ConfigError for a backend without such stages, and ModelError."""
+    from ovsr_ros.ops.image import check_image  # on demand: torch takes seconds
+    from ovsr_ros.pipeline import load_segmenter
+
+    segmenter = load_segmenter(settings.pipeline)
+
+    def answer(image: NDArray[np.uint8], path: Path) -> Output:
+        check_image(image)
+        return segments_output(path, image, segmenter.segment(image))
+
+    return answer
 
 
 def _parse_categories(texts: Sequence[str]) -> list[CategoryRequest]:
@@ -107,62 +144,13 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     return as_stored if turned is None else np.ascontiguousarray(turned[..., ::-1], np.uint8)
 
 
-def write_result(
-    stem: str, path: Path, image: NDArray[np.uint8], segmentation: Segmentation, vocabulary: Vocabulary
-) -> None:
-    """Write STEM_label_map.png (mono8), STEM_overlay.png and STEM.json. Raises ConfigError when that is impossible."""
-    from ovsr_ros.drawing import overlay
-
-    described = json.dumps(to_json(path, segmentation, vocabulary), indent=2, ensure_ascii=False)
+def _write(stem: str, contents: Mapping[str, bytes]) -> None:
+    """Raises ConfigError when that is impossible."""
     try:
-        Path(f"{stem}{_LABEL_MAP}").write_bytes(_png(segmentation.label_map))
-        Path(f"{stem}{_OVERLAY}").write_bytes(_png(overlay(image, segmentation, vocabulary)[..., ::-1]))
-        Path(f"{stem}.json").write_text(described + "\n", encoding="utf-8")
+        for end, content in contents.items():
+            Path(f"{stem}{end}").write_bytes(content)
     except OSError as error:
         raise ConfigError(f"--out: {stem}: cannot be written: {error.strerror or error}") from error
-
-
-def to_json(path: Path, segmentation: Segmentation, vocabulary: Vocabulary) -> dict[str, Any]:
-    """The segments and the vocabulary, as plain values; pixels are in the label map."""
-    segments = segmentation.segments
-    names = {category.id: category.name for category in vocabulary.categories}
-    return {
-        "image": str(path),
-        "height": segmentation.label_map.shape[0],
-        "width": segmentation.label_map.shape[1],
-        "categories": [
-            {"id": category.id, "name": category.name, "synonyms": category.synonyms, "color_rgb": category.color_rgb}
-            for category in vocabulary.categories
-        ],
-        "segments": [
-            {
-                "id": int(segments.ids[row]),
-                "class_id": int(segments.class_ids[row]),
-                "label": names.get(int(segments.class_ids[row]), ""),
-                "score": round(float(segments.scores[row]), 4),
-                "runners_up": [
-                    {"class_id": int(id), "label": names.get(int(id), SOMETHING_ELSE), "score": round(float(score), 4)}
-                    for id, score in zip(segments.runner_up_ids[row], segments.runner_up_scores[row], strict=True)
-                    if score > 0
-                ],
-                "box_xyxy": segments.boxes_xyxy[row].tolist(),
-                "area_px": int(segments.areas_px[row]),
-                "centroid_xy": [round(float(value), 2) for value in segments.centroids_xy[row]],
-            }
-            for row in range(len(segments))
-        ],
-        "stage_seconds": {stage: round(seconds, 4) for stage, seconds in segmentation.stage_seconds.items()},
-    }
-
-
-def summary(segmentation: Segmentation, vocabulary: Vocabulary) -> str:
-    """How many segments, and which categories cover how much of the image, the largest first."""
-    shares = np.bincount(segmentation.label_map.ravel(), minlength=256) / segmentation.label_map.size
-    present = sorted(
-        (category for category in vocabulary.categories if shares[category.id]), key=lambda c: -shares[c.id]
-    )
-    listed = [f"{category.name} {100 * shares[category.id]:.0f} %" for category in present]
-    return f"{len(segmentation.segments)} segments: {', '.join([*listed, f'unlabeled {100 * shares[255]:.0f} %'])}"
 
 
 class _OutputNames:
@@ -197,7 +185,11 @@ def _find_images(inputs: Sequence[str]) -> Iterator[Path]:
 def _images_in(paths: Sequence[Path]) -> Iterator[Path]:
     for path in paths:
         # What an earlier run wrote beside its images is not an image to segment.
-        if path.is_file() and path.suffix.lower() in _SUFFIXES and not path.name.endswith((_LABEL_MAP, _OVERLAY)):
+        if (
+            path.is_file()
+            and path.suffix.lower() in _SUFFIXES
+            and not path.name.endswith((LABEL_MAP, SEGMENT_MAP, OVERLAY))
+        ):
             yield path
 
 
@@ -206,10 +198,3 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"--out {folder}: cannot be made: {error.strerror or error}") from error
-
-
-def _png(image: NDArray[np.uint8]) -> bytes:
-    import cv2
-
-    _, encoded = cv2.imencode(".png", np.ascontiguousarray(image))
-    return bytes(encoded)

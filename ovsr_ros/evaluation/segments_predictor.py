@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ovsr_ros.backends import backend_type, segmenter_type
+from ovsr_ros.backends import backend_type
 from ovsr_ros.backends.contract import Segmenter
 from ovsr_ros.evaluation.pipeline_predictor import PipelineFactory
 from ovsr_ros.evaluation.predictor import Prediction, PredictorFactory
 from ovsr_ros.evaluation.protocols import ProtocolOptions
 from ovsr_ros.evaluation.provenance import weights_of
 from ovsr_ros.evaluation.sample import Sample
-from ovsr_ros.models.device import resolve_device
 from ovsr_ros.ops.image import check_image
-from ovsr_ros.options import validate
-from ovsr_ros.settings import PipelineOptions, backend_options, values_in_use
+from ovsr_ros.pipeline import load_segmenter
+from ovsr_ros.settings import PipelineOptions, values_in_use
 
 
 class SegmentsPredictor:
@@ -28,17 +27,6 @@ class SegmentsPredictor:
         check_image(sample.image)
         regions = self.segmenter.segment(sample.image)
         return Prediction(clusters=regions.cluster_map(), segment_map=regions.segment_map.cpu().numpy())
-
-
-def load_segmenter(options: PipelineOptions) -> Segmenter:
-    """The stages before words of these options' backend, loaded.
-
-    Raises ConfigError for unusable options, or a backend without such stages, ModelError when a model cannot be used.
-    """
-    validate(options)
-    declared = segmenter_type(options.backend)
-    device = resolve_device(options.device)
-    return declared.load(backend_options(options), device, options.precision, options.allow_download)
 
 
 @dataclass(frozen=True)

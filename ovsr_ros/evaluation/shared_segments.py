@@ -16,9 +16,10 @@ from ovsr_ros.backends.ovsr.features import FeatureMaps
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.evaluation.baselines.region_finders import RegionFinder, describe
 from ovsr_ros.evaluation.baselines.segmented_pipeline import FinderSegmenter
-from ovsr_ros.evaluation.segments_predictor import SegmentsFactory, SegmentsPredictor, load_segmenter
+from ovsr_ros.evaluation.segments_predictor import SegmentsFactory, SegmentsPredictor
 from ovsr_ros.evaluation.workers import new_key, one_per_process
 from ovsr_ros.options import OptionValue, iter_options, to_flat_dict
+from ovsr_ros.pipeline import load_segmenter
 from ovsr_ros.settings import PipelineOptions, backend_options
 
 CACHE_BYTES = 2**29

@@ -19,11 +19,11 @@ from ovsr_ros.evaluation.runner import evaluate
 from ovsr_ros.evaluation.segments_predictor import (
     SegmentsFactory,
     SegmentsPredictor,
-    load_segmenter,
     needs_words,
     predictor_factory,
 )
 from ovsr_ros.evaluation.shared_segments import MapStore, SharedSegmenter
+from ovsr_ros.pipeline import load_segmenter
 from ovsr_ros.settings import load_settings
 
 ALONE = ProtocolOptions((HUNGARIAN,))

@@ -16,10 +16,10 @@ from ovsr_ros.errors import ConfigError
 from ovsr_ros.evaluation.assignment import match_clusters
 from ovsr_ros.evaluation.bootstrap import compare_miou
 from ovsr_ros.evaluation.metrics import ClassCounts, count_labels
-from ovsr_ros.evaluation.segments_predictor import load_segmenter
 from ovsr_ros.evaluation.studies.plots import plot_counts
 from ovsr_ros.evaluation.studies.study import Study, StudyRequest, rows_table
 from ovsr_ros.options import replace_flat
+from ovsr_ros.pipeline import load_segmenter
 
 NUM_OBJECTS = range(13)
 """With the wall and the floor, 2 to 14 regions, where none hides another."""

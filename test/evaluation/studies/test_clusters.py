@@ -11,7 +11,6 @@ from scipy import stats
 from ovsr_ros.cli import main
 from ovsr_ros.demo.scenes import CATEGORIES
 from ovsr_ros.errors import ConfigError
-from ovsr_ros.evaluation.segments_predictor import load_segmenter
 from ovsr_ros.evaluation.studies.clusters import (
     ADAPTIVE,
     MIN_SHARE,
@@ -22,6 +21,7 @@ from ovsr_ros.evaluation.studies.clusters import (
     settings_of,
     sum_counts,
 )
+from ovsr_ros.pipeline import load_segmenter
 from ovsr_ros.settings import backend_options, load_settings
 
 SMALL = "{device: cpu, features.input_short_side: 128, features.grid_rows: 24, text.cache_directory: none}"

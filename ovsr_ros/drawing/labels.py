@@ -1,26 +1,23 @@
-"""Pictures for people: an image with its segments tinted, outlined and named."""
+"""An image with its segments tinted and outlined in the colours of their categories, and named."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ovsr_ros.drawing.regions import Image, Scale, draw_outlines, tint
+from ovsr_ros.drawing.text import draw_text, text_masks
 from ovsr_ros.results import UNLABELED_ID, Segmentation
 from ovsr_ros.vocabulary.category import Vocabulary
 
-Image = NDArray[np.uint8]
-
-_FONT = cv2.FONT_HERSHEY_DUPLEX
 _MIN_SIDE_FOR_TEXT_PX = 96
 _MAX_NAME_CHARACTERS = 24
-_UNLABELED_LINE_RGB = (205, 205, 205)
 _LOCATE_AT_PX = 320
 """Long side of the map on which the places of names are looked for."""
 
@@ -41,19 +38,6 @@ class _Rect:
         )
 
 
-@dataclass(frozen=True)
-class _Scale:
-    """Sizes in pixels that follow the image's size."""
-
-    text_px: int
-    line_px: float
-
-    @classmethod
-    def of(cls, height: int, width: int) -> _Scale:
-        relative = math.sqrt(height * width) / math.sqrt(480 * 640)
-        return cls(text_px=max(7, round(10.5 * relative**0.8)), line_px=max(0.75, 1.1 * relative**0.8))
-
-
 def overlay(
     image_rgb: Image, segmentation: Segmentation, vocabulary: Vocabulary, alpha: float = 0.42, legend: bool = True
 ) -> Image:
@@ -68,9 +52,9 @@ def overlay(
     height, width = segmentation.label_map.shape
     if image_rgb.shape != (height, width, 3) or image_rgb.dtype != np.uint8:
         raise ValueError(f"image_rgb: expected ({height}, {width}, 3) uint8, got {image_rgb.shape} {image_rgb.dtype}")
-    scale = _Scale.of(height, width)
-    canvas = _tint(image_rgb, segmentation.label_map, vocabulary.colors, alpha)
-    _draw_outlines(canvas, segmentation, vocabulary.colors, scale)
+    scale = Scale.of(height, width)
+    canvas = tint(image_rgb, segmentation.label_map, vocabulary.colors, alpha)
+    draw_outlines(canvas, segmentation.segment_map, segmentation.label_map, vocabulary.colors, scale)
     if min(height, width) < _MIN_SIDE_FOR_TEXT_PX:
         return canvas
     taken: list[_Rect] = []
@@ -81,93 +65,7 @@ def overlay(
     return canvas
 
 
-# --- Regions ---
-
-
-def _tint(image: Image, label_map: Image, colors: Image, alpha: float) -> Image:
-    tint = cv2.LUT(cv2.merge((label_map,) * 3), colors[None])
-    tinted = cv2.addWeighted(image, 1.0 - alpha, tint, alpha, 0)
-    gray = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    dimmed = cv2.addWeighted(image, 0.2, gray, 0.35, 8)
-    unlabeled = np.equal(label_map, UNLABELED_ID).view(np.uint8)
-    return _as_image(cv2.copyTo(dimmed, unlabeled, tinted))
-
-
-def _draw_outlines(canvas: Image, segmentation: Segmentation, colors: Image, scale: _Scale) -> None:
-    """Lines along each border, each side in its own region's colour, on a soft shadow."""
-    segment_map = segmentation.segment_map
-    border = np.zeros(segment_map.shape, bool)
-    across = segment_map[:, 1:] != segment_map[:, :-1]
-    down = segment_map[1:] != segment_map[:-1]
-    border[:, 1:] |= across
-    border[:, :-1] |= across
-    border[1:] |= down
-    border[:-1] |= down
-    if not border.any():
-        return
-    distance = cv2.distanceTransform(np.logical_not(border).view(np.uint8), cv2.DIST_L2, 3)
-    distance = cv2.GaussianBlur(distance, (3, 3), 0)  # takes the pixels' steps out of the line
-    reach = 3.0 * scale.line_px + 1.0
-    near = np.flatnonzero(distance.ravel() < reach)
-    distance = distance.ravel()[near]
-    labels = segmentation.label_map.ravel()[near]
-    unlabeled = labels == UNLABELED_ID
-
-    line_colors = 0.75 * colors[labels] + 0.25 * 255.0  # (P, 3), lighter than the tint
-    line_colors[unlabeled] = _UNLABELED_LINE_RGB
-    half_width = np.where(unlabeled, 0.4 * scale.line_px, scale.line_px)
-    line = np.clip(half_width + 0.7 - distance, 0, 1) * np.where(unlabeled, 0.55, 0.95)
-    shadow = 0.5 * np.clip(1.0 - distance / reach, 0, 1)
-    pixels = canvas.reshape(-1, 3)
-    drawn = pixels[near] * (1.0 - shadow)[:, None]
-    drawn += (line_colors - drawn) * line[:, None]
-    pixels[near] = drawn.round().astype(np.uint8)
-
-
-# --- Text ---
-
-
-@lru_cache(maxsize=512)
-def _text_masks(text: str, cap_height_px: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Coverage of a text and of the halo around it: two (h, w) float32 in [0, 1], drawn at twice the size."""
-    (_, unit_height), _ = cv2.getTextSize("H", _FONT, 1.0, 1)
-    font_scale = 2.0 * cap_height_px / unit_height
-    thickness = max(1, round(cap_height_px / 8))
-    (width, height), baseline = cv2.getTextSize(text, _FONT, font_scale, thickness)
-    halo_px = max(2, round(cap_height_px / 4))
-    pad = 2 * halo_px + 2
-    rows, columns = height + baseline + 2 * pad, width + 2 * pad
-    large = np.zeros((rows + rows % 2, columns + columns % 2), np.uint8)
-    cv2.putText(large, text, (pad, pad + height), _FONT, font_scale, 255, thickness, cv2.LINE_AA)
-    ink = cv2.resize(large, (large.shape[1] // 2, large.shape[0] // 2), interpolation=cv2.INTER_AREA)
-    inked = np.flatnonzero(ink.any(0))
-    if len(inked):  # fonts measure wider than they draw
-        ink = ink[:, max(0, inked[0] - halo_px) : inked[-1] + halo_px + 1]
-    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * (halo_px // 2) + 1,) * 2)
-    halo = cv2.GaussianBlur(cv2.dilate(ink, disk), (0, 0), halo_px / 2.5)
-    return (ink / np.float32(255)).astype(np.float32), (halo / np.float32(255)).astype(np.float32)
-
-
-def measure_text(text: str, text_px: int) -> tuple[int, int]:
-    """Width and height in pixels of what `draw_text` draws."""
-    ink, _ = _text_masks(text, text_px)
-    return ink.shape[1], ink.shape[0]
-
-
-def draw_text(canvas: Image, text: str, x: int, y: int, text_px: int, halo: bool = True) -> None:
-    """Write white text onto a canvas, (H, W, 3) uint8, its top left at (x, y), capitals `text_px` pixels tall."""
-    ink, around = _text_masks(text, text_px)
-    y0, x0 = max(y, 0), max(x, 0)
-    y1, x1 = min(y + ink.shape[0], canvas.shape[0]), min(x + ink.shape[1], canvas.shape[1])
-    if y0 >= y1 or x0 >= x1:
-        return
-    window = np.s_[y0 - y : y1 - y, x0 - x : x1 - x]
-    area = canvas[y0:y1, x0:x1]
-    drawn = area.astype(np.float32)
-    if halo:
-        drawn *= 1.0 - 0.8 * around[window][..., None]
-    drawn += (255.0 - drawn) * ink[window][..., None]
-    area[...] = drawn.round().astype(np.uint8)
+# --- Names ---
 
 
 def _shortened(name: str) -> str:
@@ -175,7 +73,7 @@ def _shortened(name: str) -> str:
 
 
 def _draw_names(
-    canvas: Image, segmentation: Segmentation, vocabulary: Vocabulary, scale: _Scale, taken: list[_Rect]
+    canvas: Image, segmentation: Segmentation, vocabulary: Vocabulary, scale: Scale, taken: list[_Rect]
 ) -> None:
     """A name and score on each labelled segment, the largest first; one that finds no free place is left out."""
     names = {category.id: category.name for category in vocabulary.categories}
@@ -188,7 +86,7 @@ def _draw_names(
     for index in np.flatnonzero(segments.class_ids != UNLABELED_ID):
         class_id = int(segments.class_ids[index])
         text = f"{_shortened(names.get(class_id, str(class_id)))} {segments.scores[index]:.2f}"
-        ink, _ = _text_masks(text, scale.text_px)
+        ink, _ = text_masks(text, scale.text_px)
         size = (min(ink.shape[1], width), min(ink.shape[0], height))
         box = segments.boxes_xyxy[index]
         center = _innermost_point(small_map, int(segments.ids[index]), box, factor)
@@ -240,7 +138,7 @@ def _legend_rows(segmentation: Segmentation, vocabulary: Vocabulary) -> list[tup
     return rows
 
 
-def _draw_legend(canvas: Image, segmentation: Segmentation, vocabulary: Vocabulary, scale: _Scale) -> _Rect | None:
+def _draw_legend(canvas: Image, segmentation: Segmentation, vocabulary: Vocabulary, scale: Scale) -> _Rect | None:
     height, width = canvas.shape[:2]
     text_px = max(7, round(0.85 * scale.text_px))
     line_height, pad, swatch = round(2.0 * text_px), text_px, round(1.2 * text_px)
@@ -248,13 +146,13 @@ def _draw_legend(canvas: Image, segmentation: Segmentation, vocabulary: Vocabula
     room = max(1, int((0.5 * height - 2 * pad) / line_height))
     if len(rows) > room:
         rows = [*rows[: room - 1], (f"+{len(rows) - room + 1} more", (0, 0, 0))]
-    text_width = max((_text_masks(text, text_px)[0].shape[1] for text, _ in rows), default=0)
+    text_width = max((text_masks(text, text_px)[0].shape[1] for text, _ in rows), default=0)
     panel_size = (text_width + swatch + round(2.5 * pad), len(rows) * line_height + pad)
     if not rows or panel_size[0] > 0.6 * width or panel_size[1] > 0.7 * height:
         return None
     panel = _quietest_corner(panel_size, segmentation, (height, width), margin=text_px // 2)
     _darken_rounded(canvas, panel, radius=text_px // 2)
-    cap_middle = round(np.flatnonzero(_text_masks("H", text_px)[0].any(1)).mean())
+    cap_middle = round(np.flatnonzero(text_masks("H", text_px)[0].any(1)).mean())
     for number, (text, color) in enumerate(rows):
         middle = panel.y + pad // 2 + number * line_height + line_height // 2
         left = panel.x + pad
@@ -293,7 +191,3 @@ def _darken_rounded(canvas: Image, rect: _Rect, radius: int) -> None:
     area = canvas[rect.y : rect.y + rect.height, rect.x : rect.x + rect.width]
     strength = 0.72 * mask[..., None] / 255.0
     area[...] = (area * (1.0 - strength) + 22.0 * strength).round().astype(np.uint8)
-
-
-def _as_image(array: Any) -> Image:
-    return np.asarray(array, dtype=np.uint8)

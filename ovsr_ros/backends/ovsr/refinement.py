@@ -44,7 +44,7 @@ class RefinementOptions:
     guide_rows: int = option(96, help="rows at which the filter works along the image's short side", min=8, max=540)
     radius: float = option(4.0, help="how far the guided filter looks, in grid cells", min=0.1, max=32.0, unit="cells")
     epsilon: float = option(
-        1e-5, help="variance of colours, in [0, 1], that the guided filter takes for an edge", min=1e-6, max=1.0
+        1e-4, help="variance of colours, in [0, 1], that the guided filter takes for an edge", min=1e-6, max=1.0
     )
     iterations: int = option(10, help="steps of pamr", min=1, max=100)
     color_sigma: float = option(

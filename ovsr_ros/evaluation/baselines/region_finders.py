@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from ovsr_ros.backends.ovsr.backend import OvsrSegmenter, describe_image
 from ovsr_ros.backends.ovsr.clustering import count_clusters
 from ovsr_ros.backends.ovsr.features import GridFeatures
 from ovsr_ros.backends.ovsr.refinement import refine_clusters
+from ovsr_ros.errors import ConfigError
 from ovsr_ros.evaluation.baselines import color
 from ovsr_ros.evaluation.extras import import_extra
 from ovsr_ros.ops.image import to_tensor
@@ -110,6 +112,48 @@ class FeatureWard:
         tree = agglomerative(num_clusters, connectivity=lattice, linkage="ward")
         labels = tree.fit_predict(head.latents.double().cpu().numpy())
         return np.asarray(labels, np.int64).reshape(head.grid.grid_hw)
+
+
+FINDERS: Mapping[str, type[Any]] = {
+    "k-means": KMeans,
+    "slic": Slic,
+    "felzenszwalb": Felzenszwalb,
+    "ward": FeatureWard,
+}
+"""The methods by the names that a file calls them."""
+
+
+def make_finder(spec: Any, where: str) -> RegionFinder:
+    """A finder from a file: its `method`, of FINDERS, and the parameters, which are its class's fields.
+
+    where: names the place in messages. Raises ConfigError for what is not such a mapping, naming what is expected.
+    """
+    known = ", ".join(FINDERS)
+    if not isinstance(spec, Mapping) or spec.get("method") not in FINDERS:
+        raise ConfigError(f"{where}: expected a mapping with `method`, one of {known}, got {spec!r}")
+    finder = FINDERS[spec["method"]]
+    fields = {field.name: field for field in dataclasses.fields(finder)}
+    expected = ", ".join(f"{name} ({field.type})" for name, field in fields.items())
+    values: dict[str, object] = {}
+    for name, value in spec.items():
+        if name == "method":
+            continue
+        if name not in fields or not _fits(value, str(fields[name].type)):
+            raise ConfigError(
+                f"{where}: {name}: expected parameters of {spec['method']}, {expected}; got {name}: {value!r}"
+            )
+        values[name] = float(value) if fields[name].type == "float" else value
+    missing = [name for name, field in fields.items() if field.default is dataclasses.MISSING and name not in values]
+    if missing:
+        raise ConfigError(f"{where}: {missing[0]}: missing; expected parameters of {spec['method']}, {expected}")
+    made: RegionFinder = finder(**values)
+    return made
+
+
+def _fits(value: object, type_name: str) -> bool:
+    if isinstance(value, bool):
+        return type_name == "bool"
+    return isinstance(value, int) if type_name == "int" else type_name == "float" and isinstance(value, (int, float))
 
 
 @dataclass(frozen=True)

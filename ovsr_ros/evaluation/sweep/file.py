@@ -12,6 +12,7 @@ groups:
     sets:
       box: {crops.style: box, crops.centered: false}
       blur: {crops.style: blur}
+      graph: {finder: {method: felzenszwalb, scale: 1000.0, sigma: 0.8, min_size: 600}}  # not our clustering
 runs:                              # free combinations, in a table of their own
   everything plain: {smoothing.iterations: 0, alignment.method: none}
 """
@@ -19,28 +20,35 @@ runs:                              # free combinations, in a table of their own
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ovsr_ros.errors import ConfigError
+from ovsr_ros.evaluation.baselines.region_finders import RegionFinder, make_finder
 from ovsr_ros.evaluation.protocols import PROTOCOLS
 from ovsr_ros.evaluation.sweep.image_sets import SET_KEYS, ImageSet, read_sets
 from ovsr_ros.evaluation.sweep.yaml_file import check_keys, nearest, read_yaml
 from ovsr_ros.options import replace_flat
 from ovsr_ros.settings import PipelineOptions, load_settings
 
+FINDER = "finder"
+"""Key of a set that names another method; see `region_finders.make_finder`."""
 RUNS_GROUP = "runs"
 """Name of the group that holds the free combinations."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One set of options to be measured. changes: what differs from the base, by dotted option name."""
+    """One set of options to be measured. changes: what differs from the base, by dotted option name.
+
+    finder: what finds the regions in place of our clustering; None: our clustering.
+    """
 
     name: str
     changes: Mapping[str, object]
     options: PipelineOptions
+    finder: RegionFinder | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +84,7 @@ class Sweep:
     @property
     def num_runs(self) -> int:
         """Runs with different options, the base among them: each is measured once."""
-        return len({run.options for run in self.all_runs()})
+        return len({(run.options, run.finder) for run in self.all_runs()})
 
     def all_runs(self) -> list[Run]:
         """The base, then every group's runs; some may have equal options."""
@@ -176,7 +184,11 @@ def _read_sets(sets: Mapping[Any, Any], where: str, make_run: _MakeRun) -> tuple
         raise ConfigError(f"{where}: expected at least one set of options")
     runs = []
     for name, changes in sets.items():
-        runs.append(make_run(str(name), _flat(changes or {}, f"{where}: {name}"), f"{where}: {name}"))
+        place = f"{where}: {name}"
+        options = dict(changes) if isinstance(changes, Mapping) else (changes or {})
+        spec = options.pop(FINDER, None) if isinstance(options, dict) else None
+        run = make_run(str(name), _flat(options, place), place)
+        runs.append(run if spec is None else replace(run, finder=make_finder(spec, f"{place}: {FINDER}")))
     return tuple(runs)
 
 

@@ -47,13 +47,13 @@ def measure_sweep(sweep: Sweep, measurements: Measurements, progress: bool = Fal
     """Measure every run of a sweep, equal ones once. Raises ConfigError and ModelError."""
 
     def measure(run: Run) -> Measured:
-        is_base = run.options == sweep.base.options
-        figures = measurements.judge(run.options)
+        is_base = (run.options, run.finder) == (sweep.base.options, None)
+        figures = measurements.judge(run.options, run.finder)
         changes = (
             None if is_base else compare_figures(measurements.judge(sweep.base.options), figures, protocol)
             for protocol in ("labelled", "hungarian")
         )
-        return Measured(run, figures, measurements.time_ms(run.options), is_base, *changes)
+        return Measured(run, figures, measurements.time_ms(run.options, run.finder), is_base, *changes)
 
     base = measure(sweep.base)
     groups = []

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ovsr_ros.errors import ConfigError, DatasetError
+from ovsr_ros.evaluation.baselines.region_finders import FeatureWard, Felzenszwalb
 from ovsr_ros.evaluation.sweep.file import read_sweep, show_value
 from ovsr_ros.evaluation.sweep.image_sets import ImageSet
 from ovsr_ros.settings import options_in_use
@@ -137,7 +138,7 @@ def test_the_sweep_on_photographs_varies_every_decision_before_words():
     sweep = read_sweep(ROOT / "bench" / "sweeps" / "photos.yaml")
     assert sweep.protocols == ("hungarian",)
     assert [(images.name, images.dataset, images.every) for images in sweep.sets] == [
-        ("homes", "folder", 5), ("streets", "folder", 5)
+        ("homes", "folder", 10), ("streets", "folder", 10)
     ]  # fmt: skip
     varied = {name for group in sweep.groups for run in group.runs for name in run.changes}
     assert varied >= {
@@ -158,11 +159,52 @@ def test_the_report_on_photographs_uses_no_image_that_was_chosen_on():
     assert chosen.base.options == reported.base.options
     assert reported.protocols == ("hungarian",)
     check_runs_differ(reported)
+    methods, tuning = (read_sweep(ROOT / "bench" / "sweeps" / f"photos_{name}.yaml") for name in ("methods", "tuning"))
+    assert {images.root for images in methods.sets} == {images.root for images in reported.sets}
+    assert {images.root for images in tuning.sets} == {images.root for images in chosen.sets}
+    tuned = {run.finder for run in tuning.groups[0].runs}
+    assert {run.finder for run in methods.groups[0].runs} <= tuned
+
+
+@pytest.mark.parametrize(
+    ("spec", "finder"),
+    [
+        ("{method: felzenszwalb, scale: 300, sigma: 0.8, min_size: 600}", Felzenszwalb(300.0, 0.8, 600)),
+        ("{method: ward, connected: true, num_clusters: 0, smoothed: false, refined: true}",
+         FeatureWard(True, 0, False, True)),
+    ],
+)  # fmt: skip
+def test_a_set_may_name_another_method(read, spec, finder):
+    sweep = read(f"groups:\n  - name: others\n    sets:\n      other: {{finder: {spec}, regions.min_area: 0.01}}\n")
+    run = sweep.groups[0].runs[0]
+    assert run.finder == finder
+    assert run.changes == {"regions.min_area": 0.01}
+    assert sweep.base.finder is None
+    assert sweep.num_runs == 2
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("felzenszwalb", "finder: expected a mapping with `method`, one of k-means, slic, felzenszwalb, ward"),
+        ("{method: watershed}", "one of k-means, slic, felzenszwalb, ward"),
+        ("{method: k-means, num_clusters: 8}", "position_weight: missing; expected parameters of k-means"),
+        ("{method: k-means, num_clusters: 8.5, position_weight: 1}", r"num_clusters: expected parameters of k-means"),
+        ("{method: k-means, num_clusters: true, position_weight: 1}", r"num_clusters: expected parameters of k-means"),
+        ("{method: k-means, clusters: 8, position_weight: 1}", r"clusters: expected parameters of k-means"),
+        ("{method: ward, connected: 1, num_clusters: 0, smoothed: false, refined: true}", r"connected \(bool\)"),
+    ],
+)  # fmt: skip
+def test_another_method_that_cannot_be_is_refused(read, spec, said):
+    with pytest.raises(ConfigError, match=said):
+        read(f"groups:\n  - name: others\n    sets:\n      other: {{finder: {spec}}}\n")
 
 
 def check_runs_differ(sweep):
     for group in sweep.groups:
-        assert len({run.options for run in group.runs}) == len(group.runs), f"{group.name}: two runs are the same"
+        assert len({(run.options, run.finder) for run in group.runs}) == len(group.runs), (
+            f"{group.name}: two runs are the same"
+        )
 
 
 def test_several_sets_each_with_its_own_images(read):

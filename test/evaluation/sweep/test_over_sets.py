@@ -29,11 +29,13 @@ def write(tmp_path, seeded_config, make_folder):
     make_folder("homes", num_images=3)
     make_folder("streets", num_images=5, size_wh=(96, 64))
 
-    def write(head: str = "protocols: [hungarian]\nbase: {clip.model: /no/such/clip}\n", sets: str = "") -> Path:
+    def write(
+        head: str = "protocols: [hungarian]\nbase: {clip.model: /no/such/clip}\n", sets: str = "", groups: str = GROUPS
+    ) -> Path:
         town = "{dataset: folder, root: streets, name: town, every: 2}"
         sets = sets or f"datasets:\n  - {{dataset: folder, root: homes}}\n  - {town}\n"
         path = tmp_path / "some.yaml"
-        path.write_text(f"config: {seeded_config}\n{head}{sets}{GROUPS}", encoding="utf-8")
+        path.write_text(f"config: {seeded_config}\n{head}{sets}{groups}", encoding="utf-8")
         return path
 
     return write
@@ -76,6 +78,19 @@ def test_one_table_a_group_has_the_mean_and_each_set(write, words, tmp_path, cap
     assert ward[7] == f"{(homes['cluster_boundary']['f1'] + town['cluster_boundary']['f1']) / 2:.3f}"
     assert run["miou"] is None
     assert float(ward[-1]) > 0
+
+
+def test_another_method_stands_beside_ours(write, words, tmp_path):
+    others = (
+        "groups:\n  - name: others\n    sets:\n"
+        "      graph: {finder: {method: felzenszwalb, scale: 100, sigma: 0.8, min_size: 20}}\n"
+    )
+    assert main([*words, str(write(groups=others))]) == 0
+    content = json.loads((tmp_path / "out" / "sweep.json").read_text())
+    run = content["groups"][0]["runs"][0]
+    assert not run["is_base"]
+    assert run["hungarian_miou"] != content["base"]["hungarian_miou"]
+    assert run["sets"]["homes"]["hungarian_miou_change"]["value"] != 0
 
 
 def test_the_sets_figures_are_those_that_each_has_alone(write, tmp_path):

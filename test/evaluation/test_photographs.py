@@ -1,7 +1,7 @@
 """The preset ovsr's stages before words on photographs, with a network that was trained on ImageNet.
 
 The photographs are no part of the repository: they lie in OVSR_PHOTOS, or in ../shared/photos beside the checkout. Of
-each set, 12 images are judged.
+each set, 13 to 26 images are judged.
 """
 
 import os
@@ -18,7 +18,7 @@ from ovsr_ros.evaluation.segments_predictor import SegmentsFactory
 from ovsr_ros.settings import load_settings
 
 PHOTOS = Path(os.environ.get("OVSR_PHOTOS") or Path(__file__).parents[3] / "shared" / "photos")
-NUM_IMAGES = 12
+MIN_IMAGES = 13
 
 NETWORK = {"features.model": "tf_efficientnet_lite0.in1k", "device": "cpu"}
 AS_IT_WAS = {
@@ -33,6 +33,7 @@ AS_IT_WAS = {
     "clusters.count_fraction": 0.3,
     "clusters.k_max": 24,
     "clusters.merge_from": 0,
+    "refinement.epsilon": 1e-5,
 }
 """The preset's options before they were decided on photographs."""
 
@@ -51,11 +52,11 @@ class Measured:
 # Feature maps off by 3e-6 of their values, as another processor's may be, gave the same four decimals; off by 1e-4, the
 # preset's figures moved by up to .007 of mIoU and .004 of F1, those as it was by up to .022 of mIoU.
 MEASURED = {
-    "nyuv2-val": Measured(16, 0.4833, 0.3487, 0.0736, 25.1),
-    "camvid-val": Measured(8, 0.4004, 0.2906, 0.4053, 20.5),
-    "offroad-dev": Measured(7, 0.4648, 0.3817, 0.2526, 19.1),
-    "facade-dev": Measured(6, 0.4637, 0.3697, 0.2504, 24.7),
-    "coco-dev": Measured(10, 0.4586, 0.4038, 0.0594, 19.1),
+    "nyuv2-val": Measured(16, 0.4787, 0.3481, 0.0800, 24.2),
+    "camvid-val": Measured(8, 0.4005, 0.2885, 0.4028, 19.3),
+    "offroad-dev": Measured(7, 0.4888, 0.3832, 0.2687, 18.7),
+    "facade-dev": Measured(6, 0.4518, 0.3659, 0.2471, 24.1),
+    "coco-dev": Measured(5, 0.4720, 0.3307, 0.0842, 21.3),
 }
 each_set = pytest.mark.parametrize("name", MEASURED)
 
@@ -80,17 +81,16 @@ def judged(photo_weights) -> dict[str, Judged]:
 def judge(name: str, changes: dict[str, object]) -> Figures:
     every = MEASURED[name].every
     options = load_settings("ovsr", {**NETWORK, **changes}).pipeline
-    indices = range(0, NUM_IMAGES * every, every)
-    return evaluate(
-        SegmentsFactory(options), open_dataset("folder", PHOTOS / name), indices, ProtocolOptions((HUNGARIAN,))
-    )
+    dataset = open_dataset("folder", PHOTOS / name)
+    indices = range(0, len(dataset), every)
+    return evaluate(SegmentsFactory(options), dataset, indices, ProtocolOptions((HUNGARIAN,)))
 
 
 @each_set
 def test_every_photograph_is_judged(judged, name):
     for figures in (judged[name].now, judged[name].as_it_was):
         assert figures.skipped == ()
-        assert figures.num_images == NUM_IMAGES
+        assert figures.num_images >= MIN_IMAGES
 
 
 @each_set

@@ -133,14 +133,14 @@ def test_a_wrong_type_and_an_unknown_name_are_refused_with_what_was_meant(ovsr):
 
 
 def test_values_that_contradict_each_other_are_refused_together_and_taken_together(ovsr):
-    assert "k_min" in set_one(ovsr, "clusters.k_min", 30).reason
+    assert "k_min" in set_one(ovsr, "clusters.k_min", 33).reason
     refused = ovsr.set_parameters(clusters__k_min=30, clusters__k_max=20, score_threshold=0.9)
     assert not refused.successful
     assert "k_min" in refused.reason
     assert ovsr.get_parameter("score_threshold") != 0.9, "all or none"
     assert ovsr.set_parameters(clusters__k_min=30, clusters__k_max=40).successful
     assert ovsr.label(ovsr.image((64, 80))).segments
-    assert ovsr.set_parameters(clusters__k_min=2, clusters__k_max=24).successful
+    assert ovsr.set_parameters(clusters__k_min=2, clusters__k_max=32).successful
 
 
 def test_words_and_how_they_are_encoded_change_in_one_call(ovsr):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from ovsr_ros.backends.ovsr.latent import singular_values_of
 from ovsr_ros.backends.ovsr.merging import merge_clusters
 from ovsr_ros.ops.ward import METHODS, linkage
 from ovsr_ros.options import option
@@ -100,9 +101,7 @@ def singular_values_of_blocks(latents: Tensor, grid_hw: tuple[int, int], block: 
     """
     blocks_hw = (-(-grid_hw[0] // block), -(-grid_hw[1] // block))
     means = functional.adaptive_avg_pool2d(latents.T.reshape(1, -1, *grid_hw), blocks_hw)[0].flatten(1)  # (r, M)
-    gram = (means @ means.T).double()
-    values: Tensor = torch.linalg.eigvalsh(gram)
-    return values.flip(0).clamp_min(0).sqrt().float()
+    return singular_values_of(means.T)
 
 
 def effective_rank(singular_values: Tensor) -> float:

@@ -47,6 +47,12 @@ def truncated_svd(matrix: Tensor, energy: float, max_rank: int) -> tuple[Tensor,
     return (matrix @ kept if is_tall else kept * values[:rank]), values
 
 
+def singular_values_of(matrix: Tensor) -> Tensor:
+    """All singular values of a matrix (N, C) of few columns, (C,) float32, descending, from its Gram matrix."""
+    values: Tensor = torch.linalg.eigvalsh((matrix.T @ matrix).double())
+    return values.flip(0).clamp_min(0).sqrt().float()
+
+
 def _eigh_descending(gram: Tensor) -> tuple[Tensor, Tensor]:
     # Eigenvectors of float32 lose orthogonality between close eigenvalues; float64 costs little at this size.
     with one_thread():  # of a matrix this small, two threads take twice as long

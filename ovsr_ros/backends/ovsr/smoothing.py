@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ovsr_ros.backends.ovsr.latent import singular_values_of
 from ovsr_ros.ops.image import resize, rgb_to_lab
 from ovsr_ros.options import option
 
@@ -53,8 +54,7 @@ def smooth_latents(
         return latents, singular_values
     lab = rgb_to_lab(resize(image, grid_hw))
     smoothed = smooth(latents, lab, grid_hw, options.iterations, options.temperature, options.color_sigma)
-    values = torch.linalg.eigvalsh((smoothed.T @ smoothed).double()).flip(0).clamp_min(0).sqrt().float()
-    return smoothed, values
+    return smoothed, singular_values_of(smoothed)
 
 
 def smooth(

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from ovsr_ros.errors import ConfigError
-from ovsr_ros.evaluation.baselines.region_finders import RegionFinder, make_finder
+from ovsr_ros.evaluation.baselines.region_finders import RegionFinder, describe, make_finder
 from ovsr_ros.evaluation.protocols import PROTOCOLS
 from ovsr_ros.evaluation.sweep.image_sets import SET_KEYS, ImageSet, read_sets
 from ovsr_ros.evaluation.sweep.yaml_file import check_keys, nearest, read_yaml
@@ -49,6 +49,10 @@ class Run:
     changes: Mapping[str, object]
     options: PipelineOptions
     finder: RegionFinder | None = None
+
+    def described_changes(self) -> dict[str, object]:
+        """What differs from the base as plain values: the options, and under `finder` another method."""
+        return {**self.changes, **({} if self.finder is None else {FINDER: describe(self.finder)})}
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def _run_dict(run: RunOverSets, names: list[str]) -> dict[str, Any]:
     return {
         "name": run.run.name,
         "is_base": run.is_base,
-        "changes": dict(run.run.changes),
+        "changes": run.run.described_changes(),
         "miou": run.mean(lambda figures: figures.miou),
         "miou_change": _plain(run.labelled_change),
         "hungarian_miou": run.mean(lambda figures: figures.hungarian_miou),

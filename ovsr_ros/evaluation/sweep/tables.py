@@ -6,13 +6,12 @@ import math
 from typing import Any
 
 from ovsr_ros.evaluation import provenance
-from ovsr_ros.evaluation.baselines.region_finders import describe
 from ovsr_ros.evaluation.bootstrap import Difference
 from ovsr_ros.evaluation.figures import Figures, number
 from ovsr_ros.evaluation.report import share, table
 from ovsr_ros.evaluation.segments_predictor import needs_words
 from ovsr_ros.evaluation.studies.study import without_nan
-from ovsr_ros.evaluation.sweep.file import FINDER, Sweep, show_value
+from ovsr_ros.evaluation.sweep.file import Sweep, show_value
 from ovsr_ros.evaluation.sweep.measure import Measured, SweepResult
 
 _OF_LABELS = ("labelled mIoU", "change [95 %]", "Hungarian mIoU", "change [95 %]", "boundary F1", "pixel accuracy")
@@ -127,11 +126,10 @@ def sweep_facts(sweep: Sweep, result: SweepResult) -> dict[str, Any]:
 
 def to_run_dict(measured: Measured) -> dict[str, Any]:
     """One run's figures on one set."""
-    finder = measured.run.finder
     return {
         "name": measured.run.name,
         "is_base": measured.is_base,
-        "changes": {**measured.run.changes, **({} if finder is None else {FINDER: describe(finder)})},
+        "changes": measured.run.described_changes(),
         **measured.figures.to_dict(),
         "ms": measured.ms,
         "miou_change": None if measured.labelled_change is None else vars(measured.labelled_change),

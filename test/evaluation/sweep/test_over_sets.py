@@ -89,6 +89,8 @@ def test_another_method_stands_beside_ours(write, words, tmp_path):
     content = json.loads((tmp_path / "out" / "sweep.json").read_text())
     run = content["groups"][0]["runs"][0]
     assert not run["is_base"]
+    finder = {"method": "Felzenszwalb", "scale": 100.0, "sigma": 0.8, "min_size": 20}
+    assert run["changes"] == {"finder": finder}
     assert run["hungarian_miou"] != content["base"]["hungarian_miou"]
     assert run["sets"]["homes"]["hungarian_miou_change"]["value"] != 0
 

@@ -5,6 +5,7 @@ each set, 13 to 26 images are judged.
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,26 +16,15 @@ from ovsr_ros.evaluation.figures import Figures
 from ovsr_ros.evaluation.protocols import HUNGARIAN, ProtocolOptions
 from ovsr_ros.evaluation.runner import evaluate
 from ovsr_ros.evaluation.segments_predictor import SegmentsFactory
+from ovsr_ros.evaluation.sweep.file import read_sweep
 from ovsr_ros.settings import load_settings
 
 PHOTOS = Path(os.environ.get("OVSR_PHOTOS") or Path(__file__).parents[3] / "shared" / "photos")
 MIN_IMAGES = 13
 
 NETWORK = {"features.model": "tf_efficientnet_lite0.in1k", "device": "cpu"}
-AS_IT_WAS = {
-    "features.levels": [1, 2, 3],
-    "features.input_short_side": 256,
-    "features.grid_rows": 64,
-    "features.normalization": "standardize",
-    "latent.max_rank": 16,
-    "clusters.metric": "euclidean",
-    "clusters.linkage": "ward",
-    "clusters.count_rule": "energy",
-    "clusters.count_fraction": 0.3,
-    "clusters.k_max": 24,
-    "clusters.merge_from": 0,
-    "refinement.epsilon": 1e-5,
-}
+REPORT = read_sweep(Path(__file__).parents[2] / "bench" / "sweeps" / "photos_report.yaml")
+AS_IT_WAS = next(run.changes for run in REPORT.all_runs() if run.name == "as it was")
 """The preset's options before they were decided on photographs."""
 
 
@@ -78,7 +68,7 @@ def judged(photo_weights) -> dict[str, Judged]:
         return {name: Judged(judge(name, {}), judge(name, AS_IT_WAS)) for name in MEASURED}
 
 
-def judge(name: str, changes: dict[str, object]) -> Figures:
+def judge(name: str, changes: Mapping[str, object]) -> Figures:
     every = MEASURED[name].every
     options = load_settings("ovsr", {**NETWORK, **changes}).pipeline
     dataset = open_dataset("folder", PHOTOS / name)

@@ -1,4 +1,4 @@
-"""Hierarchical clustering by Ward's, average or complete linkage, by the fastest way that is at hand."""
+"""Hierarchical clustering by Ward's or average linkage, by the fastest way that is at hand."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ovsr_ros.ops import native
 from ovsr_ros.ops.dendrogram import Dendrogram
 from ovsr_ros.ops.ward_rounds import ward_rounds
 
-METHODS = ("ward", "average", "complete")
+METHODS = ("ward", "average")
 
 
 def linkage(points: Tensor, method: str = "ward", num_threads: int | None = None) -> Dendrogram:
-    """The exact dendrogram of points (N, D), N >= 1, by "ward", "average" or "complete" linkage, Euclidean distances.
+    """The exact dendrogram of points (N, D), N >= 1, by "ward" or "average" linkage, Euclidean distances.
 
     Ward and average run in compiled code where the package was built with it, on num_threads threads (by default as
     many as PyTorch uses). Elsewhere, and for a GPU's points, Ward runs in PyTorch on the points' device. What is left
@@ -28,7 +28,7 @@ def linkage(points: Tensor, method: str = "ward", num_threads: int | None = None
     _require_finite(points)
     points = points.detach()
     on_cpu = points.device.type == "cpu"
-    library = native.load() if method in native.METHODS and (on_cpu or method != "ward") else None
+    library = native.load() if on_cpu or method != "ward" else None
     if library is not None:
         return native.linkage(library, method, points.double().cpu().numpy(), num_threads)
     if method == "ward":

@@ -63,7 +63,6 @@ def test_a_dead_channel_says_nothing():
 
 def test_other_normalisations():
     features = torch.randn(50, 8, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(normalize_level(features, "l2").norm(dim=1), torch.ones(50))
     assert torch.equal(normalize_level(features, "none"), features)
 
 
@@ -71,14 +70,12 @@ def test_count_rules_are_clamped():
     values, latents = torch.tensor([10.0, 9.0, 8.0, 0.1]), torch.eye(4).repeat(25, 1)
 
     def count(**options):
-        return count_clusters(latents, values, (100, 4), (10, 10), ClusterOptions(**options))
+        return count_clusters(latents, values, (10, 10), ClusterOptions(**options))
 
     assert count(count_rule="energy") == 3
     assert count(count_rule="energy", k_min=5) == 5
     assert count(count_rule="energy", k_max=2) == 2
     assert count(count_rule="fixed", fixed=7) == 7
-    assert count(count_rule="eigengap") == 3
-    assert 1 <= count(count_rule="gavish_donoho", k_min=1) <= 4
     assert count(rank_factor=20.0, k_max=9) == 9
     assert count(rank_factor=0.1, k_min=3) == 3
     with pytest.raises(ConfigError, match="k_min: expected at most k_max, 3, got 8"):
@@ -106,16 +103,13 @@ def test_too_many_parts_join_until_they_fit():
 @pytest.mark.parametrize(
     "changes",
     [
-        {"features.normalization": "l2"},
+        {"features.normalization": "l2_joint"},
         {"features.normalization": "none"},
         {"features.grid_rows": 24},
         {"features.input_short_side": 128},
         {"latent.energy": 0.5},
         {"latent.max_rank": 1},
         {"clusters.linkage": "average", "features.grid_rows": 24},
-        {"clusters.linkage": "complete", "features.grid_rows": 24},
-        {"clusters.count_rule": "eigengap"},
-        {"clusters.count_rule": "gavish_donoho"},
         {"clusters.count_rule": "fixed", "clusters.fixed": 4},
         {"regions.split_components": False},
         {"regions.min_area": 0.0, "regions.max_segments": 5},
@@ -125,13 +119,9 @@ def test_too_many_parts_join_until_they_fit():
         {"clip.recognition": "dense", "clip.dense_short_side": 64},
         {"clip.recognition": "dense", "clip.dense_attention": "correlative"},
         {"clip.recognition": "auto"},
-        {"refinement.method": "bilinear"},
         {"refinement.method": "guided"},
         {"refinement.method": "guided", "refinement.rows": 16, "refinement.guide_rows": 8},
         {"refinement.method": "guided", "refinement.rows": 2160, "refinement.radius": 32.0},
-        {"refinement.method": "guided", "refinement.scores": "prototypes"},
-        {"refinement.method": "bilinear", "refinement.scores": "prototypes", "refinement.reach": 0},
-        {"refinement.method": "pamr", "refinement.iterations": 2},
     ],
     ids=str,
 )
@@ -176,19 +166,16 @@ def test_a_segment_is_found_whichever_subset_of_levels_describes_it(seeded_model
     models = {"features.model": seeded_models.features, "clip.model": seeded_models.clip}
     coarse = {"features.grid_rows": 24, "features.input_short_side": 96}
     for levels in ((1,), (3,), (4,), (0, 1, 2, 3, 4), (4, 0)):
-        for scores in ("clusters", "prototypes"):
-            refinement = {"refinement.method": "guided", "refinement.scores": scores}
-            changes = {**models, **coarse, **refinement, "features.levels": levels}
-            frame = load(replace_flat(OvsrOptions(), changes), CPU, "fp32", False).embed(stripes())
-            assert int(frame.regions.segment_map.min()) == 1
-            assert (np.diff(frame.regions.areas_px) <= 0).all()
+        changes = {**models, **coarse, "features.levels": levels}
+        frame = load(replace_flat(OvsrOptions(), changes), CPU, "fp32", False).embed(stripes())
+        assert int(frame.regions.segment_map.min()) == 1
+        assert (np.diff(frame.regions.areas_px) <= 0).all()
 
 
 @pytest.mark.parametrize("size_hw", [(16, 16), (16, 400), (400, 16), (97, 131)])
-@pytest.mark.parametrize("method", ["bilinear", "guided", "pamr"])
+@pytest.mark.parametrize("method", ["none", "guided"])
 def test_every_size_is_refined_without_holes(backend, size_hw, method):
-    changes = {"refinement.method": method, "refinement.scores": "prototypes", "refinement.iterations": 2}
-    refined = backend.with_options(replace_flat(backend.options, changes))
+    refined = backend.with_options(replace_flat(backend.options, {"refinement.method": method}))
     image = np.random.default_rng(0).integers(0, 256, (*size_hw, 3), np.uint8)
     image[:, size_hw[1] // 2 :] //= 4
     one, other = refined.embed(image), refined.embed(image)

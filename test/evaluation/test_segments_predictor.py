@@ -87,7 +87,7 @@ def test_only_what_decides_segments_is_described(seeded_options):
     assert sections == {"features", "latent", "smoothing", "clusters", "refinement", "regions"}
     other_crops = changed(seeded_options, crops={"margin": 0.4}, text={"templates": "simple7"})
     assert SegmentsFactory(dataclasses.replace(other_crops, score_threshold=0.7)).describe() == described
-    other_clusters = changed(seeded_options, clusters={"linkage": "complete"})
+    other_clusters = changed(seeded_options, clusters={"linkage": "ward"})
     assert SegmentsFactory(other_clusters).describe() != described
 
 
@@ -107,7 +107,7 @@ def test_shared_runs_give_the_figures_that_runs_alone_give(data, seeded_options,
         changed(seeded_options, features={"grid_rows": 8}),
         changed(seeded_options, features={"input_short_side": 96}),
         changed(seeded_options, features={"levels": (1,)}),
-        changed(seeded_options, refinement={"method": "bilinear"}),
+        changed(seeded_options, refinement={"method": "none"}),
     ]
     measurements = Measurements(data, range(4), tmp_path, protocols=ALONE)
     for options in variants:
@@ -132,7 +132,7 @@ def test_one_pool_serves_several_runs(data, seeded_options, tmp_path):
         measurements = Measurements(data, range(4), tmp_path, protocols=ALONE, shared=shared)
         figures = [measurements.judge(options) for options in (seeded_options, other)]
         started = set(shared.pool._executor._processes)
-        figures.append(measurements.judge(changed(seeded_options, clusters={"linkage": "complete"})))
+        figures.append(measurements.judge(changed(seeded_options, clusters={"linkage": "ward"})))
         assert set(shared.pool._executor._processes) == started
     assert shared.pool._executor is None
     for options, found in zip((seeded_options, other), figures, strict=False):

@@ -180,14 +180,13 @@ def find_segments(image: Tensor, extractor: FeatureMaps, options: OvsrOptions, c
     grid, latents, singular_values = describe_image(image, extractor, options, clock)
     with clock.stage("clusters"):
         if grid.has_contrast:
-            shape = (grid.features.shape[0], grid.features.shape[1])
-            num_clusters = count_clusters(latents, singular_values, shape, grid.grid_hw, options.clusters)
+            num_clusters = count_clusters(latents, singular_values, grid.grid_hw, options.clusters)
             clusters = cluster(latents, num_clusters, grid.grid_hw, options.clusters)
         else:
             # On an image of one colour, all that features differ by is the network's padding at the border.
             clusters = np.zeros(grid.grid_hw, np.int64)
     with clock.stage("refinement"):
-        clusters = refine_clusters(clusters, image, grid, options.features.normalization, options.refinement)
+        clusters = refine_clusters(clusters, image, options.refinement)
     with clock.stage("regions"), one_thread():
         return find_regions(clusters, (image.shape[2], image.shape[3]), image.device, options.regions)
 

@@ -15,7 +15,7 @@ from ovsr_ros.backends.ovsr.merging import merge_clusters
 from ovsr_ros.ops.ward import METHODS, linkage
 from ovsr_ros.options import option
 
-COUNT_RULES = ("effective_rank", "energy", "eigengap", "gavish_donoho", "fixed")
+COUNT_RULES = ("effective_rank", "energy", "fixed")
 BLOCK = 4
 """Cells along the side of the blocks whose means the rule effective_rank looks at."""
 
@@ -34,8 +34,7 @@ class ClusterOptions:
         "effective_rank",
         help="number of clusters: effective_rank takes rank_factor times the effective rank of the singular values of "
         "the latents' means over blocks of 4 x 4 cells, energy counts the features' singular values over "
-        "count_fraction of the first, eigengap looks for the largest relative gap, gavish_donoho counts those over the "
-        "white-noise threshold, fixed takes `fixed`",
+        "count_fraction of the first, fixed takes `fixed`",
         choices=COUNT_RULES,
     )
     rank_factor: float = option(2.1, help="clusters per effective rank, of the rule effective_rank", min=0.1, max=20.0)
@@ -62,25 +61,20 @@ class ClusterOptions:
 def count_clusters(
     latents: Tensor,
     singular_values: Tensor,
-    feature_shape: tuple[int, int],
     grid_hw: tuple[int, int],
     options: ClusterOptions,
 ) -> int:
     """The number of clusters of a grid with latents (N, r), N = rows * columns, row by row.
 
-    singular_values, feature_shape: of the feature matrix (N, C), descending.
+    singular_values: of the feature matrix (N, C), descending.
     """
     if options.count_rule == "effective_rank":
         count = round(options.rank_factor * effective_rank(singular_values_of_blocks(latents, grid_hw, BLOCK)))
     elif options.count_rule == "energy":
         count = count_by_energy(singular_values, options.count_fraction)
-    elif options.count_rule == "eigengap":
-        count = count_by_eigengap(singular_values, options.k_max)
-    elif options.count_rule == "gavish_donoho":
-        count = count_by_gavish_donoho(singular_values, feature_shape)
     else:
         count = options.fixed
-    return clamp_count(count, options.k_min, options.k_max, feature_shape[0])
+    return clamp_count(count, options.k_min, options.k_max, len(latents))
 
 
 def cluster(latents: Tensor, num_clusters: int, grid_hw: tuple[int, int], options: ClusterOptions) -> NDArray[np.int64]:
@@ -122,35 +116,6 @@ def count_by_energy(singular_values: Tensor, fraction: float) -> int:
     if singular_values.numel() == 0:
         return 0
     return int((singular_values > fraction * singular_values[0]).sum())
-
-
-def count_by_eigengap(singular_values: Tensor, max_count: int) -> int:
-    """The count before the largest relative gap, looked for from 2 to max_count.
-
-    DiffCut and Falcon take argmax((v_i - mean(v_1..i-1)) / mean(v_1..i-1)) over the ascending eigenvalues v of a graph
-    Laplacian. Here v_i = 1 - s_i / s_1 stands for them: ascending from 0, and near 0 for directions as strong as the
-    first. The gap after the first value has no scale (its mean is 0), so the smallest answer is 2.
-    """
-    if singular_values.numel() < 3 or singular_values[0] <= 0:
-        return min(1, singular_values.numel())
-    ascending = 1.0 - singular_values.double() / singular_values[0]
-    counts = torch.arange(1, len(ascending), device=ascending.device)  # entry j: the mean of the first j + 1
-    means = (ascending.cumsum(0)[:-1] / counts).clamp_min(1e-9)
-    gaps = (ascending[1:] - means) / means  # (R - 1,), entry j is the gap before value j + 1
-    return int(gaps[1 : max(2, max_count)].argmax()) + 2
-
-
-def count_by_gavish_donoho(singular_values: Tensor, shape: tuple[int, int]) -> int:
-    """How many singular values of a matrix of `shape` exceed the optimal hard threshold for unknown white noise.
-
-    Gavish and Donoho, arXiv 1305.5870: omega(beta) times the median singular value, with the paper's cubic for omega
-    (its equation 5, within 0.02 of the exact value).
-    """
-    if singular_values.numel() == 0:
-        return 0
-    beta = min(shape) / max(shape)
-    omega = 0.56 * beta**3 - 0.95 * beta**2 + 1.82 * beta + 1.43
-    return int((singular_values > omega * singular_values.median()).sum())
 
 
 def clamp_count(count: int, k_min: int, k_max: int, num_points: int) -> int:

@@ -50,9 +50,8 @@ class FeatureOptions:
         "rms",
         help="rms: each channel to root mean square 1, over the root of its level's channels, then each cell, all "
         "levels together, to length 1; standardize: each channel to mean 0 and deviation 1, over the root of its "
-        "level's channels; l2: each level of each cell to length 1; l2_joint: each cell, all levels together, to "
-        "length 1; none",
-        choices=("rms", "standardize", "l2", "l2_joint", "none"),
+        "level's channels; l2_joint: each cell, all levels together, to length 1; none",
+        choices=("rms", "standardize", "l2_joint", "none"),
     )
 
     def __post_init__(self) -> None:
@@ -78,11 +77,10 @@ class FeatureMaps(Protocol):
 class GridFeatures:
     """features: (rows * columns, C) float32, row by row. image: (1, 3, h, w) uint8, as the network saw it.
 
-    levels: what the network gave, (1, C_l, h_l, w_l) float32 each. has_contrast: whether the image shows anything.
+    has_contrast: whether the image shows anything.
     """
 
     features: Tensor
-    levels: tuple[Tensor, ...]
     image: Tensor
     grid_hw: tuple[int, int]
     has_contrast: bool
@@ -111,9 +109,9 @@ def compute_features(image: Tensor, extractor: FeatureMaps, options: FeatureOpti
     )
     small = resize(image, (height, width))
     grid_hw = grid_size_hw(image_hw, options.grid_rows)
-    levels = tuple(level.float() for level in extractor(normalize(small, extractor.mean, extractor.std)))
+    levels = extractor(normalize(small, extractor.mean, extractor.std))
     features = describe_cells(levels, grid_hw, options.normalization)
-    return GridFeatures(features, levels, small, grid_hw, bool(has_contrast(small)[0]))
+    return GridFeatures(features, small, grid_hw, bool(has_contrast(small)[0]))
 
 
 def describe_cells(levels: Sequence[Tensor], grid_hw: tuple[int, int], method: str) -> Tensor:
@@ -134,6 +132,4 @@ def normalize_level(features: Tensor, method: str) -> Tensor:
         size = features.square().mean(0).sqrt()  # (C,)
         # A channel that is 0 or does not vary says nothing: the floor keeps its rounding noise from being blown up.
         return features / (size.clamp_min(1e-4 * float(size.max()) + 1e-12) * math.sqrt(features.shape[1]))
-    if method == "l2":
-        return functional.normalize(features, dim=1)
     return features

@@ -85,7 +85,7 @@ def smooth(
 
 @lru_cache(maxsize=4)
 def _cells_around(grid_hw: tuple[int, int], device: torch.device) -> Tensor:
-    """For each cell, row by row, the indices of itself and of what `neighbours` looks at: (N, 25) int64."""
+    """For each cell, row by row, the indices of itself and of its neighbours by `_OFFSETS`: (N, 25) int64."""
     rows, columns = (torch.arange(length, device=device) for length in grid_hw)
     indices = [
         (rows + down).clamp(0, grid_hw[0] - 1)[:, None] * grid_hw[1] + (columns + right).clamp(0, grid_hw[1] - 1)

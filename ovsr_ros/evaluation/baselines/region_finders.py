@@ -101,7 +101,7 @@ class FeatureWard:
         if not head.grid.has_contrast:
             return np.zeros(head.grid.grid_hw, np.int64)
         clusters = self._cluster(head, segmenter)
-        return refine(clusters, image, head, segmenter) if self.refined else clusters
+        return refine(clusters, image, segmenter) if self.refined else clusters
 
     def _cluster(self, head: Head, segmenter: OvsrSegmenter) -> NDArray[np.int64]:
         num_clusters = min(self.num_clusters or head.count(segmenter, self.count_fraction), len(head.latents))
@@ -171,8 +171,7 @@ class Head:
         options = segmenter.options.clusters
         if count_fraction:
             options = dataclasses.replace(options, count_rule="energy", count_fraction=count_fraction)
-        shape = (self.grid.features.shape[0], self.grid.features.shape[1])
-        return count_clusters(self.latents, self.singular_values, shape, self.grid.grid_hw, options)
+        return count_clusters(self.latents, self.singular_values, self.grid.grid_hw, options)
 
 
 @torch.inference_mode()
@@ -186,13 +185,9 @@ def compute_head(image: NDArray[np.uint8], segmenter: OvsrSegmenter, smoothed: b
 
 
 @torch.inference_mode()
-def refine(
-    clusters: NDArray[np.int64], image: NDArray[np.uint8], head: Head, segmenter: OvsrSegmenter
-) -> NDArray[np.int64]:
+def refine(clusters: NDArray[np.int64], image: NDArray[np.uint8], segmenter: OvsrSegmenter) -> NDArray[np.int64]:
     """Our refinement of the borders of clusters (rows, columns) of the grid."""
-    options = segmenter.options
-    pixels = to_tensor(image, segmenter.device)
-    return refine_clusters(clusters, pixels, head.grid, options.features.normalization, options.refinement)
+    return refine_clusters(clusters, to_tensor(image, segmenter.device), segmenter.options.refinement)
 
 
 def adaptive_count(image: NDArray[np.uint8], segmenter: OvsrSegmenter) -> int:

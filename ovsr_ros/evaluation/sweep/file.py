@@ -7,7 +7,7 @@ protocols: [hungarian]             # what is measured; as the option --protocol
 groups:
   - name: linkage                  # one option over values, everything else as the base
     option: clusters.linkage
-    values: [ward, average, complete]
+    values: [ward, average]
   - name: crop style               # or named sets of options that change together
     sets:
       box: {crops.style: box, crops.centered: false}

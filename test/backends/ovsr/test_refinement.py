@@ -9,12 +9,8 @@ from ovsr_ros.backends.ovsr.refinement import (
     box_mean,
     guided_filter,
     one_hot,
-    pamr,
-    prototypes,
-    score_by_prototypes,
     upsample,
 )
-from ovsr_ros.ops.image import rgb_to_lab
 
 
 def two_colours(height=96, width=128):
@@ -44,13 +40,6 @@ def test_a_guided_filter_finds_the_exact_edge_again(factor):
     scores = upsample(one_hot(coarse_labels(disk, 8 * factor), 2), (96, 128))
     assert edge_distance(upsample(scores, (96 * factor, 128 * factor)).argmax(0).numpy() == 1, disk.numpy()) > 1.5
     found = guided_filter(scores, guide, target, 12, 1e-5).argmax(0)
-    assert edge_distance(found.numpy() == 1, disk.numpy()) <= 1
-
-
-def test_pamr_finds_the_edge_again():
-    image, disk = two_colours()
-    scores = upsample(one_hot(coarse_labels(disk), 2), (96, 128))
-    found = pamr(scores, rgb_to_lab(image[None] * 255)[0], 20, 5.0, (1, 2, 4)).argmax(0)
     assert edge_distance(found.numpy() == 1, disk.numpy()) <= 1
 
 
@@ -94,61 +83,27 @@ def test_scores_of_a_pixel_still_add_up_to_one():
     image, disk = two_colours()
     labels = coarse_labels(disk) + torch.arange(16) // 8
     scores = upsample(one_hot(labels, 3), (96, 128))
-    lab = rgb_to_lab(image[None] * 255)[0]
-    for refined in (guided_filter(scores, image, image, 8, 1e-5), pamr(scores, lab, 5, 5.0, (1, 2))):
-        torch.testing.assert_close(refined.sum(0), torch.ones(96, 128), atol=1e-3, rtol=0)
+    refined = guided_filter(scores, image, image, 8, 1e-5)
+    torch.testing.assert_close(refined.sum(0), torch.ones(96, 128), atol=1e-3, rtol=0)
 
 
 def test_the_order_of_the_labels_does_not_matter():
     image, disk = two_colours()
     labels = coarse_labels(disk) + torch.arange(16) // 8
     order = torch.tensor([2, 0, 1])
-    features = torch.rand(5, 24, 32, generator=torch.Generator().manual_seed(0))
-    lab = rgb_to_lab(image[None] * 255)[0]
-
-    def refined(some):
-        scores = upsample(one_hot(some, 3), (96, 128))
-        yield guided_filter(scores, image, image, 8, 1e-5)
-        yield pamr(scores, lab, 3, 5.0, (1, 2))
-        yield score_by_prototypes(features, some, 3, 1, 0.1)
-
-    for plain, permuted in zip(refined(labels), refined(order[labels]), strict=True):
-        torch.testing.assert_close(permuted[order], plain, atol=1e-4, rtol=1e-4)
+    plain, permuted = (
+        guided_filter(upsample(one_hot(some, 3), (96, 128)), image, image, 8, 1e-5) for some in (labels, order[labels])
+    )
+    torch.testing.assert_close(permuted[order], plain, atol=1e-4, rtol=1e-4)
 
 
 def test_an_image_of_one_colour_keeps_its_scores_borders():
     flat = torch.full((3, 48, 64), 0.4)
     labels = torch.zeros(48, 64, dtype=torch.long)
     labels[:, 32:] = 1
-    for refined in (
-        guided_filter(one_hot(labels, 2), flat, flat, 4, 1e-5),
-        pamr(one_hot(labels, 2), flat, 5, 5.0, (1,)),
-    ):
-        assert torch.equal(refined.argmax(0)[:, :31], labels[:, :31])
-        assert torch.equal(refined.argmax(0)[:, 33:], labels[:, 33:])
-
-
-def test_prototypes_are_means_over_interior_cells_where_there_are_any():
-    labels = torch.zeros(7, 9, dtype=torch.long)
-    labels[1:6, 1:6] = 1  # 5 x 5 cells, of which 3 x 3 lie inside
-    labels[3, 8] = 2  # a single cell: all border
-    features = torch.nn.functional.normalize(torch.randn(4, 7, 9, generator=torch.Generator().manual_seed(0)), dim=0)
-    means = prototypes(features, labels, 4)
-    inside = features[:, 2:5, 2:5].mean((1, 2))
-    torch.testing.assert_close(means[1], inside / inside.norm())
-    torch.testing.assert_close(means[2], features[:, 3, 8])
-    assert (means[3] == 0).all()  # no cells
-
-
-def test_prototypes_find_a_finer_border_but_nothing_out_of_reach():
-    features = torch.zeros(2, 32, 48)
-    features[0, :, :13], features[1, :, 13:] = 1, 1  # the true border lies within a coarse cell
-    features[:, 16, 40] = torch.tensor([1.0, 0.0])  # looks like the left side, far from it
-    labels = torch.zeros(8, 12, dtype=torch.long)
-    labels[:, 3:] = 1
-    found = score_by_prototypes(features, labels, 2, 1, 0.05).argmax(0)
-    assert (found[:, :13] == 0).all()
-    assert (found[:, 13:] == 1).all()
+    refined = guided_filter(one_hot(labels, 2), flat, flat, 4, 1e-5)
+    assert torch.equal(refined.argmax(0)[:, :31], labels[:, :31])
+    assert torch.equal(refined.argmax(0)[:, 33:], labels[:, 33:])
 
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (1, 60), (60, 1), (2, 3)])
@@ -159,8 +114,6 @@ def test_any_grid(size_hw):
     filtered = guided_filter(one_hot(labels, 2), guide, target, 2, 1e-5)
     assert filtered.shape == (2, 5, 7)
     assert torch.isfinite(filtered).all()
-    assert torch.isfinite(pamr(one_hot(labels, 2), guide * 100, 2, 5.0, (1, 2, 4))).all()
-    assert torch.isfinite(score_by_prototypes(guide, labels, 2, 1, 0.05)).all()
 
 
 @pytest.mark.parametrize("size_hw", [(24, 40), (37, 53), (6, 9)])

@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from ovsr_ros.backends.ovsr.refinement import neighbours
 from ovsr_ros.backends.ovsr.smoothing import SmoothingOptions, smooth, smooth_latents
-from ovsr_ros.ops.image import rgb_to_lab
+from ovsr_ros.ops.image import rgb_to_lab, shifted
 
 ROWS, COLUMNS = 12, 16
 
@@ -29,12 +28,13 @@ def test_lab_agrees_with_opencv():
     assert np.abs(ours - theirs).max() < 0.5
 
 
-def test_neighbours_are_the_cell_and_eight_directions_at_each_distance():
+def test_a_grid_is_seen_from_eight_directions_at_each_distance():
     grid = torch.arange(ROWS * COLUMNS, dtype=torch.float32).view(1, ROWS, COLUMNS)
-    found = neighbours(grid, (1, 2))
-    assert found.shape == (17, 1, ROWS, COLUMNS)
+    found = torch.stack(list(shifted(grid, (1, 2))))
+    assert found.shape == (16, 1, ROWS, COLUMNS)
     center = 5 * COLUMNS + 6
     expected = {center + reach * (dy * COLUMNS + dx) for reach in (1, 2) for dy in (-1, 0, 1) for dx in (-1, 0, 1)}
+    expected.remove(center)
     assert set(found[:, 0, 5, 6].int().tolist()) == expected
     assert set(found[:, 0, 0, 0].int().tolist()) == {0, 1, 2, COLUMNS, COLUMNS + 1, 2 * COLUMNS, 2 * COLUMNS + 2}
 

@@ -70,7 +70,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "their aspect (default: their own size, up to 1280 pixels on the longer side)",
     )
     parser.add_argument(
-        "--config", help="the node's preset or YAML file (default demo for rooms, pocket for everything else)"
+        "--config", help="the node's preset or YAML file (default demo for rooms, ovsr for everything else)"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N (default auto)")
     parser.add_argument("--out", type=Path, default=Path("demo_output"), help="output folder (default demo_output)")

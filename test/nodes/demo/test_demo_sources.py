@@ -87,7 +87,7 @@ def test_rooms_are_what_they_were():
 def test_other_sources_have_the_preset_for_photographs_and_its_words_unless_told_otherwise(tmp_path):
     path = str(write_video(tmp_path / "a.avi", rate_hz=12.5))
     run = prepare("--source", path)
-    assert (run.config, run.words, run.rate_hz) == ("pocket", (), 12.5)
+    assert (run.config, run.words, run.rate_hz) == ("ovsr", (), 12.5)
     assert run.parameters == {"seed": 35}, "size and rate are the video's to choose"
     assert not run.has_truth
     told = prepare(
@@ -97,7 +97,7 @@ def test_other_sources_have_the_preset_for_photographs_and_its_words_unless_told
     assert (told.config, told.words, told.rate_hz) == ("demo", ("cat", "dog; puppy"), 5.0)
     assert told.parameters == {"seed": 35, "rate_hz": 5.0, "width": 320, "height": 240, "each_s": 2.0}
     photos = prepare("--source", "photos")
-    assert (photos.config, photos.words, photos.rate_hz) == ("pocket", WORDS, 10.0)
+    assert (photos.config, photos.words, photos.rate_hz) == ("ovsr", WORDS, 10.0)
     assert prepare("--source", "photos", "--categories", "cat").words == ("cat",)
 
 

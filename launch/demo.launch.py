@@ -1,7 +1,9 @@
-"""The demo: a drawn camera with ground truth, the node with its embedded models, and rviz.
+"""The demo: a camera, the node with embedded models, and rviz.
 
 ros2 launch ovsr_ros demo.launch.py
 ros2 launch ovsr_ros demo.launch.py rviz:=false categories:="mug, ball"
+ros2 launch ovsr_ros demo.launch.py source:=photos
+ros2 launch ovsr_ros demo.launch.py source:=/dev/video0 categories:="person, cup, chair"
 """
 
 from __future__ import annotations
@@ -13,16 +15,18 @@ from launch.actions import LogInfo
 from launch_ros.actions import Node
 
 from ovsr_ros.errors import ConfigError
-from ovsr_ros.nodes.launch_arguments import read_node_launch, read_seed, read_truth
-from ovsr_ros.nodes.launching import describe_launch, find_executable, start_node
+from ovsr_ros.nodes.demo.launch_arguments import read_demo_launch
+from ovsr_ros.nodes.launch_arguments import ParameterValue, read_node_launch, read_truth
+from ovsr_ros.nodes.launching import describe_launch, find_executable, parameter_file, start_node
 
 HERE = Path(__file__).parent
 ARGUMENTS = {
-    "config": ("demo", "preset or path of a YAML file; the preset demo runs the embedded models"),
-    "categories": ("", 'what to look for: "mug; cup, ball"; empty: what the configuration says'),
+    "source": ("rooms", "rooms, photos, or the path of an image, a folder of images, a video or a camera"),
+    "config": ("", "preset or path of a YAML file; empty: demo for rooms, ovsr for all else"),
+    "categories": ("", 'what to look for: "mug; cup, ball"; empty: the words of photos, else the configuration\'s'),
     "device": ("", "auto, cpu, cuda:0, ..."),
     "rate": ("", "how often the newest image is labelled, Hz"),
-    "seed": ("35", "which room the camera looks at"),
+    "seed": ("35", "which room the camera looks at, or its way over photos"),
     "rviz": ("auto", "true, false; auto: where rviz2 is installed"),
     "use_sim_time": ("", "true: camera, node and rviz take the time from /clock"),
     "log_level": ("info", "debug, info, warn, error, fatal"),
@@ -42,25 +46,25 @@ def start_all(context: LaunchContext, values: dict[str, str]) -> list[Node | Log
     Raises ConfigError when an argument cannot be read, before anything is started: launch would leave what it has
     started already without a parent.
     """
-    topics = {
-        "image": "/demo/image_raw",
-        "depth": "/demo/depth_registered/image_rect",
-    }
-    node = read_node_launch({**{name: values[name] for name in HANDED_ON}, **topics})
+    demo = read_demo_launch(values)
+    topics = {"image": "/demo/image_raw"}
+    if demo.has_depth:
+        topics["depth"] = "/demo/depth_registered/image_rect"
+    node = read_node_launch({**{name: values[name] for name in HANDED_ON}, **demo.node, **topics})
     time = {name: value for name, value in node.parameters.items() if name == "use_sim_time"}
-    camera = start_camera({"seed": read_seed(values["seed"]), **time})
+    camera = start_camera({**demo.camera, **time})
     rviz = start_rviz(context, values["rviz"].strip().lower(), [time] if time else [])
     return [camera, *start_node(node), rviz] if rviz else [camera, *start_node(node)]
 
 
-def start_camera(parameters: dict[str, object]) -> Node:
-    """Start the camera: /demo/image_raw, camera_info, depth_registered/image_rect, ground_truth/label_map."""
+def start_camera(parameters: dict[str, ParameterValue]) -> Node:
+    """Start the camera: /demo/image_raw, camera_info; of rooms depth_registered/image_rect, ground_truth/label_map."""
     return Node(
         package="ovsr_ros",
         executable="demo_camera",
         name="demo_camera",
         namespace="demo",
-        parameters=[parameters],
+        parameters=[parameter_file(parameters, "demo_camera")],
         output="screen",
         emulate_tty=True,
     )

@@ -6,6 +6,7 @@
     ├── VocabularyError      a category list that cannot be applied
     ├── VocabularyFileError  a file that should hold a vocabulary, and does not
     ├── ImageError           an image that cannot be read or converted
+    ├── SourceError          what the demo camera is to show, and cannot
     ├── DatasetError         a data set's folder that lacks a part
     ├── SampleError          one image or mask of a data set that cannot be used
     └── ModelError           a model that cannot be used
@@ -39,6 +40,10 @@ class VocabularyFileError(OvsrError):
 
 class ImageError(OvsrError):
     """An image message, array or file is not a usable image; the message names the field at fault."""
+
+
+class SourceError(OvsrError):
+    """A file, folder, video or webcam cannot be shown; the message names it, what was expected, what came."""
 
 
 class DatasetError(OvsrError):

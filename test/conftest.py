@@ -33,6 +33,7 @@ LONGEST_S = {
     "nodes/test_process_end.py": 80,
     "nodes/test_resting.py": 80,
     "nodes/demo/test_demo.py": 75,
+    "nodes/demo/test_demo_sources.py": 50,
     "nodes/test_processes.py": 75,
     "backends/test_trident.py": 70,
     "test_package.py": 60,

@@ -131,8 +131,9 @@ def test_backends_do_not_import_each_other() -> None:
                 assert not imported.startswith(others), f"{path.relative_to(ROOT)} imports {imported}"
 
 
-def test_scenes_need_no_torch() -> None:
-    pending, seen = ["ovsr_ros.demo.scenes"], set()
+@pytest.mark.parametrize("first", ["ovsr_ros.demo.scenes", "ovsr_ros.demo.sources.opening"])
+def test_what_the_demo_camera_shows_needs_no_torch(first: str) -> None:
+    pending, seen = [first], set()
     while pending:
         module = pending.pop()
         parents = [".".join(module.split(".")[:depth]) for depth in range(1, module.count(".") + 1)]
@@ -143,7 +144,7 @@ def test_scenes_need_no_torch() -> None:
             imports = find_imports(MODULES[name])
             assert not {imported.partition(".")[0] for imported in imports} & {"torch", "torchvision"}, name
             pending += [imported for imported in imports if imported.startswith("ovsr_ros")]
-    assert "ovsr_ros.demo.scenes" in seen
+    assert {first, "ovsr_ros.demo.scenes"} <= seen
 
 
 BLOCK_ROS = """

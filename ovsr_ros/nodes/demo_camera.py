@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from ovsr_ros.interpreter import DEMO_CAMERA
-from ovsr_ros.nodes.process import run_process
+from ovsr_ros.nodes.process import ExitRequest, run_process
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -16,17 +16,18 @@ if TYPE_CHECKING:
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the camera until it is told to end.
 
-    The exit code is 0, or 2 (bad configuration, a Python that lacks something).
+    The exit code is 0, 1 (what it shows can no longer be read) or 2 (bad configuration, a source that cannot be
+    opened, a Python that lacks something).
     """
     arguments = list(sys.argv if args is None else args)
-    run_process("demo_camera", lambda exit_request: _create(arguments), args, DEMO_CAMERA)
+    run_process("demo_camera", lambda exit_request: _create(exit_request, arguments), args, DEMO_CAMERA)
 
 
-def _create(arguments: Sequence[str]) -> list[Node]:
+def _create(exit_request: ExitRequest, arguments: Sequence[str]) -> list[Node]:
     # Here, not above: a signal during the import must still end the process.
     from ovsr_ros.nodes.demo.camera import DemoCamera
 
-    return [DemoCamera(arguments)]
+    return [DemoCamera(arguments, exit_request)]
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from ovsr_ros.nodes.topic_names import find_namespace_problem, find_topic_proble
 from ovsr_ros.options import check_value, iter_options
 from ovsr_ros.vocabulary.category import CategoryRequest, normalise_requests
 
-ParameterValue = str | bool | float | list[str]
+ParameterValue = str | bool | int | float | list[str]
 
 OF_LAUNCH_ITSELF = frozenset(
     {"emulate_tty", "launch-prefix", "launch-prefix-filter", "ros_namespace", "sigkill_timeout", "sigterm_timeout"}
@@ -37,11 +36,6 @@ LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 _TRUE = frozenset({"true", "yes", "on", "y", "1"})
 _FALSE = frozenset({"false", "no", "off", "n", "0"})
 _COMPRESSED = "/compressed"
-_OURS = "/**/ovsr"
-"""The nodes that the parameters are for: those called ovsr, in whatever namespace.
-
-Such a section wins over a node's own in `params_file`, which /** would not.
-"""
 
 
 @dataclass(frozen=True)
@@ -94,8 +88,7 @@ def read_node_launch(values: Mapping[str, str]) -> NodeLaunch:
     Raises ConfigError that names the argument, what was expected and what came.
     """
     for name, value in values.items():
-        if any("\ud800" <= character <= "\udfff" for character in value):
-            raise ConfigError(f"{name}: expected text in UTF-8, got {value!r}")
+        check_text(name, value)
     given = {name: value.strip() for name, value in values.items() if value.strip()}
     parameters = _read_parameters(given)
     return NodeLaunch(
@@ -151,18 +144,10 @@ def read_categories(text: str) -> list[str]:
     return categories
 
 
-def read_seed(text: str) -> int:
-    """The seed of the demo's room. Raises ConfigError when it is no whole number that the demo camera takes."""
-    from ovsr_ros.nodes.demo.camera import CameraOptions  # which imports ROS
-
-    is_number = re.fullmatch(r"\s*[0-9]+\s*", text)
-    _check("seed", int(text) if is_number else text, "seed", CameraOptions)
-    return int(text)
-
-
-def write_parameters(parameters: Mapping[str, ParameterValue]) -> Path:
-    """A parameter file in the folder for temporary files, for every node called ovsr; the caller removes it."""
-    content = {_OURS: {"ros__parameters": dict(parameters)}}
+def write_parameters(parameters: Mapping[str, ParameterValue], node: str = "ovsr") -> Path:
+    """A parameter file in the folder for temporary files, for every node of that name; the caller removes it."""
+    # Such a section wins over a node's own in `params_file`, which /** would not.
+    content = {f"/**/{node}": {"ros__parameters": dict(parameters)}}
     with tempfile.NamedTemporaryFile("w", prefix="ovsr_parameters_", suffix=".yaml", delete=False) as file:
         yaml.dump(content, file, Dumper=_QuotingDumper, default_flow_style=False, width=math.inf, sort_keys=False)
     return Path(file.name)
@@ -209,9 +194,15 @@ def _read_rate(text: str) -> float:
     return rate_hz
 
 
-def _check(argument: str, value: object, option: str, options: type = NodeOptions) -> None:
-    """Raises ConfigError when the option cannot have the argument's value."""
-    info = next(info for info in iter_options(options) if info.name == option)
+def check_text(name: str, value: str) -> None:
+    """Raises ConfigError when an argument's value holds bytes that are no text."""
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ConfigError(f"{name}: expected text in UTF-8, got {value!r}")
+
+
+def _check(argument: str, value: object, option: str) -> None:
+    """Raises ConfigError when the node's option cannot have the argument's value."""
+    info = next(info for info in iter_options(NodeOptions) if info.name == option)
     check_value(dataclasses.replace(info, name=argument), value)
 
 

@@ -28,7 +28,13 @@ from launch.utilities import normalize_to_list_of_substitutions, perform_substit
 from launch_ros.actions import Node
 from launch_ros.substitutions import ExecutableInPackage
 
-from ovsr_ros.nodes.launch_arguments import NodeLaunch, check_known, describe_inherited, write_parameters
+from ovsr_ros.nodes.launch_arguments import (
+    NodeLaunch,
+    ParameterValue,
+    check_known,
+    describe_inherited,
+    write_parameters,
+)
 
 Arguments = Mapping[str, tuple[str, str]]
 """By the argument's name, its default and what it means."""
@@ -131,10 +137,8 @@ def _perform(context: LaunchContext, text: object) -> str:
 
 
 def start_node(launch: NodeLaunch) -> list[Node]:
-    """The processes of the node, as actions. They share a parameter file, which goes when this process ends."""
-    parameters = write_parameters(launch.parameters)
-    atexit.register(parameters.unlink, missing_ok=True)
-    files = [*([str(launch.params_file)] if launch.params_file else []), str(parameters)]
+    """The processes of the node, as actions. They share a parameter file."""
+    files = [*([str(launch.params_file)] if launch.params_file else []), parameter_file(launch.parameters, "ovsr")]
     return [
         Node(
             package="ovsr_ros",
@@ -149,6 +153,13 @@ def start_node(launch: NodeLaunch) -> list[Node]:
         )
         for process in launch.processes
     ]
+
+
+def parameter_file(parameters: Mapping[str, ParameterValue], node: str) -> str:
+    """The path of a parameter file for every node of that name, which goes when this process ends."""
+    path = write_parameters(parameters, node)
+    atexit.register(path.unlink, missing_ok=True)
+    return str(path)
 
 
 def find_executable(context: LaunchContext, package: str, executable: str) -> str:

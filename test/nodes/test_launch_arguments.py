@@ -15,7 +15,6 @@ from ovsr_ros.nodes.launch_arguments import (
     read_categories,
     read_log_level,
     read_node_launch,
-    read_seed,
     read_truth,
     write_parameters,
 )
@@ -144,11 +143,6 @@ def test_truth_values_are_written_as_in_yaml(text, other):
 def test_log_levels_are_rcl_s():
     for text in ("debug", "INFO", "Warn", "error", "fatal", "rcl:=debug"):
         assert read_log_level(text) == text
-
-
-def test_the_seed_is_one_that_the_camera_takes():
-    assert read_seed(" 35 ") == 35
-    assert read_seed("2147483647") == 2147483647
 
 
 # --- Topics ---
@@ -301,9 +295,3 @@ def test_every_parameter_file_that_rcl_takes_is_taken(content, tmp_path, monkeyp
     path = read_node_launch({"params_file": "~/params.yaml"}).params_file
     assert path == tmp_path / "params.yaml"
     read_by_node({}, "--params-file", str(path))
-
-
-@pytest.mark.parametrize("text", ["one", "-1", "1.0", "1e3", "", "0x10", "٣", "2147483648"])
-def test_a_seed_that_the_camera_would_not_take_is_refused(text):
-    with pytest.raises(ConfigError, match="seed: expected"):
-        read_seed(text)

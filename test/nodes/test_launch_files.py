@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from media_files import write_video
 from real_launch import DEMO, NEEDED, OVSR, RealLaunch
 
 pytest.importorskip("ros2launch.api", reason=NEEDED)
@@ -58,6 +59,7 @@ REFUSED = [
         (DEMO, "rviz:=true", "rviz: rviz2 is not installed"),
         (DEMO, "seed:=one", "seed: expected int"),
         (DEMO, "seed:=99999999999", "seed: expected 0 to 2.14748e+09"),
+        (DEMO, "source:=/nosuch", "source: /nosuch: expected rooms, photos, an image, a folder of images, a video"),
         (DEMO, "namespace:=robot1", "unknown argument 'namespace'"),
     ],
     ids=lambda value: value.name if isinstance(value, Path) else None,
@@ -90,6 +92,20 @@ def test_the_demo_starts_camera_and_node(launch, monkeypatch):
         result = launch(DEMO, f"rviz:={rviz}", "use_sim_time:=on", "categories:=[]", "seed:=7")
         assert result.code == 0, result.output
         camera, node = sorted(result.shown, key=lambda process: process.executable)
-        assert camera.parameters == {"seed": 7, "use_sim_time": True}
+        assert camera.parameters == {"source": "rooms", "seed": 7, "use_sim_time": True}
         assert node.parameters == {"config": "demo", "categories": [], "use_sim_time": True}
         assert node.rules["image"] == "/demo/image_raw"
+        assert node.rules["depth"] == "/demo/depth_registered/image_rect"
+
+
+def test_the_demo_s_camera_shows_what_it_is_told_to(launch, tmp_path, monkeypatch):
+    monkeypatch.setenv("AMENT_PREFIX_PATH", without_rviz())
+    video = write_video(tmp_path / "1e5.avi").rename(tmp_path / "1e5")
+    for source in ("photos", str(video)):
+        result = launch(DEMO, f"source:={source}", "config:=demo")
+        assert result.code == 0, result.output
+        camera, node = sorted(result.shown, key=lambda process: process.executable)
+        assert camera.parameters == {"source": source, "seed": 35}
+        assert node.parameters["config"] == "demo"
+        assert ("categories" in node.parameters) == (source == "photos")
+        assert "depth" not in node.rules

@@ -6,25 +6,30 @@ of the vocabulary and put back, while the node runs.
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import sys
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ovsr_ros.errors import InterpreterError
+from ovsr_ros.errors import InterpreterError, OvsrError
 from ovsr_ros.interpreter import NODE, check_modules, explained_imports
 from ovsr_ros.nodes.console import StatusLine
 from ovsr_ros.nodes.demo.child_process import ChildProcess, start_node, stop_all
 from ovsr_ros.nodes.process import EXIT_BAD_CONFIG, EXIT_FAILED
 
+if TYPE_CHECKING:
+    import argparse
+
+    from ovsr_ros.nodes.demo.arguments import CameraRun
+
 CAMERA_NAMESPACE = "/demo"
 OVSR_NODE = "/ovsr"
 
 _SILENCE_S = 60.0
+_AWAY_S = 3.0
 _CHILD_GRACE_S = 3.0
 _LAST_LINES = 15
 _OTHER_PYTHON = "PYTHON -m ovsr_ros.nodes.demo"
@@ -37,7 +42,7 @@ class DemoError(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; returns the exit code: 0 when it ended as asked or by Ctrl-C, 1 when something broke down.
 
-    2: bad arguments, or a Python that lacks something.
+    2: bad arguments, a source that cannot be shown, or a Python that lacks something.
     """
     try:
         check_modules(NODE, _OTHER_PYTHON)  # the children's, too
@@ -49,15 +54,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: Sequence[str] | None) -> int:
-    options = _parse(arguments)
+    from ovsr_ros.nodes.demo.arguments import parse, prepare_camera
+
+    options = parse(arguments)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     console = StatusLine()
+    try:
+        camera = prepare_camera(options, console.say)
+    except OvsrError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return EXIT_BAD_CONFIG
     options.out.mkdir(parents=True, exist_ok=True)
     console.say(f"overlay pictures and logs go to {options.out.resolve()}")
     try:
-        _run(options, console, stop)
+        _run(options, camera, console, stop)
     except DemoError as failure:
         console.close()
         print(f"demo: {failure}", file=sys.stderr)
@@ -67,40 +79,11 @@ def _main(arguments: Sequence[str] | None) -> int:
     return 0
 
 
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    from ovsr_ros.config import read_config
-
-    parser = argparse.ArgumentParser(prog="demo", description="Demo camera and segmentation node over real DDS.")
-    parser.add_argument("--frames", type=int, help="end after this many labelled frames")
-    parser.add_argument("--seconds", type=float, help="end this many seconds after the first labelled frame")
-    parser.add_argument(
-        "--categories", nargs="+", action="extend", metavar="NAME", help='words to look for; "mug; cup": with a synonym'
-    )
-    parser.add_argument("--seed", type=int, default=35, help="which room the camera looks into (default 35)")
-    parser.add_argument("--rate", type=float, default=10.0, help="camera images per second (default 10)")
-    parser.add_argument("--size", default="640x480", metavar="WxH", help="camera images' size (default 640x480)")
-    parser.add_argument("--config", default="demo", help="the node's preset or YAML file (default demo)")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N (default auto)")
-    parser.add_argument("--out", type=Path, default=Path("demo_output"), help="output folder (default demo_output)")
-    parser.add_argument("--keep-vocabulary", action="store_true", help="don't change the vocabulary on the way")
-    options = parser.parse_args(arguments)
-    for name in ("frames", "seconds", "rate"):
-        value = getattr(options, name)
-        if value is not None and value <= 0:
-            parser.error(f"--{name}: expected more than 0, got {value}")
-    width, _, height = options.size.partition("x")
-    if not (width.isdigit() and height.isdigit()):
-        parser.error(f"--size: expected WxH such as 640x480, got {options.size!r}")
-    options.width, options.height = int(width), int(height)
-    options.categories = options.categories or read_config("demo")["categories"]
-    return options
-
-
-def _run(options: argparse.Namespace, console: StatusLine, stop: threading.Event) -> None:
+def _run(options: argparse.Namespace, camera: CameraRun, console: StatusLine, stop: threading.Event) -> None:
     _stay_on_this_machine()
     with ExitStack() as cleanup:
         # The children start first: no thread of ours runs yet, and their imports take longer than ours.
-        children = _start_children(options)
+        children = _start_children(options, camera)
         cleanup.callback(stop_all, children, _CHILD_GRACE_S)
         import rclpy
         from rclpy.executors import SingleThreadedExecutor
@@ -113,13 +96,17 @@ def _run(options: argparse.Namespace, console: StatusLine, stop: threading.Event
         cleanup.callback(rclpy.try_shutdown)
         observer = DemoObserver(OVSR_NODE, CAMERA_NAMESPACE)
         cleanup.callback(observer.destroy_node)
-        show = DemoShow(observer, console, options.out, options.frames, options.seconds, not options.keep_vocabulary)
+        changing = not options.keep_vocabulary
+        show = DemoShow(observer, console, options.out, options.frames, options.seconds, changing, camera.has_truth)
         executor = SingleThreadedExecutor()
         executor.add_node(observer)
         while not (stop.is_set() or show.is_over):
             executor.spin_once(timeout_sec=0.1)
-            show.refresh()
             _check_children(children)
+            if camera.is_live and show.has_begun and show.silent_s > _AWAY_S:
+                console.update(_describe_away(children[0], show.silent_s))
+                continue
+            show.refresh()
             if show.silent_s > _SILENCE_S:
                 raise DemoError(_explain_silence(children, observer.diagnostics))
         show.finish()
@@ -133,28 +120,17 @@ def _stay_on_this_machine() -> None:
         os.environ.update({"ROS_LOCALHOST_ONLY": "1"} if older else {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"})
 
 
-def _start_children(options: argparse.Namespace) -> list[ChildProcess]:
-    camera = {
-        "seed": options.seed,
-        "rate_hz": options.rate,
-        "width": options.width,
-        "height": options.height,
-    }
-    node = {"config": options.config, "device": options.device, "rate_hz": max(options.rate, 0.1)}
-    categories = f"[{', '.join(_quote(name) for name in options.categories)}]"
+def _start_children(options: argparse.Namespace, camera: CameraRun) -> list[ChildProcess]:
+    node = {"config": camera.config, "device": options.device, "rate_hz": max(camera.rate_hz, 0.1)}
+    arguments = ["-r", f"image:={CAMERA_NAMESPACE}/image_raw"]
+    if camera.has_truth:
+        arguments += ["-r", f"depth:={CAMERA_NAMESPACE}/depth_registered/image_rect"]
+    if camera.words:
+        arguments += ["-p", f"categories:=[{', '.join(map(_quote, camera.words))}]"]
+    source = ["-p", f"source:={_quote(camera.source)}", "-r", f"__ns:={CAMERA_NAMESPACE}"]
     return [
-        start_node("camera", "demo_camera", options.out / "camera.log", camera, ["-r", f"__ns:={CAMERA_NAMESPACE}"]),
-        start_node(
-            "node",
-            "ovsr_node",
-            options.out / "node.log",
-            node,
-            [
-                *("-p", f"categories:={categories}"),
-                *("-r", f"image:={CAMERA_NAMESPACE}/image_raw"),
-                *("-r", f"depth:={CAMERA_NAMESPACE}/depth_registered/image_rect"),
-            ],
-        ),
+        start_node("camera", "demo_camera", options.out / "camera.log", camera.parameters, source),
+        start_node("node", "ovsr_node", options.out / "node.log", node, arguments),
     ]
 
 
@@ -168,6 +144,11 @@ def _check_children(children: Sequence[ChildProcess]) -> None:
         code = child.exit_code
         if code is not None:
             raise DemoError(f"the {child.name} ended with exit code {code}; its last lines:\n{_last_lines(child)}")
+
+
+def _describe_away(camera: ChildProcess, silent_s: float) -> str:
+    said = "".join(camera.last_lines(1)).rpartition("]: ")[2]  # behind level, time and name
+    return f"no new image for {silent_s:.0f} s; the camera said last: {said or 'nothing'}"
 
 
 def _explain_silence(children: Sequence[ChildProcess], diagnostics: dict[str, str]) -> str:

@@ -33,7 +33,7 @@ class LabelledFrame:
     """One labelled frame.
 
     latency_s: from the image's stamp to the arrival of its segments here.
-    names: labels in the frame, largest area first.
+    shares: of the labels in the frame, the share of the image's pixels, largest first.
     accuracy: share of right pixels among those whose true category is in the vocabulary; None without ground truth.
     recall: the same per true category, by name, for those that cover at least 1 % of the image.
     """
@@ -41,13 +41,18 @@ class LabelledFrame:
     number: int
     version: int
     latency_s: float
-    names: tuple[str, ...]
+    shares: dict[str, float]
     accuracy: float | None
     recall: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Labels in the frame, largest area first."""
+        return tuple(self.shares)
+
 
 class DemoObserver(Node):
-    """Subscribes to the node's outputs and to the camera's ground truth, and compares them frame by frame.
+    """Subscribes to the node's outputs and to the camera's ground truth, if it has any, and compares them by frames.
 
     ovsr: full name of the node, such as "/ovsr". camera: the camera's namespace.
     on_frame: called with each labelled frame; may be replaced.
@@ -146,13 +151,14 @@ class DemoObserver(Node):
         for segment in message.segments:
             if segment.class_id != UNLABELED_ID:
                 areas[segment.label] = areas.get(segment.label, 0) + segment.area_px
+        num_pixels = max(1, message.width * message.height)
         accuracy, recall = self._compare((stamp.sec, stamp.nanosec))
         now = self.get_clock().now().nanoseconds
         frame = LabelledFrame(
             number=self._num_frames,
             version=message.vocabulary_version,
             latency_s=(now - to_ns(stamp)) / 1e9,
-            names=tuple(sorted(areas, key=lambda name: -areas[name])),
+            shares={name: areas[name] / num_pixels for name in sorted(areas, key=lambda name: -areas[name])},
             accuracy=accuracy,
             recall=recall,
         )

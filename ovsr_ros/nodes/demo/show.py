@@ -7,15 +7,13 @@ from pathlib import Path
 
 import cv2
 
-from ovsr_ros import msg
 from ovsr_ros.nodes.console import StatusLine
 from ovsr_ros.nodes.demo.observer import DemoObserver, LabelledFrame
-from ovsr_ros.vocabulary.category import Operation
+from ovsr_ros.nodes.demo.word_exchange import WordExchange, describe_shares
 
 _OVERLAY_PERIOD_S = 1.0
 _KEPT_OVERLAYS = 100
 _CHANGE_FRAMES = (20, 40)
-_SETTLE_FRAMES = 5
 _FINISH_S = 2.0
 
 
@@ -23,6 +21,7 @@ class DemoShow:
     """Directs the demo, from one thread.
 
     num_frames, seconds: when it is over; None: never. changing: take the largest object's word away and put it back.
+    has_truth: whether the camera tells what is to be seen.
     """
 
     def __init__(
@@ -33,17 +32,17 @@ class DemoShow:
         num_frames: int | None,
         seconds: float | None,
         changing: bool,
+        has_truth: bool,
     ) -> None:
         self._observer = observer
         self._console = console
         self._out = out
         self._num_frames = num_frames
         self._seconds = seconds
-        self._change_frames = (num_frames // 3, 2 * num_frames // 3) if num_frames else _CHANGE_FRAMES
-        self._changing = changing and self._change_frames[0] > 0
-        self._taken: msg.Category | None = None
-        self._taken_at = 0
-        self._recall: float | None = None  # of what was taken, in the last frame that shows it
+        self._has_truth = has_truth
+        change_frames = (num_frames // 3, 2 * num_frames // 3) if num_frames else _CHANGE_FRAMES
+        is_changing = changing and change_frames[0] > 0
+        self._exchange = WordExchange(observer, console, *change_frames, has_truth) if is_changing else None
         self._begin = time.monotonic()
         self._first_frame_time: float | None = None
         self._last_frame_time = self._begin
@@ -92,11 +91,17 @@ class DemoShow:
         )
         self._console.say(f"{frame.number} frames labelled{accuracy}; {self._num_overlays} overlay pictures written")
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether a labelled frame has come."""
+        return self._first_frame_time is not None
+
     def _describe(self, frame: LabelledFrame) -> str:
+        seen = ", ".join(frame.names) if self._has_truth else describe_shares(frame)
         accuracy = "" if frame.accuracy is None else f" | {100 * frame.accuracy:3.0f} % right"
         return (
             f"frame {frame.number} | {self._observer.rate_hz:.1f} Hz | {1e3 * frame.latency_s:.0f} ms{accuracy} | "
-            f"vocabulary {frame.version} | {', '.join(frame.names) or 'nothing labelled'}"
+            f"vocabulary {frame.version} | {seen or 'nothing labelled'}"
         )
 
     def _on_frame(self, frame: LabelledFrame) -> None:
@@ -107,34 +112,8 @@ class DemoShow:
         if frame.accuracy is not None:
             self._sum_accuracy += frame.accuracy
             self._num_compared += 1
-        if self._changing:
-            self._change_vocabulary(frame)
-
-    def _change_vocabulary(self, frame: LabelledFrame) -> None:
-        """Take the largest object's word away once one is in view, and put it back some frames later."""
-        take, give_back = self._change_frames
-        if self._taken is None:
-            category = self._observer.largest_object if frame.number >= take else None
-            if category is not None and category.name in frame.recall:
-                self._taken, self._taken_at = category, frame.number
-                before = _percent(frame.recall[category.name])
-                self._ask(Operation.REMOVE, category, f"took '{category.name}' away; before, {before}")
-            return
-        name, num_since = self._taken.name, frame.number - self._taken_at
-        if num_since == give_back - take:
-            self._ask(Operation.ADD, self._taken, f"put '{name}' back; meanwhile, {_percent(self._recall)}")
-            self._recall = None
-        elif num_since == give_back - take + _SETTLE_FRAMES:
-            self._console.say(f"vocabulary {frame.version}: '{name}' again; {_percent(self._recall)}")
-        elif num_since > 1 and name in frame.recall:  # a frame or two may be in work while the answer comes
-            self._recall = frame.recall[name]
-
-    def _ask(self, operation: Operation, category: msg.Category, text: str) -> None:
-        def report(success: bool, message: str, version: int, seconds: float) -> None:
-            outcome = text if success else f"refused: {message}"
-            self._console.say(f"vocabulary {version}: {outcome} (answered in {1e3 * seconds:.0f} ms)")
-
-        self._observer.change_vocabulary(operation, category, report)
+        if self._exchange is not None:
+            self._exchange.go_on(frame)
 
     def _write_overlay(self) -> bool:
         overlay, self._observer.overlay = self._observer.overlay, None
@@ -147,7 +126,3 @@ class DemoShow:
         if len(self._overlays) > _KEPT_OVERLAYS:
             self._overlays.pop(0).unlink(missing_ok=True)
         return True
-
-
-def _percent(recall: float | None) -> str:
-    return "none of its pixels were in view" if recall is None else f"{100 * recall:.0f} % of its pixels were right"

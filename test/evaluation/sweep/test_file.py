@@ -129,7 +129,7 @@ def test_the_sweep_that_is_shipped_varies_every_decision():
         "latent.energy", "latent.max_rank", "smoothing.iterations", "clusters.count_rule", "clusters.count_fraction",
         "clusters.fixed", "clusters.linkage", "alignment.method", "alignment.energy", "alignment.max_rank",
         "alignment.logit_scale", "text.templates", "text.something_else", "text.background_names", "crops.style",
-        "crops.centered", "score_threshold", "refinement.method", "refinement.scores", "clip.recognition",
+        "crops.centered", "score_threshold", "refinement.method", "clip.recognition",
     }  # fmt: skip
     check_runs_differ(sweep)
 
@@ -145,7 +145,7 @@ def test_the_sweep_on_photographs_varies_every_decision_before_words():
         "features.levels", "features.input_short_side", "features.grid_rows", "features.normalization",
         "latent.energy", "latent.max_rank", "smoothing.iterations", "clusters.count_rule", "clusters.count_fraction",
         "clusters.rank_factor", "clusters.k_max", "clusters.fixed", "clusters.linkage", "clusters.metric",
-        "clusters.merge_from", "clusters.border_weight", "refinement.method", "refinement.scores",
+        "clusters.merge_from", "clusters.border_weight", "refinement.method",
         "regions.min_area", "regions.max_segments",
     }  # fmt: skip
     assert varied <= {info.name for info in options_in_use("ovsr", before_words=True)}

@@ -74,7 +74,7 @@ class Rig:
         # Only with depth is there a subscription of camera_info.
         self.client.publisher("/depth", Image, 10)
         self.last_info_ns = to_ns(header.stamp)
-        info = to_camera_info(self.frame, header)
+        info = to_camera_info(self.frame.image.shape[:2], self.frame.camera_matrix, header)
         for field, value in fields.items():
             setattr(info, field, value)
         self.client.publisher("/camera_info", CameraInfo, 10).publish(info)
@@ -365,7 +365,7 @@ def test_points_alone_are_reason_enough_to_work(start_node, new_ovsr, client, fr
 def test_distortion_of_an_image_that_is_not_called_rectified_is_told_once(rig):
     header = rig.header()
     rig.send_info(header)
-    info = to_camera_info(rig.frame, header)
+    info = to_camera_info(rig.frame.image.shape[:2], rig.frame.camera_matrix, header)
     info.d = [0.1, 0.0, 0.0, 0.0, 0.0]
 
     def warnings():

@@ -48,13 +48,13 @@ class TextOptions:
     Raises ConfigError for numbers that cannot be.
     """
 
-    steps: int = 1000
-    batch: int = 512
-    merges: int = 20000
-    width: int = 256
-    heads: int = 4
-    layers: int = 2
-    seed: int = 1
+    steps: int
+    batch: int
+    merges: int
+    width: int
+    heads: int
+    layers: int
+    seed: int
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "merges", "width", "heads", "layers"):
@@ -79,34 +79,24 @@ class Lessons:
 
 
 class _Groups:
-    """Lessons by length, to be drawn from: a group for each step, names and phrases by their shares."""
+    """Lessons by length, of which each step draws one group: names and phrases by their shares."""
 
     def __init__(self, lessons: Lessons) -> None:
         lengths = _lengths(lessons.tokens).numpy()
-        group_of = np.searchsorted(np.array(_LENGTHS), lengths)
-        is_name = np.arange(len(lengths)) < lessons.num_names
-        self.cells = []
-        self.lengths, shares = [], []
-        for group in np.unique(group_of):
-            members = group_of == group
-            cell = [np.flatnonzero(members & is_name), np.flatnonzero(members & ~is_name)]
-            weight = [
-                NAMES_SHARE * len(cell[0]) / max(is_name.sum(), 1),
-                (1 - NAMES_SHARE) * len(cell[1]) / max((~is_name).sum(), 1),
-            ]
-            self.cells.append((cell, weight[0] / sum(weight)))
-            self.lengths.append(int(lengths[members].max()))
-            shares.append(sum(weight))
-        self.shares = np.array(shares) / sum(shares)
+        num_phrases = len(lengths) - lessons.num_names
+        weights = np.full(len(lengths), (1 - NAMES_SHARE) / max(num_phrases, 1))
+        weights[: lessons.num_names] = NAMES_SHARE / max(lessons.num_names, 1)
+        groups = np.searchsorted(_LENGTHS, lengths)
+        self.members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+        self.lengths = [int(lengths[members].max()) for members in self.members]
+        sums = np.array([weights[members].sum() for members in self.members])
+        self.shares = sums / sums.sum()
+        self.chances = [weights[members] / total for members, total in zip(self.members, sums, strict=True)]
 
     def draw(self, count: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], int]:
         """Indices (count,) of texts, and how long the longest of them can be."""
         group = int(rng.choice(len(self.shares), p=self.shares))
-        (names, phrases), share = self.cells[group]
-        num_names = int(rng.binomial(count, share))
-        return np.concatenate([rng.choice(names, num_names), rng.choice(phrases, count - num_names)]), self.lengths[
-            group
-        ]
+        return rng.choice(self.members[group], count, p=self.chances[group]), self.lengths[group]
 
 
 def _lengths(tokens: Tensor) -> Tensor:

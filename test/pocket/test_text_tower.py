@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ def test_training_brings_the_tower_nearer_to_the_teacher_and_resumes(
     targets = teacher.encode(corpus.texts)
     lessons = Lessons(tokenize(list(corpus.texts)), targets.numpy().astype(np.float16), len(corpus.names))
     meanings = token_meanings(token_texts(tmp_path / MERGES_FILE), (), teacher.encode, 32)
-    options = TextOptions(steps=60, batch=32, merges=3000, width=32, heads=2, layers=2)
+    options = replace(OPTIONS, steps=60, batch=32)
 
     def run(name: str) -> dict[str, Tensor]:
         return train(lessons, model_cfg, meanings, tmp_path / name, options, torch.device("cpu"), save_every=25)

@@ -9,6 +9,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ovsr_ros.errors import OvsrError
+
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
@@ -62,7 +64,10 @@ def run_train_text(arguments: argparse.Namespace) -> int:
     torch.set_num_threads(max(arguments.threads, 1))
     teacher = Teacher(teacher_folder())
     merges = arguments.out / MERGES_FILE
-    write_merges(merges, options.merges)
+    try:
+        write_merges(merges, options.merges)
+    except OSError as error:
+        raise OvsrError(f"{arguments.out}: expected a folder to write to: {error}; choose another") from error
     corpus = make_corpus(words(token_texts(merges)), arguments.wordnet)
     print(f"{len(corpus.names)} names, {len(corpus.phrases)} phrases, {len(corpus.held_out)} nouns held out")
     figures = make_text_tower(corpus, teacher, options, arguments.work, arguments.out, device)

@@ -61,6 +61,13 @@ def test_without_the_teachers_package_nothing_is_written(
 
 
 @pytest.mark.usefixtures("teacher")
+def test_a_folder_that_cannot_be_written_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["pocket", "train-text", "--out", str(tmp_path / "file" / "out"), "--threads", "1"]) == EXIT_ERROR
+    assert "out: expected a folder to write to:" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("teacher")
 def test_a_wordnet_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     words = ["--out", str(tmp_path / "out"), "--wordnet", str(tmp_path / "nowhere"), "--threads", "1"]
     assert main(["pocket", "train-text", *words]) == EXIT_ERROR

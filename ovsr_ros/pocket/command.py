@@ -20,6 +20,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     pocket = subparsers.add_parser("pocket", help="train the embedded pair of towers for photographs")
     actions = pocket.add_subparsers(dest="action", required=True, metavar="ACTION")
     _add_train_text(actions)
+    _add_train(actions)
 
 
 def _add_train_text(actions: _SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -72,5 +73,52 @@ def run_train_text(arguments: argparse.Namespace) -> int:
     print(f"{len(corpus.names)} names, {len(corpus.phrases)} phrases, {len(corpus.held_out)} nouns held out")
     figures = make_text_tower(corpus, teacher, options, arguments.work, arguments.out, device)
     print(json.dumps({key: value for key, value in figures.items() if key != "synonyms"}, indent=2))
+    print(f"wrote {arguments.out}")
+    return 0
+
+
+def _add_train(actions: _SubParsersAction[argparse.ArgumentParser]) -> None:
+    help_text = "train the image tower for a text tower, and write the pair; goes on where it was interrupted"
+    train = actions.add_parser("train", help=help_text, description=help_text)
+    train.add_argument(
+        "data",
+        nargs="+",
+        metavar="FOLDER",
+        help="photographs with masks, as ovsr evaluate --dataset folder reads them; FOLDER[::2] is every second image",
+    )
+    train.add_argument("--text", type=Path, required=True, metavar="FOLDER", help="what train-text wrote")
+    train.add_argument(
+        "--leave-out", nargs="+", default=[], metavar="CLASS", help="classes that the training is to know nothing of"
+    )
+    train.add_argument("--work", type=Path, default=Path(".cache/pocket_training"), help="checkpoints")
+    train.add_argument("--out", type=Path, required=True, help="folder for the finished pair")
+    train.add_argument("--steps", type=int, default=4000)
+    train.add_argument("--batch", type=int, default=8)
+    train.add_argument("--seed", type=int, default=1)
+    train.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N")
+    train.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    train.set_defaults(run=run_train)
+
+
+def run_train(arguments: argparse.Namespace) -> int:
+    """Train what is unfinished, and write the pair."""
+    import cv2
+    import torch
+
+    from ovsr_ros.models.device import resolve_device
+    from ovsr_ros.pocket.image_run import make_pair
+    from ovsr_ros.pocket.photos import PhotoFolder
+    from ovsr_ros.pocket.train_image import ImageOptions
+
+    options = ImageOptions(arguments.steps, arguments.batch, arguments.seed)
+    folders = [PhotoFolder.parse(text) for text in arguments.data]
+    device = resolve_device(arguments.device)
+    torch.set_num_threads(max(arguments.threads, 1))
+    cv2.setNumThreads(1)
+    try:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OvsrError(f"{arguments.out}: expected a folder to write to: {error}; choose another") from error
+    make_pair(folders, arguments.leave_out, arguments.text, options, arguments.work, arguments.out, device)
     print(f"wrote {arguments.out}")
     return 0

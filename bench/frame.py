@@ -149,8 +149,8 @@ class Recorder:
         self._model = model
         self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
 
-    def __call__(self, *inputs: Any, **named: Any) -> Any:
-        return self._record("__call__", inputs, named)
+    def look(self, *inputs: Any, **named: Any) -> Any:
+        return self._record("look", inputs, named)
 
     def encode_images(self, *inputs: Any, **named: Any) -> Any:
         return self._record("encode_images", inputs, named)
@@ -242,7 +242,7 @@ def timed(pipeline: Pipeline, images: Sequence[np.ndarray]) -> Callable[[int], o
 def calibration(options: PipelineOptions, device: torch.device) -> list[dict[str, float]]:
     """What the feature network's levels hold: their deviation, and the share of denormal numbers, which must be 0."""
     extractor = common.make_backend(dataclasses.replace(options, precision="fp32"), device).extractor
-    levels = extractor(normalize(calibration_images().to(device), extractor.mean, extractor.std))
+    levels = extractor.look(normalize(calibration_images().to(device), extractor.mean, extractor.std)).levels
     return [{"std": round(float(level.std()), 3), "denormal_share": denormal_share(level)} for level in levels]
 
 

@@ -66,7 +66,7 @@ def test_a_wrong_call_shows_the_usage(arguments: list[str], capsys: pytest.Captu
     assert "usage: ovsr" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["segment", "evaluate", "bench", "models", "demo"])
+@pytest.mark.parametrize("command", ["segment", "evaluate", "bench", "models", "pocket", "demo"])
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main([command, "--help"])

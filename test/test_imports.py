@@ -25,7 +25,7 @@ LAYERS = (
     {"pipeline"},
     {"demo"},
     {"evaluation"},
-    {"benchmark"},
+    {"benchmark", "pocket"},
     {"cli", "nodes"},
 )
 RANKS = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}

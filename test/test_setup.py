@@ -193,6 +193,7 @@ def test_every_package_is_pinned_once_for_each_python(setup_env: ModuleType, pyt
     names = [entry.name for entry in in_force]
     assert len(names) == len(set(names))
     sections = setup_env.read_sections(text)
-    assert {"runtime", "ros", "tools", "evaluation", "photos", "trident"} <= set(sections)
-    for section in ("runtime", "ros", "tools", "evaluation", "photos", "trident"):
+    required = ("runtime", "ros", "tools", "evaluation", "photos", "pocket_train", "trident")
+    assert set(required) <= set(sections)
+    for section in required:
         assert set(sections[section]) <= set(names)

@@ -19,6 +19,7 @@ _COMMANDS = {
     "evaluate": ("measure a configuration on a data set", "ovsr_ros.evaluation.command"),
     "bench": ("measure a configuration's speed and memory on this machine", "ovsr_ros.cli.bench"),
     "models": ("list, fetch, import and check models", "ovsr_ros.cli.models"),
+    "pocket": ("train the embedded pair of towers for photographs", "ovsr_ros.pocket.command"),
     "demo": ("the rendered scenes and the embedded models trained on them", "ovsr_ros.demo.command"),
 }
 

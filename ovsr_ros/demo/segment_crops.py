@@ -42,7 +42,9 @@ def segment_pool(pool: Pool, num_images: int, features_folder: Path, path: Path)
         crops, names = [], []
         for index in tqdm(range(min(num_images, len(pool.images))), desc="segments", unit="image"):
             with torch.inference_mode():
-                regions = find_segments(to_tensor(pool.images[index], device), extractor, options, StageClock(device))
+                regions, _ = find_segments(
+                    to_tensor(pool.images[index], device), extractor, options, StageClock(device)
+                )
             found = name_segments(
                 regions.segment_map.numpy(), pool.instances[index], pool.categories[index], pool.instance_names[index]
             )

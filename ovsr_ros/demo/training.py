@@ -111,13 +111,13 @@ class Run:
     ) -> Iterator[Callable[..., None]]:
         """Yields, per remaining step, a function to call with the loss; it steps the optimiser and shows the figures.
 
-        rate: learning rate by step.
+        rate: learning rate by step; a group of parameters with a "rate" has that share of it.
         """
         with tqdm(total=num_steps, initial=self.step, desc=label, unit="step", smoothing=0.05) as bar:
             while self.step < num_steps:
                 torch.manual_seed(self.seed * 1_000_003 + self.step)
                 for group in self.optimizer.param_groups:
-                    group["lr"] = rate(self.step)
+                    group["lr"] = rate(self.step) * group.get("rate", 1.0)
 
                 def finish(loss: torch.Tensor, **figures: Any) -> None:
                     self.optimizer.zero_grad(set_to_none=True)

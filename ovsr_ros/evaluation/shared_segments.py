@@ -18,6 +18,7 @@ from ovsr_ros.evaluation.baselines.region_finders import RegionFinder, describe
 from ovsr_ros.evaluation.baselines.segmented_pipeline import FinderSegmenter
 from ovsr_ros.evaluation.segments_predictor import SegmentsFactory, SegmentsPredictor
 from ovsr_ros.evaluation.workers import new_key, one_per_process
+from ovsr_ros.models.clip_maps import ImageMaps
 from ovsr_ros.options import OptionValue, iter_options, to_flat_dict
 from ovsr_ros.pipeline import load_segmenter
 from ovsr_ros.settings import PipelineOptions, backend_options
@@ -29,14 +30,14 @@ class MapStore:
     """Feature maps by the network's input, in at most max_bytes: what is new takes the place of what chance says."""
 
     def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
-        self._maps: dict[bytes, list[Tensor]] = {}
+        self._maps: dict[bytes, ImageMaps] = {}
         self._bytes_left = max_bytes
         self._random = random.Random(0)
 
     def __len__(self) -> int:
         return len(self._maps)
 
-    def find_or_add(self, images: Tensor, compute: Callable[[Tensor], list[Tensor]]) -> list[Tensor]:
+    def find_or_add(self, images: Tensor, compute: Callable[[Tensor], ImageMaps]) -> ImageMaps:
         """The maps of images (1, 3, H, W), computed now where they are not known."""
         key = hashlib.blake2b(repr(images.shape).encode() + images.cpu().numpy().tobytes()).digest()
         if key in self._maps:
@@ -51,8 +52,8 @@ class MapStore:
         return maps
 
 
-def _num_bytes(maps: list[Tensor]) -> int:
-    return sum(level.nbytes for level in maps)
+def _num_bytes(maps: ImageMaps) -> int:
+    return sum(each.nbytes for each in (*maps.levels, maps.last) if each is not None)
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,8 @@ class StoredMaps:
     def std(self) -> Tensor:
         return self.network.std
 
-    def __call__(self, images: Tensor) -> list[Tensor]:
-        return self.store.find_or_add(images, self.network)
+    def look(self, images: Tensor) -> ImageMaps:
+        return self.store.find_or_add(images, self.network.look)
 
 
 class SharedSegmenter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,18 +11,19 @@ from open_clip.model import convert_to_custom_text_state_dict
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ovsr_ros.errors import ModelFormatError
+from ovsr_ros.errors import ConfigError, ModelFormatError
+from ovsr_ros.models import clip_maps
 from ovsr_ros.models.checkpoint import load_weights, read_state_dict
 from ovsr_ros.models.clip_dense import (
     ATTENTIONS,
-    check_tower,
+    check_patches,
     mix_values,
     patch_values,
     project_mixed,
     project_values,
 )
 from ovsr_ros.models.device import inference, resolve_precision
-from ovsr_ros.models.lean import speed_up_attention, store_products
+from ovsr_ros.models.lean import fold_batch_norms, speed_up_attention, store_products
 from ovsr_ros.models.open_clip_network import create_clip
 from ovsr_ros.models.packed import pack_products
 from ovsr_ros.models.tokenizer import Tokenize, load_tokenizer
@@ -61,6 +63,10 @@ class ClipModel:
         _load(network, resolved)
         network.eval().requires_grad_(False)
         speed_up_attention(network)
+        self._has_maps = clip_maps.has_maps(network.visual)
+        if self._has_maps:
+            visual = network.visual.to(memory_format=torch.channels_last)
+            network.visual = fold_batch_norms(visual, torch.linspace(-2, 2, 3 * 64 * 64).sin().view(1, 3, 64, 64))
         if self._dtype != torch.float32:
             store_products(network.visual, self._dtype)
         self._network = network.to(self._device)
@@ -72,10 +78,11 @@ class ClipModel:
         self.mean = torch.tensor(network.visual.preprocess_cfg["mean"], dtype=torch.float32, device=self._device)
         self.std = torch.tensor(network.visual.preprocess_cfg["std"], dtype=torch.float32, device=self._device)
         self.model_id = resolved.model_id
+        self._name = name
 
     def pack_patches(self) -> None:
         """Make `encode_patches` faster where the device allows, by `pack_products`; not to be undone."""
-        self.check_dense()
+        self.check_patches()
         for block in self._network.visual.transformer.resblocks[:-1]:
             pack_products(block, self._device, self._dtype)
 
@@ -88,19 +95,55 @@ class ClipModel:
 
     @property
     def patch_size(self) -> int:
-        """Side of a patch in pixels. Raises ConfigError for an image tower that has no patches of its own."""
-        self.check_dense()
+        """Side of a patch in pixels, or the stride of a tower's last map. Raises ConfigError as `check_dense`."""
+        if self._has_maps:
+            return clip_maps.stride_of(self._network.visual)
+        self.check_patches()
         return int(self._network.visual.patch_size[0])
 
     @property
     def width(self) -> int:
-        """Channels of a patch token. Raises ConfigError as `patch_size`."""
-        self.check_dense()
+        """Channels of a patch token. Raises ConfigError as `check_patches`."""
+        self.check_patches()
         return int(self._network.visual.ln_post.normalized_shape[0])
 
     def check_dense(self) -> None:
         """Raise ConfigError unless `encode_dense` and `encode_regions` can be used with this model."""
-        check_tower(self._network.visual, self.model_id.partition("#")[0])
+        if not self._has_maps:
+            self.check_patches()
+
+    def check_patches(self) -> None:
+        """Raise ConfigError unless the image tower is a transformer with patches of its own, as Trident needs it."""
+        check_patches(self._network.visual, self._name)
+
+    def check_levels(self, levels: Sequence[int]) -> None:
+        """Raise ConfigError unless `look` can be used with this model and these levels."""
+        if not self._has_maps:
+            raise ConfigError(
+                f"features.model: clip takes the features from CLIP's image tower, and {self._name} has one without "
+                "feature maps; name a timm model, or take a convolutional clip.model, such as pocket"
+            )
+        clip_maps.check_levels(levels, self._network.visual, self._name)
+
+    def look(self, images: Tensor, levels: Sequence[int]) -> clip_maps.ImageMaps:
+        """The image tower's feature maps: (1, 3, H, W) float, normalised by mean and std. See `ImageMaps`.
+
+        Raises ConfigError as `check_levels`.
+        """
+        self.check_levels(levels)
+        with inference(self._device, self._dtype):
+            inputs = images.to(self._device, memory_format=torch.channels_last)
+            return clip_maps.look(self._network.visual, inputs, levels)
+
+    def embed_map(self, last: Tensor, weights: Tensor) -> Tensor:
+        """Embeddings of regions of a look's last map (1, C, h, w): (N, D) float32, L2-normalised.
+
+        weights (N, h, w): how much of each cell is a region's own, at least one of a region above 0.
+        """
+        shares = weights.flatten(1).float()
+        with inference(self._device, self._dtype):
+            pooled = (shares / shares.sum(1, keepdim=True)) @ last[0].flatten(1).T  # (N, C)
+            return clip_maps.embed_pooled(self._network.visual, pooled)
 
     def encode_dense(self, images: Tensor, attention: str = "value") -> Tensor:
         """Embeddings of patches: (B, 3, H, W) float, normalised by mean and std -> (B, D, h, w) float32, L2-normalised.
@@ -110,6 +153,10 @@ class ClipModel:
         Raises ConfigError as `check_dense`, ValueError for another size or attention.
         """
         with inference(self._device, self._dtype):
+            if self._has_maps:
+                last = self._last_map(images, attention)
+                embeddings = clip_maps.embed_pooled(self._network.visual, last.permute(0, 2, 3, 1).flatten(0, 2))
+                return embeddings.view(len(last), *last.shape[2:], -1).permute(0, 3, 1, 2)
             values = self._patch_values(images, attention)  # (B, h, w, width)
             embeddings = project_values(self._network.visual, values)
             return normalize(embeddings.float(), dim=-1).permute(0, 3, 1, 2)
@@ -119,10 +166,13 @@ class ClipModel:
 
         Each region's weights, at least one above 0, say how much of each patch is its own. They take the place of the
         last block's attention: the class token would look at the whole image, a region looks at itself (TextRegion,
-        Xiao et al., arXiv 2505.23769). L2-normalised.
+        Xiao et al., arXiv 2505.23769). A convolutional tower embeds the region's mean instead of the image's.
+        L2-normalised.
 
         Raises ConfigError as `check_dense`, ValueError for another size or attention.
         """
+        if self._has_maps:
+            return self.embed_map(self._last_map(image, attention), weights)
         with inference(self._device, self._dtype):
             values = self._patch_values(images=image, attention=attention)[0].flatten(0, 1)  # (h*w, width)
             shares = weights.flatten(1).float()
@@ -150,13 +200,16 @@ class ClipModel:
             return normalize(project_mixed(self._network.visual, mixed).float(), dim=-1)
 
     def _patch_values(self, images: Tensor, attention: str, nudge: float = 0.0) -> Tensor:
-        self.check_dense()
-        if attention not in ATTENTIONS:
-            raise ValueError(f"attention: expected one of {', '.join(ATTENTIONS)}, got {attention!r}")
-        patch_hw = self._network.visual.patch_size
-        if any(side % patch or not side for side, patch in zip(images.shape[2:], patch_hw, strict=True)):
-            raise ValueError(f"images: expected sides that are multiples of {patch_hw}, got {tuple(images.shape)}")
+        self.check_patches()
+        _check_dense_input(images, attention, self.patch_size)
         return patch_values(self._network.visual, images.to(self._device), attention, nudge)
+
+    def _last_map(self, images: Tensor, attention: str) -> Tensor:
+        _check_dense_input(images, attention, self.patch_size)
+        with inference(self._device, self._dtype):
+            inputs = images.to(self._device, memory_format=torch.channels_last)
+            last: Tensor = self._network.visual.trunk.forward_features(inputs)
+            return last.float()
 
     def encode_texts(self, texts: list[str]) -> Tensor:
         """N sentences -> (N, D) float32, L2-normalised, on the device; longer ones are cut at the context length."""
@@ -168,6 +221,13 @@ class ClipModel:
                 tokens = self._tokenize(texts[start : start + _TEXT_BATCH]).to(self._device)  # (n, context length)
                 parts.append(normalize(self._network.encode_text(tokens).float(), dim=-1))
         return torch.cat(parts)
+
+
+def _check_dense_input(images: Tensor, attention: str, patch: int) -> None:
+    if attention not in ATTENTIONS:
+        raise ValueError(f"attention: expected one of {', '.join(ATTENTIONS)}, got {attention!r}")
+    if any(side % patch or not side for side in images.shape[2:]):
+        raise ValueError(f"images: expected sides that are multiples of {patch}, got {tuple(images.shape)}")
 
 
 def _build(resolved: ResolvedModel) -> tuple[Any, Tokenize, dict[str, Any]]:

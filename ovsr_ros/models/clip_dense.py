@@ -15,8 +15,8 @@ from ovsr_ros.models.positions import resize_positions
 ATTENTIONS = ("value", "correlative")
 
 
-def check_tower(visual: Any, name: str) -> None:
-    """Raise ConfigError unless a CLIP's image tower has patches whose embeddings can be had one by one."""
+def check_patches(visual: Any, name: str) -> None:
+    """Raise ConfigError unless a CLIP's image tower is a transformer of patches whose embeddings can be had."""
     if not isinstance(visual, VisionTransformer):
         kind = type(visual).__name__
     elif visual.attn_pool is not None or visual.pool_type != "tok":

@@ -13,6 +13,7 @@ from typing import Any
 import open_clip
 
 from ovsr_ros.errors import ModelError, ModelFormatError
+from ovsr_ros.models import pocket_network  # noqa: F401  # timm knows it by name from then on
 from ovsr_ros.models.hub import CONFIG_NAMES
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ovsr_ros.errors import ConfigError, ModelFormatError
 from ovsr_ros.models.checkpoint import load_weights, read_state_dict
+from ovsr_ros.models.clip_maps import ImageMaps
 from ovsr_ros.models.device import inference, resolve_precision
 from ovsr_ros.models.lean import fold_batch_norms, scale_in_place, store_products
 from ovsr_ros.models.timm_network import create_network
@@ -76,6 +77,10 @@ class FeatureExtractor:
             inputs = images.to(self._device, memory_format=torch.channels_last)
             maps = self._network.forward_intermediates(inputs, indices=self._indices, intermediates_only=True)
             return [maps[place].float() for place in self._order]
+
+    def look(self, images: Tensor) -> ImageMaps:
+        """The same, as what a look at an image gives; this network embeds nothing."""
+        return ImageMaps(tuple(self(images)))
 
 
 def _build(resolved: ResolvedModel) -> Any:

@@ -1,4 +1,8 @@
-"""From texts to the numbers that a CLIP's text tower reads: open_clip's own byte pairs, or a tokenizer.json."""
+"""From texts to the numbers that a CLIP's text tower reads: byte pairs, or a tokenizer.json.
+
+Byte pairs are open_clip's own, or a model's: a file of merges beside its weights, in the format of open_clip's, which
+its open_clip_config.json names: `"tokenizer_kwargs": {"bpe_path": "merges.txt.gz"}` in `text_cfg`.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ import torch
 from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, get_clean_fn
 from torch import Tensor
 
-from ovsr_ros.errors import ModelError, ModelFormatError
+from ovsr_ros.errors import ModelError, ModelFormatError, ModelNotFoundError
 
 Tokenize = Callable[[list[str]], Tensor]
 """N texts -> (N, context length) int64."""
@@ -23,6 +27,8 @@ TOKENIZER_FILES = (TOKENIZER, "tokenizer_config.json", "special_tokens_map.json"
 """What the hub has of a tokenizer: the first is needed, and one of the others where it names the special tokens."""
 STAND_IN = "any_tokens.json"
 """Beside random weights in place of a tokenizer: they know no words, so that any numbers do."""
+MERGES = "bpe_path"
+"""The option of open_clip's SimpleTokenizer that names a file of merges."""
 INSTALL = "pip install tokenizers"
 
 # Of BERT's tokenizers, whose files name none. SigLIP's pads with its end of text: nothing is to be guessed there.
@@ -45,11 +51,35 @@ def tokenizer_repo(model_cfg: Mapping[str, Any], name: str) -> str | None:
     return str(text_cfg["hf_tokenizer_name"]) if text_cfg.get("hf_tokenizer_name") else None
 
 
+def find_merges(model_cfg: Mapping[str, Any], folder: Path | None, name: str) -> Path | None:
+    """The file of merges that an open_clip config names; None: it names none.
+
+    folder: the model's, which holds it. name: the model, for messages.
+
+    Raises ModelFormatError where it names anything but a file in that folder, ModelNotFoundError where there is no
+    such file.
+    """
+    text_cfg = model_cfg.get("text_cfg")
+    options = text_cfg.get("tokenizer_kwargs") if isinstance(text_cfg, Mapping) else None
+    named = options.get(MERGES) if isinstance(options, Mapping) else None
+    if named is None:
+        return None
+    if folder is None or not isinstance(named, str) or named in ("", ".", "..") or Path(named).name != named:
+        raise ModelFormatError(
+            f"{name}: {MERGES} in its config: expected the name of a file beside the config, got {named!r}; put the "
+            "merges there and write that name"
+        )
+    path = folder / named
+    if not path.is_file():
+        raise ModelNotFoundError(f"{name}: no {path}, the merges that its config names; copy the whole folder")
+    return path
+
+
 def load_tokenizer(text_cfg: Mapping[str, Any], file: Path | None, name: str) -> Tokenize:
     """The tokenizer of a text tower. Longer texts are cut at the context length, shorter ones padded.
 
-    text_cfg: of an open_clip config. file: its tokenizer.json, or the stand-in; None: open_clip's own byte pairs.
-    name: the model, for messages.
+    text_cfg: of an open_clip config. file: its tokenizer.json or merges, or the stand-in; None: open_clip's own byte
+    pairs. name: the model, for messages.
 
     Raises ModelFormatError when the file cannot be used, ModelError when the package that reads it is not installed.
     """
@@ -58,6 +88,9 @@ def load_tokenizer(text_cfg: Mapping[str, Any], file: Path | None, name: str) ->
     if file is None:
         simple: Any = open_clip.SimpleTokenizer(context_length=length, **options)
         return lambda texts: torch.as_tensor(simple(texts))
+    if MERGES in options and not text_cfg.get("hf_tokenizer_name"):
+        own = _read_merges({**options, MERGES: str(file)}, length, int(text_cfg.get("vocab_size", 0)), name)
+        return lambda texts: torch.as_tensor(own(texts))
     if file.name == STAND_IN:
         return lambda texts: torch.stack([_any_tokens(text, length, int(text_cfg["vocab_size"])) for text in texts])
     return _JsonTokenizer(text_cfg, length, options, file, name)
@@ -66,6 +99,20 @@ def load_tokenizer(text_cfg: Mapping[str, Any], file: Path | None, name: str) ->
 def _any_tokens(text: str, length: int, vocab_size: int) -> Tensor:
     generator = torch.Generator().manual_seed(zlib.crc32(text.encode()))
     return torch.randint(vocab_size, (length,), generator=generator)
+
+
+def _read_merges(options: dict[str, Any], length: int, vocab_size: int, name: str) -> Any:
+    file = options[MERGES]
+    try:
+        tokenizer: Any = open_clip.SimpleTokenizer(context_length=length, **options)
+    except Exception as error:  # what is no gzip, no UTF-8, an option that it has not
+        raise ModelFormatError(f"{name}: {file}: not merges that open_clip reads: {error}; get it again") from error
+    if tokenizer.vocab_size != vocab_size:  # the end of a text, which has the last number, would not be found
+        raise ModelFormatError(
+            f"{name}: {file} is another model's: its merges make {tokenizer.vocab_size} tokens, the text tower knows "
+            f"{vocab_size}"
+        )
+    return tokenizer
 
 
 class _JsonTokenizer:

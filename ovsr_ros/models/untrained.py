@@ -41,6 +41,32 @@ def new_clip(model_config: dict[str, Any], patch_dropout: float = 0.0) -> nn.Mod
     return model
 
 
+def new_text_tower(embed_dim: int, text_cfg: dict[str, Any]) -> nn.Module:
+    """open_clip's text tower of a CustomTextCLIP, tokens (N, L) -> (N, embed_dim), weights drawn anew.
+
+    Raises ModelFormatError where open_clip cannot build what `text_cfg` describes.
+    """
+    smallest = {"image_size": 8, "layers": 1, "width": 8, "head_width": 8, "patch_size": 8}
+    config = {"embed_dim": embed_dim, "vision_cfg": smallest, "text_cfg": text_cfg, "custom_text": True}
+    tower: nn.Module = create_clip({"model_cfg": config, "preprocess_cfg": {}}, "text tower").text
+    return tower
+
+
+def encode_short(tower: nn.Module, tokens: Tensor) -> Tensor:
+    """Embeddings of a text tower as `new_text_tower` gives it, of texts cut shorter than its context: (N, L) -> (N, D).
+
+    A causal tower gives what it gives for the whole context, for less work. Not for several threads at once.
+    """
+    text: Any = tower
+    whole, length = text.attn_mask, tokens.shape[1]
+    text.attn_mask = whole[:length, :length]
+    try:
+        embeddings: Tensor = text(tokens)
+    finally:
+        text.attn_mask = whole
+    return embeddings
+
+
 def new_registered_clip(name: str) -> nn.Module:
     """A CLIP of open_clip's, of any class, ARCHITECTURE or ARCHITECTURE/TAG, weights drawn anew.
 

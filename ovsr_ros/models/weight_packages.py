@@ -84,24 +84,32 @@ def without_hub(kind: Kind, name: str) -> str:
 def import_weights(package: WeightPackage) -> Path:
     """Write a package's weights into the model directory as timm's, and return the folder; replaces what is there.
 
-    Nothing is written before each tensor has the shape and the last part of the name of timm's at its place, and the
-    network takes scikit-image's picture of a cup of coffee for one.
-
-    Raises ModelNotFoundError where the package or scikit-image is not installed, ModelFormatError where its weights
-    are damaged or not the model's, ModelError where the folder cannot be written.
+    Raises ModelError as `packaged_network`, and where the folder cannot be written.
     """
-    source, version = _read(package.name)
+    network, version = packaged_network(package)
     entry = hub_entry(package.model, "timm")
-    network: Any = timm.create_model(entry.architecture, pretrained=False)
-    load_weights(network, rename(source, network, package.name), package.name)
-    _check_class(network.eval(), package.name)
-
     registered: Any = timm.get_pretrained_cfg(entry.name)
     own = {"mean": (MEAN,) * 3, "std": (STD,) * 3, "notes": (f"weights of {package.name} {version}",)}
     described = registered.to_dict(remove_source=True, remove_null=True) | own
     config = {"architecture": entry.architecture, "num_classes": network.num_classes, "pretrained_cfg": described}
     _write(entry.folder, network.state_dict(), config)
     return entry.folder
+
+
+def packaged_network(package: WeightPackage) -> tuple[Any, str]:
+    """timm's network with a package's weights, and the package's version.
+
+    Each tensor has the shape and the last part of the name of timm's at its place, and the network takes scikit-image's
+    picture of a cup of coffee for one.
+
+    Raises ModelNotFoundError where the package or scikit-image is not installed, ModelFormatError where its weights
+    are damaged or not the model's.
+    """
+    source, version = _read(package.name)
+    network: Any = timm.create_model(hub_entry(package.model, "timm").architecture, pretrained=False)
+    load_weights(network, rename(source, network, package.name), package.name)
+    _check_class(network.eval(), package.name)
+    return network, version
 
 
 def rename(source: Mapping[str, Tensor], network: nn.Module, what: str) -> dict[str, Tensor]:

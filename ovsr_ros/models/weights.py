@@ -25,7 +25,7 @@ from ovsr_ros.models.hub import (
     nearest,
     registry_config,
 )
-from ovsr_ros.models.tokenizer import TOKENIZER, tokenizer_repo
+from ovsr_ros.models.tokenizer import TOKENIZER, find_merges, tokenizer_repo
 from ovsr_ros.models.weight_packages import without_hub
 
 DEMO = "demo"
@@ -43,7 +43,7 @@ class ResolvedModel:
         describes the input. weights: the weight file. checksum: its SHA-256.
     folder: holds the JSON config that describes the model; None: the library's registry does.
     source: where it was found: demo, local, model directory, or hub cache.
-    tokenizer: the tokenizer.json of a CLIP that has one; None: the library's own does.
+    tokenizer: the tokenizer.json, or the merges, of a CLIP that has its own; None: the library's own does.
     """
 
     name: str
@@ -112,9 +112,10 @@ def _find(name: str, kind: Kind, allow_download: bool) -> ResolvedModel:
 
 
 def _with_tokenizer(found: ResolvedModel, allow_download: bool) -> ResolvedModel:
-    repo = tokenizer_repo(described_config(found)["model_cfg"], found.name)
+    model_cfg = described_config(found)["model_cfg"]
+    repo = tokenizer_repo(model_cfg, found.name)
     if repo is None:
-        return found
+        return replace(found, tokenizer=find_merges(model_cfg, found.folder, found.name))
     copies = [] if found.folder is not None else _copies(found.architecture)
     tokenizer = find_tokenizer(found.weights, repo, copies)
     if tokenizer is None and allow_download:

@@ -23,6 +23,7 @@ from ovsr_ros.evaluation.segments_predictor import (
     predictor_factory,
 )
 from ovsr_ros.evaluation.shared_segments import MapStore, SharedSegmenter
+from ovsr_ros.models.clip_maps import ImageMaps
 from ovsr_ros.pipeline import load_segmenter
 from ovsr_ros.settings import load_settings
 
@@ -151,17 +152,17 @@ def test_feature_maps_are_kept_within_the_memory():
 
     def network(image):
         computed.append(float(image.mean()))
-        return [image[:, :1] + 1]  # 64 bytes
+        return ImageMaps((image[:, :1] + 1,))  # 64 bytes
 
     store = MapStore(max_bytes=150)
     for image in (images[0], images[0], images[1]):
-        assert torch.equal(store.find_or_add(image, network)[0], image[:, :1] + 1)
+        assert torch.equal(store.find_or_add(image, network).levels[0], image[:, :1] + 1)
     assert computed == [0.0, 1.0]
     for image in images:
-        assert torch.equal(store.find_or_add(image, network)[0], image[:, :1] + 1)
+        assert torch.equal(store.find_or_add(image, network).levels[0], image[:, :1] + 1)
     assert len(store) == 2
     assert len(MapStore(max_bytes=10)) == 0
-    assert torch.equal(MapStore(max_bytes=10).find_or_add(images[2], network)[0], images[2][:, :1] + 1)
+    assert torch.equal(MapStore(max_bytes=10).find_or_add(images[2], network).levels[0], images[2][:, :1] + 1)
 
 
 def test_a_region_finder_needs_no_words_either(data, seeded_options, tmp_path):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 from collections.abc import Callable
@@ -12,7 +13,8 @@ from safetensors.torch import load_file, save_file
 from small_tokenizer import write_tokenizer
 from torch.nn.functional import normalize
 
-from ovsr_ros.errors import ModelFormatError, TokenizerNotFoundError
+from ovsr_ros.errors import ModelFormatError, ModelNotFoundError, TokenizerNotFoundError
+from ovsr_ros.models.byte_pairs import vocab_size, write_merges
 from ovsr_ros.models.calibrated import write_calibrated
 from ovsr_ros.models.clip import ClipModel
 from ovsr_ros.models.open_clip_network import create_clip
@@ -125,6 +127,35 @@ def test_another_tokenizer_makes_another_model(tmp_path: Path, write_siglip: Wri
         write_tokenizer(folder, words)
         ids.add(ClipModel(str(folder)).model_id)
     assert len(ids) == 2
+
+
+def test_a_model_with_byte_pairs_of_its_own_reads_them(tmp_path: Path) -> None:
+    """A CustomTextCLIP as open_clip itself builds it; other merges make another model."""
+    text = {"context_length": 12, "vocab_size": vocab_size(1500), "width": 64, "heads": 2, "layers": 2}
+    text["tokenizer_kwargs"] = {"bpe_path": "merges.txt.gz"}
+    vision = {"image_size": 32, "layers": 2, "width": 64, "head_width": 32, "patch_size": 8}
+    config = {
+        "model_cfg": {"embed_dim": 64, "custom_text": True, "vision_cfg": vision, "text_cfg": text},
+        "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3},
+    }
+    network = create_clip(config, "m").eval()
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
+    save_file(network.state_dict(), tmp_path / "open_clip_model.safetensors")
+    merges = tmp_path / "merges.txt.gz"
+    write_merges(merges, 1500)
+    model = ClipModel(str(tmp_path), precision="fp32")
+    tokens = open_clip.SimpleTokenizer(bpe_path=str(merges), context_length=12)(TEXTS)
+    with torch.inference_mode():
+        torch.testing.assert_close(model.encode_texts(TEXTS), normalize(network.encode_text(tokens), dim=-1))
+
+    lines = gzip.decompress(merges.read_bytes()).decode().split("\n")
+    merges.write_bytes(gzip.compress("\n".join([lines[0], lines[2], lines[1], *lines[3:]]).encode()))
+    other = ClipModel(str(tmp_path), precision="fp32")
+    assert other.model_id != model.model_id
+    assert other.model_id.partition("-")[0] == model.model_id.partition("-")[0]
+    merges.unlink()
+    with pytest.raises(ModelNotFoundError, match=r"no .*merges\.txt\.gz, the merges that its config names"):
+        ClipModel(str(tmp_path))
 
 
 def test_a_coca_gives_the_embeddings_of_open_clip_itself(tmp_path: Path) -> None:

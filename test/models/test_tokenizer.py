@@ -11,9 +11,10 @@ import pytest
 import torch
 from small_tokenizer import tokenizer_json, write_tokenizer
 
-from ovsr_ros.errors import ModelFormatError
+from ovsr_ros.errors import ModelFormatError, ModelNotFoundError
+from ovsr_ros.models.byte_pairs import vocab_size, write_merges
 from ovsr_ros.models.hub import registry_config
-from ovsr_ros.models.tokenizer import STAND_IN, load_tokenizer, tokenizer_repo
+from ovsr_ros.models.tokenizer import STAND_IN, find_merges, load_tokenizer, tokenizer_repo
 
 WORDS = ("a", "red", "mug", "Red", "[MARK]")  # 3 to 7; 0 pads, 1 ends, 2 is unknown
 TEXT: dict[str, Any] = {"context_length": 6, "vocab_size": 8, "hf_tokenizer_name": "some/tokenizer"}
@@ -113,6 +114,55 @@ def test_without_the_package_that_reads_it_the_error_names_the_package(tmp_path:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "ModelError: m: its tokenizer needs the package tokenizers, which is not installed" in done.stderr
     assert "pip install tokenizers" in done.stderr
+
+
+# --- byte pairs of a model's own ---
+
+
+@pytest.fixture
+def own_pairs(tmp_path: Path) -> dict[str, Any]:
+    """The `model_cfg` of a model in tmp_path with merges of its own."""
+    write_merges(tmp_path / "merges.txt.gz", 2000)
+    text = {"context_length": 8, "vocab_size": vocab_size(2000), "tokenizer_kwargs": {"bpe_path": "merges.txt.gz"}}
+    return {"text_cfg": text}
+
+
+def test_own_byte_pairs_are_read_from_the_models_folder(tmp_path: Path, own_pairs: dict[str, Any]) -> None:
+    file = find_merges(own_pairs, tmp_path, "m")
+    assert file == tmp_path / "merges.txt.gz"
+    tokens = load_tokenizer(own_pairs["text_cfg"], file, "m")(["The door", "a chandelier behind a long table", ""])
+    reference = open_clip.SimpleTokenizer(bpe_path=str(file), context_length=8)
+    assert torch.equal(tokens, reference(["The door", "a chandelier behind a long table", ""]))
+    assert tokens.argmax(1).tolist() == [3, 7, 1]
+    assert tokens.max() == vocab_size(2000) - 1
+
+
+def test_a_config_without_byte_pairs_of_its_own_names_no_file(tmp_path: Path) -> None:
+    for text in ({}, {"tokenizer_kwargs": {"clean": "lower"}}, {"tokenizer_kwargs": None}):
+        assert find_merges({"text_cfg": text}, tmp_path, "m") is None
+    assert find_merges({}, None, "m") is None
+
+
+@pytest.mark.parametrize("named", ["", ".", "..", "/etc/merges.gz", "../merges.txt.gz", "a/b.gz", 3, ["merges"]])
+def test_byte_pairs_from_outside_the_models_folder_are_refused(tmp_path: Path, named: object) -> None:
+    config = {"text_cfg": {"tokenizer_kwargs": {"bpe_path": named}}}
+    with pytest.raises(ModelFormatError, match=r"^m: bpe_path in its config: expected the name of a file beside the"):
+        find_merges(config, tmp_path, "m")
+
+
+def test_byte_pairs_that_are_not_there_are_named(tmp_path: Path, own_pairs: dict[str, Any]) -> None:
+    (tmp_path / "merges.txt.gz").unlink()
+    with pytest.raises(ModelNotFoundError, match=r"^m: no .*merges\.txt\.gz, the merges that its config names; copy"):
+        find_merges(own_pairs, tmp_path, "m")
+
+
+def test_another_models_or_damaged_byte_pairs_are_refused(tmp_path: Path, own_pairs: dict[str, Any]) -> None:
+    file = tmp_path / "merges.txt.gz"
+    with pytest.raises(ModelFormatError, match="is another model's: its merges make 2514 tokens, the text tower knows"):
+        load_tokenizer({**own_pairs["text_cfg"], "vocab_size": 3000}, file, "m")
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(ModelFormatError, match=r"^m: .*: not merges that open_clip reads: .*get it again"):
+        load_tokenizer(own_pairs["text_cfg"], file, "m")
 
 
 # --- open_clip's own architectures ---

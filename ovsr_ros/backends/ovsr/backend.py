@@ -17,16 +17,18 @@ from ovsr_ros.backends.ovsr.alignment import AlignmentOptions, score_segments
 from ovsr_ros.backends.ovsr.clustering import ClusterOptions, cluster, count_clusters
 from ovsr_ros.backends.ovsr.crops import CropOptions, cut_crops
 from ovsr_ros.backends.ovsr.embedding import EmbeddingOptions, embed_crops, embed_dense, is_dense
-from ovsr_ros.backends.ovsr.features import FeatureMaps, FeatureOptions, GridFeatures, compute_features
+from ovsr_ros.backends.ovsr.features import FeatureMaps, FeatureOptions, GridFeatures, compute_features, look_at
 from ovsr_ros.backends.ovsr.latent import LatentOptions, compute_latents
 from ovsr_ros.backends.ovsr.refinement import RefinementOptions, refine_clusters
 from ovsr_ros.backends.ovsr.regions import RegionOptions, find_regions
 from ovsr_ros.backends.ovsr.smoothing import SmoothingOptions, smooth_latents
 from ovsr_ros.models.clip import ClipModel
+from ovsr_ros.models.clip_features import FROM_CLIP, ClipFeatures
 from ovsr_ros.models.hub import Kind
 from ovsr_ros.models.shared import load_shared
 from ovsr_ros.models.timm_features import FeatureExtractor
 from ovsr_ros.ops.image import to_tensor
+from ovsr_ros.ops.masks import coverage
 from ovsr_ros.ops.threads import one_thread
 from ovsr_ros.options import replace_flat
 from ovsr_ros.results import Segmentation
@@ -62,7 +64,7 @@ class OvsrSegmenter:
     @torch.inference_mode()
     def segment(self, image_rgb: NDArray[np.uint8]) -> Regions:
         clock = StageClock(self.device)
-        return find_segments(to_tensor(image_rgb, self.device), self.extractor, self.options, clock)
+        return find_segments(to_tensor(image_rgb, self.device), self.extractor, self.options, clock)[0]
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class OvsrBackend:
     """
 
     options: OvsrOptions
-    extractor: FeatureExtractor
+    extractor: FeatureMaps
     clip: ClipModel
     device: torch.device
 
@@ -118,13 +120,30 @@ class OvsrBackend:
         """The stages before CLIP; the others follow for the segments that are asked for."""
         clock = StageClock(self.device)
         image = to_tensor(image_rgb, self.device)
-        return self._to_found(image, find_segments(image, self.extractor, self.options, clock), clock)
+        regions, grid = find_segments(image, self.extractor, self.options, clock)
+        return self._to_found(image, regions, clock, grid.last)
 
     def embed_regions(self, image: Tensor, regions: Regions, clock: StageClock) -> FrameEmbeddings:
         """The stages after the segments: an image (1, 3, H, W) uint8 with its segments, however they were found."""
-        return self._to_found(image, regions, clock).embed_all()
+        last = None
+        if isinstance(self.extractor, ClipFeatures):
+            with clock.stage("features"):
+                last = look_at(image, self.extractor, self.options.features)[1].last
+        return self._to_found(image, regions, clock, last).embed_all()
 
-    def _to_found(self, image: Tensor, regions: Regions, clock: StageClock) -> FoundSegments:
+    def _to_found(
+        self, image: Tensor, regions: Regions, clock: StageClock, last: Tensor | None = None
+    ) -> FoundSegments:
+        """last: the map that the image was looked at with already, of which segments are parts."""
+        if last is not None and self.options.clip.recognition != "crops":
+            clock.seconds["clip"] = 0.0
+            return FoundSegments(
+                regions=regions,
+                stage_seconds=clock.seconds,
+                embed_rows=lambda rows: self._embed_parts(last, regions, rows, clock),
+                width=self.clip.embedding_dim,
+                all_at_once=False,
+            )
         dense = is_dense(self.options.clip, self.clip, self.device)
         for stage in ("clip",) if dense else ("crops", "clip"):
             clock.seconds[stage] = 0.0  # a frame whose embeddings are all reused has these stages, too
@@ -135,6 +154,12 @@ class OvsrBackend:
             width=self.clip.embedding_dim,
             all_at_once=dense,
         )
+
+    @torch.inference_mode()
+    def _embed_parts(self, last: Tensor, regions: Regions, rows: NDArray[np.int64], clock: StageClock) -> Tensor:
+        with clock.stage("clip"):
+            weights = coverage(regions.segment_map, len(regions), (last.shape[2], last.shape[3]))
+            return self.clip.embed_map(last, weights[torch.from_numpy(rows).to(self.device)])
 
     @torch.inference_mode()
     def _embed_rows(self, image: Tensor, regions: Regions, rows: NDArray[np.int64], clock: StageClock) -> Tensor:
@@ -175,8 +200,10 @@ def describe_image(
     return grid, latents, singular_values
 
 
-def find_segments(image: Tensor, extractor: FeatureMaps, options: OvsrOptions, clock: StageClock) -> Regions:
-    """The stages before any word or CLIP: segments of an image (1, 3, H, W) uint8 on the extractor's device."""
+def find_segments(
+    image: Tensor, extractor: FeatureMaps, options: OvsrOptions, clock: StageClock
+) -> tuple[Regions, GridFeatures]:
+    """The stages before any word: segments of an image (1, 3, H, W) uint8 on the extractor's device, and its grid."""
     grid, latents, singular_values = describe_image(image, extractor, options, clock)
     with clock.stage("clusters"):
         if grid.has_contrast:
@@ -188,30 +215,36 @@ def find_segments(image: Tensor, extractor: FeatureMaps, options: OvsrOptions, c
     with clock.stage("refinement"):
         clusters = refine_clusters(clusters, image, options.refinement)
     with clock.stage("regions"), one_thread():
-        return find_regions(clusters, (image.shape[2], image.shape[3]), image.device, options.regions)
+        return find_regions(clusters, (image.shape[2], image.shape[3]), image.device, options.regions), grid
 
 
 def load(options: OvsrOptions, device: torch.device, precision: str, allow_download: bool) -> OvsrBackend:
     """Load both models, unless this process has them already. Raises ModelError when one cannot be used."""
-    extractor = _load_extractor(options.features, device, precision, allow_download)
+    extractor = _load_extractor(options, device, precision, allow_download)
+    if isinstance(extractor, ClipFeatures):
+        return OvsrBackend(options, extractor, extractor.clip, device)
     clip = load_shared(ClipModel, "open_clip", options.clip.model, device, precision, allow_download=allow_download)
     return OvsrBackend(options, extractor, clip, device)
 
 
 def load_segmenter(options: OvsrOptions, device: torch.device, precision: str, allow_download: bool) -> OvsrSegmenter:
     """Load the feature network, unless this process has it already. Raises ModelError when it cannot be used."""
-    return OvsrSegmenter(options, _load_extractor(options.features, device, precision, allow_download), device)
+    return OvsrSegmenter(options, _load_extractor(options, device, precision, allow_download), device)
 
 
 def _load_extractor(
-    options: FeatureOptions, device: torch.device, precision: str, allow_download: bool
-) -> FeatureExtractor:
+    options: OvsrOptions, device: torch.device, precision: str, allow_download: bool
+) -> FeatureExtractor | ClipFeatures:
     # Which cells form a cluster hangs on small differences: features in bf16 save a tenth of a frame's time on a CPU
     # and cost 0.015 of the demo scenes' mIoU. CLIP in bf16 costs nothing.
     of_features = "fp32" if precision == "auto" and device.type == "cpu" else precision
-    return load_shared(
-        FeatureExtractor, "timm", options.model, options.levels, device, of_features, allow_download=allow_download
-    )
+    model, levels = options.features.model, options.features.levels
+    if model == FROM_CLIP:
+        clip = load_shared(
+            ClipModel, "open_clip", options.clip.model, device, of_features, allow_download=allow_download
+        )
+        return ClipFeatures(clip, levels)
+    return load_shared(FeatureExtractor, "timm", model, levels, device, of_features, allow_download=allow_download)
 
 
 def models_of(options: OvsrOptions) -> dict[str, tuple[Kind, str]]:
@@ -221,6 +254,8 @@ def models_of(options: OvsrOptions) -> dict[str, tuple[Kind, str]]:
 
 def segmenter_models_of(options: OvsrOptions) -> dict[str, tuple[Kind, str]]:
     """The models of the stages before words; see `SegmenterType`."""
+    if options.features.model == FROM_CLIP:
+        return {"clip": ("open_clip", options.clip.model)}
     return {"features": ("timm", options.features.model)}
 
 

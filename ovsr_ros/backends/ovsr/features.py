@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ovsr_ros.models.clip_maps import ImageMaps
 from ovsr_ros.ops.image import has_contrast, normalize, resize, scaled_size_hw
 from ovsr_ros.options import option
 
@@ -27,7 +28,10 @@ class FeatureOptions:
     """Which features describe a grid cell."""
 
     model: str = option(
-        "efficientnet_b0.ra_in1k", help="timm model: hub name, local file or folder, or demo", read_only=True
+        "efficientnet_b0.ra_in1k",
+        help="timm model: hub name, local file or folder, or demo; clip: the image tower of clip.model, which is then "
+        "run once for both",
+        read_only=True,
     )
     levels: tuple[int, ...] = option(
         (1, 2, 3, 4),
@@ -68,8 +72,8 @@ class FeatureMaps(Protocol):
     @property
     def std(self) -> Tensor: ...
 
-    def __call__(self, images: Tensor) -> list[Tensor]:
-        """(1, 3, H, W) float -> per level (1, C_l, H_l, W_l) float32, on the same device."""
+    def look(self, images: Tensor) -> ImageMaps:
+        """(1, 3, H, W) float -> maps on the same device."""
         ...
 
 
@@ -77,13 +81,15 @@ class FeatureMaps(Protocol):
 class GridFeatures:
     """features: (rows * columns, C) float32, row by row. image: (1, 3, h, w) uint8, as the network saw it.
 
-    has_contrast: whether the image shows anything.
+    has_contrast: whether the image shows anything. last: the map that embeds its parts, where the network has one; see
+    `ImageMaps`.
     """
 
     features: Tensor
     image: Tensor
     grid_hw: tuple[int, int]
     has_contrast: bool
+    last: Tensor | None = None
 
 
 def grid_size_hw(image_hw: tuple[int, int], grid_rows: int) -> tuple[int, int]:
@@ -102,16 +108,20 @@ def compute_features(image: Tensor, extractor: FeatureMaps, options: FeatureOpti
     Order: resize the image, network, resize each level to the grid, normalise, concatenate. Normalisation comes after
     the resize so that the deviation is that of the rows which the SVD sees.
     """
-    image_hw = (image.shape[2], image.shape[3])
+    grid_hw = grid_size_hw((image.shape[2], image.shape[3]), options.grid_rows)
+    small, maps = look_at(image, extractor, options)
+    features = describe_cells(maps.levels, grid_hw, options.normalization)
+    return GridFeatures(features, small, grid_hw, bool(has_contrast(small)[0]), maps.last)
+
+
+def look_at(image: Tensor, extractor: FeatureMaps, options: FeatureOptions) -> tuple[Tensor, ImageMaps]:
+    """An image (1, 3, H, W) uint8 as the network sees it, (1, 3, h, w) uint8, and what the network makes of it."""
     height, width = (
         max(round(side / _STRIDE), 1) * _STRIDE
-        for side in scaled_size_hw(image_hw, options.input_short_side, _MAX_ASPECT)
+        for side in scaled_size_hw((image.shape[2], image.shape[3]), options.input_short_side, _MAX_ASPECT)
     )
     small = resize(image, (height, width))
-    grid_hw = grid_size_hw(image_hw, options.grid_rows)
-    levels = extractor(normalize(small, extractor.mean, extractor.std))
-    features = describe_cells(levels, grid_hw, options.normalization)
-    return GridFeatures(features, small, grid_hw, bool(has_contrast(small)[0]))
+    return small, extractor.look(normalize(small, extractor.mean, extractor.std))
 
 
 def describe_cells(levels: Sequence[Tensor], grid_hw: tuple[int, int], method: str) -> Tensor:

@@ -1,0 +1,1 @@
+"""A small embedded pair of towers for photographs: how its parts are trained."""

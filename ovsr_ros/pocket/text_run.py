@@ -11,7 +11,9 @@ import torch
 
 from ovsr_ros.evaluation.provenance import command_line, commit, machine
 from ovsr_ros.models.byte_pairs import token_texts
+from ovsr_ros.models.imagenet_names import imagenet_synsets
 from ovsr_ros.models.tokenizer import load_tokenizer
+from ovsr_ros.pocket.kin import with_kin
 from ovsr_ros.pocket.phrases import Corpus, held_out_forms
 from ovsr_ros.pocket.teacher import PACKAGE, Teacher, embed_kept
 from ovsr_ros.pocket.text_model import MERGES_FILE, TextTower, make_config, to_half, write_text_tower
@@ -41,6 +43,8 @@ def make_text_tower(
         "machine": machine(str(device)),
     }
     targets = embed_kept(teacher, corpus.texts, work)
+    number = len(corpus.names)
+    targets[:number] = with_kin(corpus.names, targets[:number], imagenet_synsets("imagenet-21k"), options.kin)
     lessons = Lessons(tokenize(list(corpus.texts)), targets, len(corpus.names))
     unknown = held_out_forms(corpus.held_out)
     meanings = token_meanings(token_texts(merges), unknown, teacher.encode, options.width)

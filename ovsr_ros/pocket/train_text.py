@@ -43,7 +43,7 @@ class TextOptions:
     """What a training is asked for.
 
     steps, batch: texts are drawn batch by batch. merges: byte pairs of the vocabulary. width, heads, layers: of the
-    transformer; heads divides width.
+    transformer; heads divides width. kin: how far names of one thing are brought together, see `with_kin`.
 
     Raises ConfigError for numbers that cannot be.
     """
@@ -55,6 +55,7 @@ class TextOptions:
     heads: int
     layers: int
     seed: int
+    kin: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "merges", "width", "heads", "layers"):
@@ -62,6 +63,8 @@ class TextOptions:
                 raise ConfigError(f"{name}: expected 1 or more, got {getattr(self, name)}")
         if self.merges > MAX_MERGES:
             raise ConfigError(f"merges: expected {MAX_MERGES} at most, all that open_clip has, got {self.merges}")
+        if not 0 <= self.kin < 1:
+            raise ConfigError(f"kin: expected 0 or more and less than 1, got {self.kin}")
         if self.width % self.heads:
             raise ConfigError(f"width: expected a multiple of heads ({self.heads}), got {self.width}")
 

@@ -35,9 +35,10 @@ class FeatureOptions:
     )
     levels: tuple[int, ...] = option(
         (1, 2, 3, 4),
-        help="feature levels that are concatenated; level i has stride 2^(i+1)",
+        help="feature levels that are concatenated; level i has stride 2^(i+1), but 5, the pyramid of "
+        "ovsr_pocket_lite0, has 8",
         min=0,
-        max=4,
+        max=5,
         read_only=True,
     )
     input_short_side: int = option(

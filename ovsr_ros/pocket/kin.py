@@ -1,0 +1,34 @@
+"""Names of one thing, as WordNet has them, brought nearer to each other than a sentence encoder has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ovsr_ros.models.imagenet_names import Synset
+
+
+def with_kin(
+    names: Sequence[str], targets: NDArray[np.float16], synsets: Iterable[Synset], share: float
+) -> NDArray[np.float16]:
+    """The targets (N, D) of names, L2-normalised, each moved towards the mean of the other names of its synsets.
+
+    share: of that mean in what comes out, [0, 1). A name of several things is moved towards the mean of all of them;
+    one without others, or without a synset, stays as it is. names: in lower case.
+    """
+    place = {name: number for number, name in enumerate(names)}
+    values = targets.astype(np.float32)
+    means, counts = np.zeros_like(values), np.zeros(len(names), int)
+    for synset in synsets:
+        rows = sorted({place[name.lower()] for name in synset.names if name.lower() in place})
+        if len(rows) < 2:
+            continue
+        means[rows] += (values[rows].sum(0) - values[rows]) / (len(rows) - 1)
+        counts[rows] += 1
+    moved = counts > 0
+    kin = means[moved] / np.maximum(np.linalg.norm(means[moved], axis=1, keepdims=True), 1e-6)
+    blended = (1 - share) * values[moved] + share * kin
+    values[moved] = blended / np.maximum(np.linalg.norm(blended, axis=1, keepdims=True), 1e-6)
+    return values.astype(np.float16)

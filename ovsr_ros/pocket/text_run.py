@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from ovsr_ros.evaluation.provenance import command_line, commit, machine
+from ovsr_ros.evaluation.provenance import commit, machine
 from ovsr_ros.models.byte_pairs import token_texts
 from ovsr_ros.models.tokenizer import load_tokenizer
 from ovsr_ros.pocket.phrases import Corpus, held_out_forms
@@ -36,7 +36,7 @@ def make_text_tower(
         "names": len(corpus.names),
         "phrases": len(corpus.phrases),
         "teacher": PACKAGE,
-        "command": command_line(),
+        "wordnet": corpus.has_wordnet,
         "commit": commit(),
         "machine": machine(str(device)),
     }

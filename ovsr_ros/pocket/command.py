@@ -36,7 +36,7 @@ def _add_train_text(actions: _SubParsersAction[argparse.ArgumentParser]) -> None
     train.add_argument(
         "--wordnet", type=Path, metavar="FOLDER", help="with WordNet's data.noun: its nouns are learned, too"
     )
-    train.add_argument("--steps", type=int, default=1000)
+    train.add_argument("--steps", type=int, default=2600)
     train.add_argument("--batch", type=int, default=512)
     train.add_argument("--merges", type=int, default=20000, help="of open_clip's byte pairs, the first so many")
     train.add_argument("--width", type=int, default=256)

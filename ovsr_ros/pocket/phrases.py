@@ -40,12 +40,14 @@ class Corpus:
     names: things to be seen and what else is said alone. phrases: names with adjectives, in sentences, definitions.
     held_out: nouns that are no text by themselves, nor in the plural, behind adjectives or in sentences; they may occur
     as a word of another name or of a definition. candidates: names of data sets' classes, to look for the nearest of.
+    has_wordnet: whether WordNet's nouns are among the names.
     """
 
     names: tuple[str, ...]
     phrases: tuple[str, ...]
     held_out: tuple[str, ...]
     candidates: tuple[str, ...]
+    has_wordnet: bool = False
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -77,7 +79,7 @@ def make_corpus(vocabulary: Sequence[str], wordnet: Path | None = None, num_held
     taken = set(names)
     phrases = [text for text in _unique(phrases) if text not in taken and form(_ARTICLE.sub("", text)) not in kept_out]
     candidates = _unique([*classes, *(synset.names[0].lower() for synset in usual)])
-    return Corpus(tuple(names), tuple(phrases), held_out, tuple(candidates))
+    return Corpus(tuple(names), tuple(phrases), held_out, tuple(candidates), wordnet is not None)
 
 
 def choose_held_out(synsets: Iterable[Synset], excluded: Collection[str], count: int) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from ovsr_ros.evaluation.provenance import command_line, commit, machine
+from ovsr_ros.evaluation.provenance import commit, machine
 from ovsr_ros.models.byte_pairs import token_texts
 from ovsr_ros.models.imagenet_names import imagenet_synsets
 from ovsr_ros.models.tokenizer import load_tokenizer
@@ -38,7 +38,7 @@ def make_text_tower(
         "names": len(corpus.names),
         "phrases": len(corpus.phrases),
         "teacher": PACKAGE,
-        "command": command_line(),
+        "wordnet": corpus.has_wordnet,
         "commit": commit(),
         "machine": machine(str(device)),
     }

@@ -93,6 +93,8 @@ def test_the_whole_command_in_small(
     assert "nouns held out" in capsys.readouterr().out
     record = json.loads((out / "text_training.json").read_text())
     assert (record["seed"], record["merges"], record["steps"]) == (7, 400, 2)
+    assert record["wordnet"] is False
+    assert str(tmp_path) not in json.dumps(record)
     first = (out / "text.safetensors").read_bytes()
     assert main(arguments) == 0
     assert (out / "text.safetensors").read_bytes() == first, "a finished training is not repeated"

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ovsr_ros.errors import ConfigError
-from ovsr_ros.evaluation.provenance import command_line, commit, machine
+from ovsr_ros.evaluation.provenance import commit, machine
 from ovsr_ros.models.checkpoint import read_state_dict
 from ovsr_ros.models.hub import CONFIG_NAMES, WEIGHT_NAMES
 from ovsr_ros.models.imagenet_names import imagenet_synsets
@@ -98,7 +98,6 @@ def make_pair(
     )
     record |= {
         "trunk": f"{TRUNK_PACKAGE} {version}",
-        "command": command_line(),
         "commit": commit(),
         "machine": machine(str(device)),
     }

@@ -45,6 +45,14 @@ def decode_image(data: NDArray[np.uint8], keep_grey: bool = False) -> NDArray[np
     return _decode_with_opencv(data, keep_grey)
 
 
+def decode_upright(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The same, (H, W, 3) uint8 RGB, turned as its EXIF data says: as a photograph's viewers show it."""
+    as_stored = decode_image(data)
+    # It is whole. OpenCV turns it, unless it is stricter: about a jpeg that lacks no more than its end marker, say.
+    turned = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    return as_stored if turned is None else np.ascontiguousarray(turned[..., ::-1], np.uint8)
+
+
 def _read_jpeg_kind(data: NDArray[np.uint8]) -> str | None:
     """A jpeg's colours, as simplejpeg names them; None for what it does not read and OpenCV may."""
     try:

@@ -127,21 +127,16 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
     Raises ImageError when it cannot be read, or is damaged.
     """
-    import cv2
-
-    from ovsr_ros.image_files import decode_image
+    from ovsr_ros.image_files import decode_upright
 
     try:
         encoded = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as error:
         raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from error
     try:
-        as_stored = decode_image(encoded)
+        return decode_upright(encoded)
     except ImageError as error:
         raise ImageError(f"{path}: not an image that can be read ({len(encoded)} bytes): it is {error}") from error
-    # It is whole. OpenCV turns it, unless it is stricter: about a jpeg that lacks no more than its end marker, say.
-    turned = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
-    return as_stored if turned is None else np.ascontiguousarray(turned[..., ::-1], np.uint8)
 
 
 def _write(stem: str, contents: Mapping[str, bytes]) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ovsr_ros.demo.sources.frame_source import Frame, fit
 from ovsr_ros.demo.sources.quiet import quiet_opencv
 from ovsr_ros.errors import ImageError, SourceError
-from ovsr_ros.image_files import decode_image
+from ovsr_ros.image_files import decode_upright
 
 
 class ImageSource:
@@ -84,6 +84,6 @@ def _decode(file: Path) -> NDArray[np.uint8]:
     data = np.fromfile(file, np.uint8)
     try:
         with quiet_opencv():
-            return decode_image(data)
+            return decode_upright(data)
     except ImageError as error:
         raise ImageError(f"expected an image, got a file that is {error}") from error

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from media_files import grey, level_of, write_image
+from PIL import Image
 
 from ovsr_ros.demo.sources.images import ImageSource
 from ovsr_ros.errors import SourceError
@@ -112,3 +113,16 @@ def test_an_image_that_is_too_thin_once_it_fits_is_refused_with_both_sizes(tmp_p
     path = write_image(tmp_path / "a.png", 60, (4000, 40))
     with pytest.raises(SourceError, match="at least 16x16 px, got 4000x40, 1280x13 within 1280x1280; take another"):
         ImageSource("a.png", [path], BOUND_WH, 1.0, 1.0, reports.append)
+
+
+def test_a_photograph_is_turned_as_its_exif_says(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the top is on the right: turn by a quarter
+    pixels = np.zeros((40, 60, 3), np.uint8)
+    pixels[:20] = (200, 30, 30)
+    Image.fromarray(pixels).save(tmp_path / "phone.jpg", exif=exif, quality=95)
+    source = ImageSource("phone.jpg", [tmp_path / "phone.jpg"], (1280, 1280), 10.0, 1.0, print)
+    assert source.size_wh == (40, 60)
+    image = source.read().image
+    assert image[:, 25:, 0].mean() > 180
+    assert image[:, :15, 0].mean() < 20

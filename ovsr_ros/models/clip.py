@@ -23,9 +23,10 @@ from ovsr_ros.models.clip_dense import (
     project_values,
 )
 from ovsr_ros.models.device import inference, resolve_precision
-from ovsr_ros.models.lean import fold_batch_norms, speed_up_attention, store_products
+from ovsr_ros.models.lean import example_image, fold_batch_norms, speed_up_attention, store_products
 from ovsr_ros.models.open_clip_network import create_clip
 from ovsr_ros.models.packed import pack_products
+from ovsr_ros.models.timm_network import check_levels
 from ovsr_ros.models.tokenizer import Tokenize, load_tokenizer
 from ovsr_ros.models.weights import ResolvedModel, described_config, resolve
 
@@ -66,7 +67,7 @@ class ClipModel:
         self._has_maps = clip_maps.has_maps(network.visual)
         if self._has_maps:
             visual = network.visual.to(memory_format=torch.channels_last)
-            network.visual = fold_batch_norms(visual, torch.linspace(-2, 2, 3 * 64 * 64).sin().view(1, 3, 64, 64))
+            network.visual = fold_batch_norms(visual, example_image())
         if self._dtype != torch.float32:
             store_products(network.visual, self._dtype)
         self._network = network.to(self._device)
@@ -123,7 +124,7 @@ class ClipModel:
                 f"features.model: clip takes the features from CLIP's image tower, and {self._name} has one without "
                 "feature maps; name a timm model, or take a convolutional clip.model, such as pocket"
             )
-        clip_maps.check_levels(levels, self._network.visual, self._name)
+        check_levels(levels, len(self._network.visual.trunk.feature_info), self._name)
 
     def look(self, images: Tensor, levels: Sequence[int]) -> clip_maps.ImageMaps:
         """The image tower's feature maps: (1, 3, H, W) float, normalised by mean and std. See `ImageMaps`.

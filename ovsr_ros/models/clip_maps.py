@@ -11,8 +11,6 @@ from open_clip.timm_model import TimmModel
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ovsr_ros.errors import ConfigError
-
 _TOLERANCE = 1e-2
 """Of the distance between two unit vectors that are to be one: towers in 16 bits differ that much."""
 
@@ -51,13 +49,6 @@ def has_maps(visual: Any) -> bool:
 def stride_of(visual: Any) -> int:
     """Pixels of the input along a side of a cell of the last map."""
     return int(visual.trunk.feature_info[-1]["reduction"])
-
-
-def check_levels(levels: Sequence[int], visual: Any, name: str) -> None:
-    """Raise ConfigError for levels that a tower lacks."""
-    count = len(visual.trunk.feature_info)
-    if not levels or len(set(levels)) != len(levels) or not all(0 <= level < count for level in levels):
-        raise ConfigError(f"levels: expected one or more of 0 to {count - 1} for {name}, once each, got {levels}")
 
 
 def look(visual: Any, images: Tensor, levels: Sequence[int]) -> ImageMaps:

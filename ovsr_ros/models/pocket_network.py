@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 TRUNK = "tf_efficientnet_lite0"
-_TAPS = (2, 4, 6)
-"""The trunk's blocks whose maps, at strides 8, 16 and 32, are looked at."""
+_FIRST_LEVEL = 2
+"""The pyramid is built of the trunk's levels from this one on, at strides 8, 16 and 32."""
 _CHANNELS = (40, 112, 320)
 _HEAD_CHANNELS = 1280
 _KERNEL = 5
@@ -107,26 +107,13 @@ class PocketNetwork(nn.Module):
 
     def forward_intermediates(self, images: Tensor, indices: Sequence[int], **_: Any) -> tuple[Tensor, list[Tensor]]:
         """The last map, and those of the levels `indices`, as timm's networks give them."""
-        taps, levels, final = self._run_trunk(images)
-        pyramid = self.fuse(taps, final)
+        final, levels = self.trunk.forward_intermediates(images, indices=list(range(len(self.trunk.feature_info))))
+        pyramid = self.fuse(levels[_FIRST_LEVEL:], final)
         return self.embed_cells(pyramid, final), [[*levels, pyramid][index] for index in sorted(indices)]
 
     def say(self, images: Tensor) -> Tensor:
         """The trunk's classifier at each place: (B, 3, H, W), normalised -> logits (B, K, h, w), at stride 32."""
-        return self.classify(self._run_trunk(images)[2])
-
-    def _run_trunk(self, images: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor]:
-        trunk = self.trunk
-        maps = trunk.bn1(trunk.conv_stem(images))
-        taps, levels = [], []
-        level_of_block = {int(info["module"].partition(".")[2]): info for info in trunk.feature_info}
-        for number, block in enumerate(trunk.blocks):
-            maps = block(maps)
-            if number in level_of_block:
-                levels.append(maps)
-            if number in _TAPS:
-                taps.append(maps)
-        return taps, levels, trunk.bn2(trunk.conv_head(maps))
+        return self.classify(self.trunk.forward_features(images))
 
     def fuse(self, taps: Sequence[Tensor], final: Tensor) -> Tensor:
         """The pyramid (B, width, h, w) at stride 8, of the trunk's maps at strides 8, 16 and 32 and its final one."""

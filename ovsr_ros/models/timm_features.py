@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ovsr_ros.errors import ConfigError, ModelFormatError
+from ovsr_ros.errors import ModelFormatError
 from ovsr_ros.models.checkpoint import load_weights, read_state_dict
 from ovsr_ros.models.clip_maps import ImageMaps
 from ovsr_ros.models.device import inference, resolve_precision
-from ovsr_ros.models.lean import fold_batch_norms, scale_in_place, store_products
-from ovsr_ros.models.timm_network import create_network
+from ovsr_ros.models.lean import example_image, fold_batch_norms, scale_in_place, store_products
+from ovsr_ros.models.timm_network import check_levels, create_network
 from ovsr_ros.models.weights import ResolvedModel, resolve
 
 
@@ -41,7 +41,7 @@ class FeatureExtractor:
         self._dtype = resolve_precision(precision, self._device)
         resolved = resolve(name, "timm", allow_download)
         network = _build(resolved)
-        levels = _check_levels(levels, len(network.feature_info), name)
+        levels = check_levels(levels, len(network.feature_info), name)
         self._indices = sorted(set(levels))
         self._order = [self._indices.index(level) for level in levels]
         infos = [network.feature_info[level] for level in levels]
@@ -59,7 +59,7 @@ class FeatureExtractor:
             ignored=(*whole, *_classifiers(network)),
         )
         network.eval().requires_grad_(False)
-        example = torch.linspace(-2, 2, 3 * 64 * 64).sin().view(1, 3, 64, 64)
+        example = example_image()
         network = fold_batch_norms(network.to(memory_format=torch.channels_last), example)
         network = scale_in_place(network, example)
         if self._dtype != torch.float32:
@@ -88,12 +88,6 @@ def _build(resolved: ResolvedModel) -> Any:
     if not hasattr(network, "forward_intermediates") or not hasattr(network, "prune_intermediate_layers"):
         raise ModelFormatError(f"{resolved.name}: {resolved.architecture} gives no feature maps of its levels")
     return network
-
-
-def _check_levels(levels: Sequence[int], num_levels: int, name: str) -> tuple[int, ...]:
-    if not levels or len(set(levels)) != len(levels) or not all(0 <= level < num_levels for level in levels):
-        raise ConfigError(f"levels: expected one or more of 0 to {num_levels - 1} for {name}, once each, got {levels}")
-    return tuple(levels)
 
 
 def _classifiers(network: Any) -> tuple[str, ...]:

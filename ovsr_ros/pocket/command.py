@@ -49,10 +49,14 @@ def _add_train_text(actions: _SubParsersAction[argparse.ArgumentParser]) -> None
         metavar="SHARE",
         help="how far names of one thing, by WordNet, are brought together",
     )
+    _add_machine(train)
+    train.set_defaults(run=run_train_text)
+
+
+def _add_machine(train: argparse.ArgumentParser) -> None:
     train.add_argument("--seed", type=int, default=1)
     train.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N")
     train.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    train.set_defaults(run=run_train_text)
 
 
 def run_train_text(arguments: argparse.Namespace) -> int:
@@ -101,9 +105,7 @@ def _add_train(actions: _SubParsersAction[argparse.ArgumentParser]) -> None:
     train.add_argument("--out", type=Path, required=True, help="folder for the finished pair")
     train.add_argument("--steps", type=int, default=4000)
     train.add_argument("--batch", type=int, default=8)
-    train.add_argument("--seed", type=int, default=1)
-    train.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N")
-    train.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    _add_machine(train)
     train.set_defaults(run=run_train)
 
 

@@ -16,7 +16,7 @@ from torch.nn.functional import normalize
 
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.evaluation.provenance import commit, machine
-from ovsr_ros.models.checkpoint import read_state_dict
+from ovsr_ros.models.checkpoint import checksum, read_state_dict
 from ovsr_ros.models.hub import CONFIG_NAMES, WEIGHT_NAMES
 from ovsr_ros.models.imagenet_names import imagenet_synsets
 from ovsr_ros.models.tensors import save_tensors
@@ -24,7 +24,7 @@ from ovsr_ros.models.tokenizer import load_tokenizer
 from ovsr_ros.models.weight_packages import packaged_network, weight_package
 from ovsr_ros.models.weights import read_config
 from ovsr_ros.pocket.naming import WordBook
-from ovsr_ros.pocket.photos import PhotoFolder, PhotoSet, load_photos
+from ovsr_ros.pocket.photos import PhotoFolder, PhotoSet, class_words, load_photos
 from ovsr_ros.pocket.text_model import MERGES_FILE, WEIGHTS_FILE, TextTower
 from ovsr_ros.pocket.train_image import MEAN, STD, ImageOptions, train
 
@@ -49,19 +49,18 @@ def read_text_tower(folder: Path) -> tuple[TextTower, dict[str, Any], dict[str, 
 
 def load_sets(folders: Sequence[PhotoFolder], left_out: Sequence[str]) -> list[PhotoSet]:
     """The photographs of each folder. left_out: classes' names; ConfigError for one that no folder has."""
-    sets = [load_photos(folder, SHORT_SIDE) for folder in folders]
-    names = {words[0] for photos in sets for words in photos.words}
+    names = {words[0] for folder in folders for words in class_words(folder).values()} if left_out else set()
     unknown = sorted(set(left_out) - names)
     if unknown:
         raise ConfigError(
             f"leave-out: expected classes of the data, got {', '.join(unknown)}; there are: {sorted(names)}"
         )
-    return [load_photos(folder, SHORT_SIDE, left_out) for folder in folders] if left_out else sets
+    return [load_photos(folder, SHORT_SIDE, left_out) for folder in folders]
 
 
-def class_embeddings(book: WordBook, subset: str) -> Tensor:
-    """(K, D) float32, L2-normalised: the mean over the names of each of ImageNet's classes."""
-    return normalize(torch.stack([book(synset.names).mean(0) for synset in imagenet_synsets(subset)]), dim=1)
+def anchor_embeddings(book: WordBook) -> Tensor:
+    """(1000, D) float32, L2-normalised: the mean over the names of each of ImageNet's classes."""
+    return normalize(torch.stack([book(synset.names).mean(0) for synset in imagenet_synsets("imagenet-1k")]), dim=1)
 
 
 def make_pair(
@@ -83,14 +82,13 @@ def make_pair(
     for photos in sets:
         print(f"{photos.name}: {len(photos.images)} photographs, {len(photos.words)} classes", flush=True)
     book = WordBook(tower.encode)
-    anchors = class_embeddings(book, "imagenet-1k")
+    anchors = anchor_embeddings(book)
     strangers = book([synset.names[0] for synset in imagenet_synsets("imagenet-21k")[::4]])
-    text_sum = hashlib.sha256((text_folder / WEIGHTS_FILE).read_bytes()).hexdigest()
     record: dict[str, object] = {
         **asdict(options),
         "data": {photos.name: len(photos.images) for photos in sets},
         "left_out": list(left_out),
-        "text_sha256": text_sum,
+        "text_sha256": checksum(text_folder / WEIGHTS_FILE),
     }
     key = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:12]
     weights, scale = train(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.evaluation.datasets import open_dataset
-from ovsr_ros.evaluation.sample import IGNORED
+from ovsr_ros.evaluation.sample import IGNORED, Sample
 from ovsr_ros.pocket.class_words import training_words
 
 _SLICE = re.compile(r"^(?P<path>.*)\[(?P<start>\d*):(?P<stop>\d*)(?::(?P<step>\d*))?\]$")
@@ -71,8 +71,8 @@ def load_photos(folder: PhotoFolder, short_side: int, left_out: Collection[str] 
             f"{folder.path}: expected images to train on, got none of its {len(dataset)} between the brackets"
         )
     samples = [dataset.load(index) for index in indices]
-    spelled = {number: word for word, number in zip(samples[0].words, samples[0].word_classes, strict=True)}
-    kept = [number for number in sorted(spelled) if training_words(spelled[number])[0] not in left_out]
+    called = _words_of(samples[0])
+    kept = [number for number, words in called.items() if words[0] not in left_out]
     new_numbers = np.full(256, IGNORED, np.uint8)
     new_numbers[kept] = np.arange(len(kept))
     images, masks = [], []
@@ -80,8 +80,18 @@ def load_photos(folder: PhotoFolder, short_side: int, left_out: Collection[str] 
         image, mask = _shrink(sample.image, new_numbers[sample.truth], short_side)
         images.append(image)
         masks.append(mask)
-    words = tuple(training_words(spelled[number]) for number in kept)
+    words = tuple(called[number] for number in kept)
     return PhotoSet(folder.path.name, images, masks, words, class_weights(masks, len(kept)))
+
+
+def class_words(folder: PhotoFolder) -> dict[int, tuple[str, ...]]:
+    """What each class of a folder may be called, by its number; one image is read. Raises as `load_photos`."""
+    return _words_of(open_dataset("folder", folder.path).load(0))
+
+
+def _words_of(sample: Sample) -> dict[int, tuple[str, ...]]:
+    spelled = sorted(zip(sample.word_classes, sample.words, strict=True))
+    return {number: training_words(word) for number, word in spelled}
 
 
 def class_weights(masks: list[NDArray[np.uint8]], num_classes: int) -> NDArray[np.float32]:

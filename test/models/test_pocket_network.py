@@ -55,8 +55,8 @@ def test_levels_are_the_trunks_and_the_pyramid(network, images):
 
 @torch.no_grad()
 def test_the_gate_chooses_between_the_pyramid_and_the_classes(network, images):
-    taps, _, final = network._run_trunk(images)
-    pyramid = network.fuse(taps, final)
+    final, levels = network.trunk.forward_intermediates(images, indices=[2, 3, 4])
+    pyramid = network.fuse(levels, final)
     chances = network.trunk.classifier(final.permute(0, 2, 3, 1)).softmax(-1)  # (B, h, w, K)
     kin = normalize(chances @ network.anchors, dim=-1).permute(0, 3, 1, 2)
     kin = normalize(interpolate(kin, pyramid.shape[2:], mode="bilinear", align_corners=False), dim=1)

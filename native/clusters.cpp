@@ -119,6 +119,7 @@ Clusters merge_equal(const std::vector<double>& points, int64_t num_points, int6
     }
   }
   clusters.resize(clusters.count());
+  std::fill(clusters.spreads.begin(), clusters.spreads.end(), 0.0);
   std::fill(clusters.formed.begin(), clusters.formed.end(), 0.0);
   std::fill(clusters.states.begin(), clusters.states.end(), State::kStale);
   std::iota(clusters.nearest.begin(), clusters.nearest.end(), 0);
@@ -134,6 +135,8 @@ void merge_pairs(Clusters& clusters, const std::vector<int32_t>& pairs, Dendrogr
     const double height = std::max({clusters.distances[first], clusters.formed[first], clusters.formed[second]});
     const double size = clusters.sizes[first] + clusters.sizes[second];
     const double share = clusters.sizes[second] / size;
+    clusters.spreads[first] = (1.0 - share) * clusters.spreads[first] + share * clusters.spreads[second] +
+                              share * (1.0 - share) * clusters.square_between(first, second);
     double *center = &clusters.centers[first * num_dims], *other = &clusters.centers[second * num_dims];
     for (int64_t dim = 0; dim < num_dims; ++dim) center[dim] += share * (other[dim] - center[dim]);
     clusters.ids[first] = tree.add(clusters.ids[first], clusters.ids[second], height);
@@ -176,6 +179,7 @@ void reorder(Clusters& clusters) {
     const int32_t from = order[i];
     std::copy(clusters.center(from), clusters.center(from) + clusters.num_dims, &ordered.centers[i * clusters.num_dims]);
     ordered.sizes[i] = clusters.sizes[from];
+    ordered.spreads[i] = clusters.spreads[from];
     ordered.formed[i] = clusters.formed[from];
     ordered.ids[i] = clusters.ids[from];
     ordered.nearest[i] = place[clusters.nearest[from]];

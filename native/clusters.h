@@ -21,7 +21,8 @@ struct Clusters {
   int64_t num_dims = 0;
   std::vector<double> centers;  // (count, num_dims)
   std::vector<double> sizes;
-  std::vector<double> formed;  // height at which each was made; squared, as distances, where the distance is Ward's
+  std::vector<double> spreads;  // mean squared distance of a cluster's points from its center
+  std::vector<double> formed;   // height at which each was made; squared, as distances, where the distance is Ward's
   std::vector<int64_t> ids;
   std::vector<int32_t> nearest;
   std::vector<double> distances;  // to the nearest
@@ -30,21 +31,22 @@ struct Clusters {
   int64_t count() const { return static_cast<int64_t>(ids.size()); }
   const double* center(int64_t cluster) const { return &centers[cluster * num_dims]; }
 
-  // The same bits for (a, b) and (b, a).
-  double distance(int64_t a, int64_t b) const {
+  // The squared distance of their centers. The same bits for (a, b) and (b, a).
+  double square_between(int64_t a, int64_t b) const {
     const double *first = center(a), *second = center(b);
     double sum = 0.0;
     for (int64_t dim = 0; dim < num_dims; ++dim) {
       const double difference = first[dim] - second[dim];
       sum += difference * difference;
     }
-    return sum * (2.0 * (sizes[a] * sizes[b]) / (sizes[a] + sizes[b]));
+    return sum;
   }
 
   void move(int64_t from, int64_t to) {
     if (from == to) return;
     std::memcpy(&centers[to * num_dims], &centers[from * num_dims], num_dims * sizeof(double));
     sizes[to] = sizes[from];
+    spreads[to] = spreads[from];
     formed[to] = formed[from];
     ids[to] = ids[from];
     nearest[to] = nearest[from];
@@ -55,6 +57,7 @@ struct Clusters {
   void resize(int64_t count) {
     centers.resize(count * num_dims);
     sizes.resize(count);
+    spreads.resize(count);
     formed.resize(count);
     ids.resize(count);
     nearest.resize(count);

@@ -22,7 +22,7 @@ void merge_round(Groups& groups, const std::vector<int32_t>& pairs, Dendrogram& 
     partner[first] = clusters.nearest[first];
     is_gone[clusters.nearest[first]] = 1;
   }
-  std::vector<double> points, weights, spreads;
+  std::vector<double> points, weights;
   points.reserve(groups.points.size());
   weights.reserve(groups.weights.size());
   const auto append = [&](int64_t cluster) {
@@ -33,25 +33,12 @@ void merge_round(Groups& groups, const std::vector<int32_t>& pairs, Dendrogram& 
   for (int64_t i = 0; i < count; ++i) {
     if (is_gone[i]) continue;
     append(i);
-    double spread = groups.spreads[i];
-    if (partner[i] >= 0) {
-      const int64_t other = partner[i];
-      append(other);
-      const double *center = clusters.center(i), *other_center = clusters.center(other);
-      double square = 0.0;
-      for (int64_t dim = 0; dim < num_dims; ++dim) {
-        square += (center[dim] - other_center[dim]) * (center[dim] - other_center[dim]);
-      }
-      const double share = clusters.sizes[i] / (clusters.sizes[i] + clusters.sizes[other]);
-      spread = share * spread + (1.0 - share) * groups.spreads[other] + share * (1.0 - share) * square;
-    }
-    spreads.push_back(spread);
+    if (partner[i] >= 0) append(partner[i]);
     begins.push_back(static_cast<int32_t>(weights.size()));
   }
   groups.points.swap(points);
   groups.weights.swap(weights);
   groups.begins.swap(begins);
-  groups.spreads.swap(spreads);
   merge_pairs(clusters, pairs, tree, place);
 }
 
@@ -70,7 +57,6 @@ Groups::Groups(Clusters&& singles) : clusters(std::move(singles)) {
   reorder(clusters);
   points = clusters.centers;
   weights = clusters.sizes;
-  spreads.assign(clusters.count(), 0.0);
   begins.resize(clusters.count() + 1);
   std::iota(begins.begin(), begins.end(), 0);
 }
@@ -85,16 +71,12 @@ double MeanDistance::measure(int64_t a, int64_t b) const {
 }
 
 double MeanDistance::bound(int64_t a, int64_t b) const {
-  const double *first = groups.clusters.center(a), *second = groups.clusters.center(b);
-  double square = groups.spreads[a] + groups.spreads[b];
-  for (int64_t dim = 0; dim < groups.clusters.num_dims; ++dim) {
-    square += (first[dim] - second[dim]) * (first[dim] - second[dim]);
-  }
-  return square;
+  const Clusters& clusters = groups.clusters;
+  return clusters.spreads[a] + clusters.spreads[b] + clusters.square_between(a, b);
 }
 
 void merge_groups(Groups& groups, Dendrogram& tree, Team& team, int vector_level) {
-  NeighborFinder finder(team, groups.clusters.num_dims, choose_search(vector_level, true));
+  NeighborFinder finder(team, groups.clusters.num_dims, choose_search(vector_level, Spreads::kBound));
   const MeanDistance distance{groups, choose_kernels(vector_level)};
   const double enough = kWorthMatrix * groups.num_points() * groups.num_points();
   std::vector<int32_t> pairs, place;

@@ -7,6 +7,7 @@
 #include "clusters.h"
 #include "dendrogram.h"
 #include "distances.h"
+#include "search.h"
 #include "team.h"
 
 namespace ovsr {
@@ -16,7 +17,6 @@ struct Groups {
   std::vector<double> points;   // (num_points, num_dims), those of a cluster side by side
   std::vector<double> weights;  // (num_points): how many equal points each stands for
   std::vector<int32_t> begins;  // (count + 1): where each cluster's points are
-  std::vector<double> spreads;  // (count): mean squared distance of a cluster's points from its center
 
   // Clusters of one point, or of equal ones.
   explicit Groups(Clusters&& singles);
@@ -26,12 +26,12 @@ struct Groups {
 
 // The mean distance over all pairs of two clusters' points, for a NeighborFinder.
 struct MeanDistance {
-  static constexpr bool kSpreads = true;
+  static constexpr Spreads kSpreads = Spreads::kBound;
   const Groups& groups;
   const RowKernels& kernels;
 
   double half_inverse(int64_t) const { return 0.5; }
-  double spread(int64_t cluster) const { return groups.spreads[cluster]; }
+  double spread(int64_t cluster) const { return groups.clusters.spreads[cluster]; }
   double measure(int64_t a, int64_t b) const;  // the same bits for (a, b) and (b, a)
   double bound(int64_t a, int64_t b) const;    // squared: the mean of squares is not less than the mean's square
   double num_pairs(int64_t a, int64_t b) const {

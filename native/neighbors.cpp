@@ -75,7 +75,7 @@ void NeighborFinder::pack(const Clusters& clusters, const Distance& distance) {
   packed_.num_leaves = num_leaves;
   packed_.coordinates.resize(num_leaves * num_dims * kLeaf);
   packed_.half_inverses.resize(num_leaves * kLeaf);
-  packed_.spreads.resize(Distance::kSpreads ? num_leaves * kLeaf : 0);
+  packed_.spreads.resize(Distance::kSpreads != Spreads::kNone ? num_leaves * kLeaf : 0);
   packed_.lowest.resize(num_boxes * num_dims);
   packed_.highest.resize(num_boxes * num_dims);
   packed_.largest_half_inverse.resize(num_boxes);
@@ -95,7 +95,7 @@ void NeighborFinder::pack_leaf(const Clusters& clusters, const Distance& distanc
   for (int64_t lane = 0; exists && lane < kLeaf; ++lane) {
     const float half = lane < num_lanes ? static_cast<float>(distance.half_inverse(first + lane)) : 0.0f;
     packed_.half_inverses[first + lane] = half;
-    if (Distance::kSpreads) {
+    if (Distance::kSpreads != Spreads::kNone) {
       const double spread = lane < num_lanes ? distance.spread(first + lane) : 0.0;
       packed_.spreads[first + lane] = static_cast<float>(spread * (1.0 + kRoundedUp));
     }
@@ -135,7 +135,7 @@ void NeighborFinder::finish(Clusters& clusters, const Distance& distance, Query&
   const int64_t self = query.self;
   int64_t nearest = -1;
   double smallest = std::numeric_limits<double>::infinity();
-  if (Distance::kSpreads) {  // measuring takes time: begin with the likely ones
+  if (Distance::kSpreads == Spreads::kBound) {  // measuring takes time: begin with the likely ones
     std::sort(query.candidates.begin(), query.candidates.end(),
               [](const Candidate& a, const Candidate& b) { return a.distance < b.distance; });
   }
@@ -147,7 +147,7 @@ void NeighborFinder::finish(Clusters& clusters, const Distance& distance, Query&
       smallest = measured;
       nearest = candidate.cluster;
       const float widened = slack_.widen(static_cast<float>(Distance::square(measured)), packed_.half_inverses[self]);
-      if (Distance::kSpreads) query.limit = std::min(query.limit, widened);
+      if (Distance::kSpreads == Spreads::kBound) query.limit = std::min(query.limit, widened);
     }
   }
   clusters.nearest[self] = static_cast<int32_t>(nearest);
@@ -157,6 +157,7 @@ void NeighborFinder::finish(Clusters& clusters, const Distance& distance, Query&
 
 template void NeighborFinder::find(Clusters&, const WardDistance&);
 template void NeighborFinder::find(Clusters&, const MeanDistance&);
+template void NeighborFinder::find(Clusters&, const MeanSquareDistance&);
 
 void find_pairs(const Clusters& clusters, std::vector<int32_t>& pairs) {
   pairs.clear();

@@ -1,4 +1,4 @@
-// Nearest neighbours of clusters by Ward's distance, or by the mean distance of their points.
+// Nearest neighbours of clusters by Ward's distance, or by the mean distance of their points, squared or not.
 #pragma once
 
 #include <cstdint>
@@ -15,14 +15,32 @@ int useful_threads(int num_threads, int64_t num_points, int64_t num_dims);
 
 // What a NeighborFinder has to know of a distance; see `Packed`.
 struct WardDistance {
-  static constexpr bool kSpreads = false;
+  static constexpr Spreads kSpreads = Spreads::kNone;
   const Clusters& clusters;
 
   double half_inverse(int64_t cluster) const { return 0.5 / clusters.sizes[cluster]; }
   double spread(int64_t) const { return 0.0; }
-  double measure(int64_t a, int64_t b) const { return clusters.distance(a, b); }
-  double bound(int64_t a, int64_t b) const { return clusters.distance(a, b); }  // squared, not less than it is
+  double measure(int64_t a, int64_t b) const {
+    const double *sizes = clusters.sizes.data();
+    return clusters.square_between(a, b) * (2.0 * (sizes[a] * sizes[b]) / (sizes[a] + sizes[b]));
+  }
+  double bound(int64_t a, int64_t b) const { return measure(a, b); }  // squared, not less than it is
   double num_pairs(int64_t, int64_t) const { return 1.0; }  // distances of points that `measure` looks at
+  static double square(double distance) { return distance; }
+};
+
+// The mean squared distance over all pairs of two clusters' points, which centers and spreads say.
+struct MeanSquareDistance {
+  static constexpr Spreads kSpreads = Spreads::kPart;
+  const Clusters& clusters;
+
+  double half_inverse(int64_t) const { return 0.5; }
+  double spread(int64_t cluster) const { return clusters.spreads[cluster]; }
+  double measure(int64_t a, int64_t b) const {
+    return (clusters.spreads[a] + clusters.spreads[b]) + clusters.square_between(a, b);
+  }
+  double bound(int64_t a, int64_t b) const { return measure(a, b); }
+  double num_pairs(int64_t, int64_t) const { return 1.0; }
   static double square(double distance) { return distance; }
 };
 

@@ -64,7 +64,7 @@ OVSR_INLINE void measure_gaps(const Packed& packed, const float* own, float* gap
   }
 }
 
-template <bool kSpreads>
+template <Spreads kSpreads>
 OVSR_INLINE void scan_leaf(const Packed& packed, int64_t leaf, const float* own, float own_half, const Slack& slack,
                            Query& query) {
   const int64_t num_dims = packed.num_dims;
@@ -74,6 +74,11 @@ OVSR_INLINE void scan_leaf(const Packed& packed, int64_t leaf, const float* own,
     Lanes halves;
     load(halves, &packed.half_inverses[leaf * kLeaf + v * kLanes]);
     bound[v] = query.limit * (halves + own_half);
+    if (kSpreads == Spreads::kPart) {  // the halves sum to 1
+      Lanes spreads;
+      load(spreads, &packed.spreads[leaf * kLeaf + v * kLanes]);
+      bound[v] -= spreads + packed.spreads[query.self];
+    }
   }
   for (int64_t begin = 0; begin < num_dims; begin += kDimsBeforeLook) {
     const int64_t end = std::min(begin + kDimsBeforeLook, num_dims);
@@ -95,20 +100,26 @@ OVSR_INLINE void scan_leaf(const Packed& packed, int64_t leaf, const float* own,
   for (int v = 0; v < kVectors; ++v) {
     Lanes halves;
     load(halves, &packed.half_inverses[leaf * kLeaf + v * kLanes]);
-    const Lanes distance = sum[v] / (halves + own_half);
+    Lanes distance = sum[v] / (halves + own_half);
+    if (kSpreads == Spreads::kPart) {
+      Lanes spreads;
+      load(spreads, &packed.spreads[leaf * kLeaf + v * kLanes]);
+      distance += spreads + packed.spreads[query.self];
+    }
     std::memcpy(distances + v * kLanes, &distance, sizeof(Lanes));
   }
   for (int lane = 0; lane < kLeaf; ++lane) {
     const int64_t cluster = leaf * kLeaf + lane;
     if (distances[lane] <= query.limit && cluster != query.self) {
       query.candidates.push_back({static_cast<int32_t>(cluster), distances[lane]});
-      const float spread = kSpreads ? packed.spreads[cluster] + packed.spreads[query.self] : 0.0f;
+      const bool more = kSpreads == Spreads::kBound;
+      const float spread = more ? packed.spreads[cluster] + packed.spreads[query.self] : 0.0f;
       query.limit = std::min(query.limit, slack.widen(distances[lane] + spread, own_half));
     }
   }
 }
 
-template <bool kSpreads>
+template <Spreads kSpreads>
 OVSR_INLINE void search(const Packed& packed, const Slack& slack, Batch& batch) {
   const int64_t num_leaves = packed.num_leaves, stride = (num_leaves + kBoxes - 1) / kBoxes * kBoxes;
   const float* own[kQueries];
@@ -130,18 +141,26 @@ OVSR_INLINE void search(const Packed& packed, const Slack& slack, Batch& batch) 
     if (leaf < 0 || leaf >= num_leaves) continue;
     for (int q = 0; q < batch.num_queries; ++q) {
       Query& query = batch.queries[q];
-      if (batch.gaps[q * stride + leaf] > query.limit * (packed.largest_half_inverse[leaf] + own_half[q])) continue;
+      const float farthest = query.limit * (packed.largest_half_inverse[leaf] + own_half[q]);
+      const float own_spread = kSpreads == Spreads::kPart ? packed.spreads[query.self] : 0.0f;
+      if (batch.gaps[q * stride + leaf] > farthest - own_spread) continue;
       scan_leaf<kSpreads>(packed, leaf, own[q], own_half[q], slack, query);
     }
   }
 }
 
-#define OVSR_VARIANT(NAME, TARGET)                                                              \
-  TARGET void ward_##NAME(const Packed& packed, const Slack& slack, Batch& batch) {             \
-    search<false>(packed, slack, batch);                                                        \
-  }                                                                                             \
-  TARGET void mean_##NAME(const Packed& packed, const Slack& slack, Batch& batch) {             \
-    search<true>(packed, slack, batch);                                                         \
+#define OVSR_VARIANT(NAME, TARGET)                                                                    \
+  TARGET void ward_##NAME(const Packed& packed, const Slack& slack, Batch& batch) {                   \
+    search<Spreads::kNone>(packed, slack, batch);                                                     \
+  }                                                                                                   \
+  TARGET void mean_##NAME(const Packed& packed, const Slack& slack, Batch& batch) {                   \
+    search<Spreads::kBound>(packed, slack, batch);                                                    \
+  }                                                                                                   \
+  TARGET void mean_square_##NAME(const Packed& packed, const Slack& slack, Batch& batch) {            \
+    search<Spreads::kPart>(packed, slack, batch);                                                     \
+  }                                                                                                   \
+  Search choose_##NAME(Spreads spreads) {                                                             \
+    return spreads == Spreads::kNone ? ward_##NAME : spreads == Spreads::kBound ? mean_##NAME : mean_square_##NAME; \
   }
 
 OVSR_VARIANT(portable, )
@@ -165,14 +184,14 @@ int supported_level(int vector_level) {
   return 0;
 }
 
-Search choose_search(int vector_level, bool has_spreads) {
+Search choose_search(int vector_level, Spreads spreads) {
 #ifdef OVSR_X86
   const int level = supported_level(vector_level);
-  if (level == 2) return has_spreads ? mean_avx512 : ward_avx512;
-  if (level == 1) return has_spreads ? mean_avx2 : ward_avx2;
+  if (level == 2) return choose_avx512(spreads);
+  if (level == 1) return choose_avx2(spreads);
 #endif
   (void)vector_level;
-  return has_spreads ? mean_portable : ward_portable;
+  return choose_portable(spreads);
 }
 
 }  // namespace ovsr

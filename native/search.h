@@ -17,6 +17,8 @@ constexpr int kLeaf = 64;  // clusters whose coordinates lie side by side, and l
 // The mean distance over all pairs of their points is at least ||c_a - c_b||, and its square at most that square plus
 // both clusters' spreads: with h = 0.5 the search finds all that the first bound leaves under the second one.
 //
+// The mean squared distance is the centers' plus both spreads.
+//
 // Clusters are stored in groups of kLeaf ("leaves"), in an order that puts neighbours into one leaf; each leaf has a
 // bounding box, so that most leaves need no look at their members. The last leaf is filled up with far away points.
 struct Packed {
@@ -33,6 +35,9 @@ struct Packed {
 };
 
 constexpr int kBoxes = 16;
+
+// What clusters' spreads are to a distance: nothing; the most by which its square exceeds the centers'; or a part of it.
+enum class Spreads { kNone, kBound, kPart };
 
 struct Candidate {
   int32_t cluster;
@@ -71,6 +76,6 @@ using Search = void (*)(const Packed&, const Slack&, Batch&);
 int supported_level(int vector_level);
 
 // The variant for the widest vectors that this machine has and vector_level (see clustering.h) allows.
-Search choose_search(int vector_level, bool has_spreads);
+Search choose_search(int vector_level, Spreads spreads);
 
 }  // namespace ovsr

@@ -1,4 +1,4 @@
-"""Image files as arrays; a damaged one is refused, where the decoder can tell."""
+"""Image files as arrays, and arrays as jpeg; a damaged one is refused, where the decoder can tell."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from ovsr_ros.errors import ImageError
+from ovsr_ros.png_check import find_png_problem
 
 _START, _END = b"\xff\xd8", b"\xff\xd9"
 _FILL_BYTES = (0x00, 0xFF)
@@ -19,6 +20,7 @@ _END_OF_BLOCK = 0x00
 _ZEROS = bytes(64)
 _WHOLE_SPECTRUM = b"\x00\x3f\x00"
 _NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
+_JPEG_MAX_SIDE_PX = 65500
 _MAX_PIXELS = 1 << 30
 """As OpenCV has it."""
 
@@ -43,6 +45,18 @@ def decode_image(data: NDArray[np.uint8], keep_grey: bool = False) -> NDArray[np
         if kind is not None:
             return _decode_jpeg(data.tobytes() + _END, grey=keep_grey and kind == "Gray")
     return _decode_with_opencv(data, keep_grey)
+
+
+def encode_jpeg(image: NDArray[np.uint8], quality: int) -> bytes:
+    """The bytes of a jpeg file of an (H, W, 3) uint8 RGB image. quality: 1 to 100, as OpenCV takes it.
+
+    Raises ImageError when the image is larger than libjpeg takes, 65500 pixels on a side.
+    """
+    height, width = image.shape[:2]
+    if max(height, width) > _JPEG_MAX_SIDE_PX:
+        raise ImageError(f"jpeg: expected at most {_JPEG_MAX_SIDE_PX} pixels on a side, got {width}x{height}")
+    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return encoded.tobytes()
 
 
 def decode_upright(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -160,6 +174,9 @@ def _codes_of_zeros(segment: bytearray) -> list[int]:
 
 
 def _decode_with_opencv(data: NDArray[np.uint8], keep_grey: bool) -> NDArray[np.uint8]:
+    problem = find_png_problem(data)
+    if problem:
+        raise ImageError(f"damaged: a png image with {problem}; {_REMEDY}")
     cause = "no format that is known, or cut short"
     # IMREAD_ANYCOLOR leaves grey in one channel. Both give 8 bits per value.
     flags = cv2.IMREAD_ANYCOLOR if keep_grey else cv2.IMREAD_COLOR

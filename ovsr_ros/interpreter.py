@@ -37,13 +37,28 @@ DISTRIBUTIONS = {
     "yaml": "pyyaml",
 }
 """What pip calls the modules that this package imports."""
+OPTIONAL = {
+    "fastapi": "nicegui",
+    "nicegui": "nicegui",
+    "starlette": "nicegui",
+    "uvicorn": "nicegui",
+    "fsspec": "fsspec",
+    "lz4": "rosbags",
+    "pyarrow": "pyarrow",
+    "ray": "ray",
+    "rosbags": "rosbags",
+}
+"""The same of those that extras bring: `console`, whose nicegui brings what it needs, `recordings` and `cluster`."""
 PIPELINE = tuple(name for name in DISTRIBUTIONS if name != "tokenizers")
 """Modules without which nothing is labelled."""
 NODE = (*PIPELINE, "rclpy", "ovsr_ros.msg")
+CONSOLE = ("cv2", "nicegui", "numpy", "simplejpeg", "yaml", "rclpy", "ovsr_ros.msg")
 DEMO_CAMERA = ("cv2", "numpy", "simplejpeg", "yaml", "rclpy", "ovsr_ros.msg")
 
 _GENERATED = re.compile(r"ovsr_ros\.(msg|srv|ovsr_ros_s__\w+)\b|cannot import name '(msg|srv)' from 'ovsr_ros'")
-_ROS = re.compile(r"(rclpy|rpyutils|ament_index_python|builtin_interfaces|rcl_interfaces|rosidl_\w+|\w+_msgs)\b")
+_ROS = re.compile(
+    r"(rclpy|rpyutils|ament_index_python|builtin_interfaces|rcl_interfaces|rosidl_\w+|\w+_(?:msgs|srvs))\b"
+)
 _PACKAGE = Path(__file__).parent
 _OLDEST = (3, 10)
 _CAUSE_LENGTH = 400
@@ -100,7 +115,7 @@ def _culprit(error: Exception, steps: Sequence[TracebackType]) -> str | None:
         return "ovsr_ros.msg"
     if isinstance(error, ImportError) and error.name:
         top = error.name.partition(".")[0]
-        is_known = top in DISTRIBUTIONS or _ROS.match(top) or top in sys.stdlib_module_names
+        is_known = top in {**DISTRIBUTIONS, **OPTIONAL} or _ROS.match(top) or top in sys.stdlib_module_names
         is_own_mistake = not is_known and bool(steps) and _is_ours(steps[-1])
         return None if top == _PACKAGE.name or is_own_mistake else top
     # Somebody else's module that was being imported by one of ours: the innermost such.
@@ -192,7 +207,7 @@ def _pip(modules: Sequence[str], options: str = "") -> str:
     if sys.prefix == sys.base_prefix and managed.exists():  # by the operating system: PEP 668
         options = f"--break-system-packages {options}"
     first = "" if _is_found("pip") else f"{_python()} -m ensurepip && "
-    names = " ".join(DISTRIBUTIONS.get(name, name) for name in modules)
+    names = " ".join(dict.fromkeys({**OPTIONAL, **DISTRIBUTIONS}.get(name, name) for name in modules))
     return f"{first}{_python()} -m pip install {options}{names}"
 
 

@@ -12,7 +12,15 @@ import torch
 from numpy.typing import NDArray
 
 from ovsr_ros.backends import load_backend, segmenter_type
-from ovsr_ros.backends.contract import Backend, FoundSegments, Frame, FrameEmbeddings, Segmenter, SegmentFinder
+from ovsr_ros.backends.contract import (
+    Backend,
+    FoundSegments,
+    Frame,
+    FrameEmbeddings,
+    MaskEmbedder,
+    Segmenter,
+    SegmentFinder,
+)
 from ovsr_ros.backends.reduction import FULL, Reduction, enlarge, reduce
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.models.device import resolve_device
@@ -23,14 +31,12 @@ from ovsr_ros.results import Segmentation
 from ovsr_ros.settings import PipelineOptions, backend_options
 from ovsr_ros.tracking import Tracker
 from ovsr_ros.vocabulary.category import CategoryRequest, Operation, Vocabulary
+from ovsr_ros.vocabulary.change import Change
 from ovsr_ros.vocabulary.registry import VocabularyRegistry
 from ovsr_ros.vocabulary.text_embeddings import TextClassifier, TextEmbeddingCache, TextOptions, cache_directory
 
 ONE_OFF_VERSION = 0
 """Version of a vocabulary that was made for single calls and never put in force."""
-
-Change = tuple[Operation, Sequence[CategoryRequest]]
-"""What is to become of the vocabulary."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,11 @@ class State:
     classifier: TextClassifier
     texts: TextEmbeddingCache
     number: int = 0
+
+    @property
+    def example_model_id(self) -> str:
+        """Of the model whose examples count; empty where none do: this backend compares its images with words only."""
+        return _example_model_id(self.backend)
 
 
 @dataclass(frozen=True)
@@ -116,7 +127,7 @@ class Pipeline:
         if options:
             changed = replace_flat(state.options, options)
             _refuse_read_only(state.options, changed)
-        vocabulary = state.vocabulary if change is None else self._registry.propose(*change)
+        vocabulary = state.vocabulary if change is None else self._registry.propose_change(change)
         if changed.precision != state.options.precision:
             return self._encoded(changed, _load(changed, self.device), vocabulary, number=state.number + 1)
         if options:
@@ -200,7 +211,7 @@ class Pipeline:
             assert not isinstance(frame, FoundSegments)
             tracker.restart()
             return frame
-        source = (backend_options(options), options.precision, found.reduction)
+        source = embedding_source(options, found.reduction)
         return tracker.follow(found.image_rgb, frame, time_s, options.tracking, source)
 
     def embed(self, image_rgb: NDArray[np.uint8], reduction: Reduction = FULL) -> Frame:
@@ -261,8 +272,15 @@ class Pipeline:
     ) -> State:
         texts = texts or _text_cache(backend, options.text)
         with torch.inference_mode():
-            classifier = TextClassifier.build(vocabulary, texts, options.text.unlabeled_names).to(self.device)
+            model_id = _example_model_id(backend)
+            names = options.text.unlabeled_names
+            classifier = TextClassifier.build(vocabulary, texts, names, model_id).to(self.device)
         return State(options, backend, vocabulary, classifier, texts, number)
+
+
+def embedding_source(options: PipelineOptions, reduction: Reduction = FULL) -> object:
+    """What embeddings are made by: those of two sources are no average; see `Tracker.follow`."""
+    return (backend_options(options), options.precision, reduction)
 
 
 def load_segmenter(options: PipelineOptions) -> Segmenter:
@@ -278,6 +296,10 @@ def load_segmenter(options: PipelineOptions) -> Segmenter:
 
 def _load(options: PipelineOptions, device: torch.device) -> Backend[Any]:
     return load_backend(options.backend, backend_options(options), device, options.precision, options.allow_download)
+
+
+def _example_model_id(backend: Backend[Any]) -> str:
+    return backend.text_encoder.model_id if isinstance(backend, MaskEmbedder) else ""
 
 
 def _text_cache(backend: Backend[Any], options: TextOptions) -> TextEmbeddingCache:

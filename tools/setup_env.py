@@ -218,7 +218,8 @@ def install_packages(wanted: dict[str, str]) -> None:
 
 def run_pip(sourced: bool) -> None:
     sections = read_sections(PINS.read_text(encoding="utf-8"))
-    wanted = ["runtime", "tools", "evaluation", "photos", "bench", "trident"] + ([] if sourced else ["ros"])
+    wanted = ["runtime", "tools", "evaluation", "photos", "recordings", "cluster", "bench", "trident", "console"]
+    wanted += [] if sourced else ["ros"]
     names = [name for section in wanted for name in sections[section]]
     constraints = PINS
     if sourced:

@@ -191,6 +191,17 @@ class SegmentFinder(Protocol):
         ...
 
 
+@runtime_checkable
+class MaskEmbedder(Protocol):
+    """A backend that compares segments with the classifier's examples, too, and so can be taught by these."""
+
+    def embed_mask(self, image_rgb: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Tensor:
+        """(D,) float32, of length 1: of the mask's pixels, as of a segment's. image_rgb: (H, W, 3) uint8; mask: (H, W),
+        True somewhere.
+        """
+        ...
+
+
 class StageClock:
     """Wall-clock seconds per stage, summed; a stage ends when the device has done its work."""
 

@@ -64,27 +64,47 @@ def paint(
     frame: FrameEmbeddings, decisions: Decisions, vocabulary_version: int, stage_seconds: dict[str, float]
 ) -> Segmentation:
     """Paint the decisions on the frame's pixels, by a lookup table each, and download them."""
-    unlabeled = decisions.class_ids == UNLABELED_ID
-    confidences = (decisions.scores * 255).round().clamp(0, 255).to(torch.uint8)
-    confidences = torch.where(unlabeled, confidences.new_zeros(()), confidences)
     regions, segment_map = frame.regions, frame.regions.segment_map
     return Segmentation(
         label_map=_look_up(decisions.class_ids, UNLABELED_ID, segment_map),
-        confidence=_look_up(confidences, 0, segment_map),
+        confidence=_look_up(confidences_of(decisions), 0, segment_map),
         segment_map=segment_map.to(torch.int16).cpu().numpy().view(np.uint16),
-        segments=Segments(
-            ids=np.arange(1, len(frame) + 1, dtype=np.uint16),
-            track_ids=np.zeros(len(frame), np.uint32) if frame.track_ids is None else frame.track_ids,
-            class_ids=decisions.class_ids.cpu().numpy(),
-            scores=decisions.scores.clamp(0, 1).cpu().numpy(),
-            runner_up_ids=decisions.runner_up_ids.cpu().numpy(),
-            runner_up_scores=decisions.runner_up_scores.clamp(0, 1).cpu().numpy(),
-            boxes_xyxy=regions.boxes_xyxy,
-            areas_px=regions.areas_px,
-            centroids_xy=regions.centroids_xy,
+        segments=to_segments(
+            decisions,
+            np.zeros(len(frame), np.uint32) if frame.track_ids is None else frame.track_ids,
+            regions.boxes_xyxy,
+            regions.areas_px,
+            regions.centroids_xy,
         ),
         vocabulary_version=vocabulary_version,
         stage_seconds=stage_seconds,
+    )
+
+
+def confidences_of(decisions: Decisions) -> Tensor:
+    """(N,) uint8: the scores as the confidence map has them, 0 where nothing is labelled."""
+    confidences = (decisions.scores * 255).round().clamp(0, 255).to(torch.uint8)
+    return torch.where(decisions.class_ids == UNLABELED_ID, confidences.new_zeros(()), confidences)
+
+
+def to_segments(
+    decisions: Decisions,
+    track_ids: NDArray[np.uint32],
+    boxes_xyxy: NDArray[np.int32],
+    areas_px: NDArray[np.int32],
+    centroids_xy: NDArray[np.float32],
+) -> Segments:
+    """The decided segments, on the host; see `Segments` for the arrays."""
+    return Segments(
+        ids=np.arange(1, len(track_ids) + 1, dtype=np.uint16),
+        track_ids=track_ids,
+        class_ids=decisions.class_ids.cpu().numpy(),
+        scores=decisions.scores.clamp(0, 1).cpu().numpy(),
+        runner_up_ids=decisions.runner_up_ids.cpu().numpy(),
+        runner_up_scores=decisions.runner_up_scores.clamp(0, 1).cpu().numpy(),
+        boxes_xyxy=boxes_xyxy,
+        areas_px=areas_px,
+        centroids_xy=centroids_xy,
     )
 
 

@@ -85,7 +85,7 @@ def enlarge(segmentation: Segmentation, size_hw: tuple[int, int]) -> Segmentatio
         label_map=_resize(segmentation.label_map, size_hw),
         confidence=_resize(segmentation.confidence, size_hw),
         segment_map=segment_map,
-        segments=_measure(segmentation.segments, segment_map),
+        segments=measure_segments(segmentation.segments, segment_map),
     )
 
 
@@ -93,7 +93,7 @@ def _resize(values: NDArray[Any], size_hw: tuple[int, int]) -> NDArray[Any]:
     return cv2.resize(values, size_hw[::-1], interpolation=cv2.INTER_NEAREST)
 
 
-def _measure(segments: Segments, segment_map: NDArray[np.uint16]) -> Segments:
+def measure_segments(segments: Segments, segment_map: NDArray[np.uint16]) -> Segments:
     """The segments with boxes, areas and centroids as the map has them."""
     ids = segments.ids.astype(np.int64)
     geometry = masks.measure(torch.from_numpy(segment_map.astype(np.int32)), int(ids.max(initial=0)) + 1)

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from ovsr_ros.benchmark.rooms import calibration_images
 from ovsr_ros.benchmark.timing import Spread, synchronize
 from ovsr_ros.models.calibrated import write_calibrated
+from ovsr_ros.models.embedded import EMBEDDED
 from ovsr_ros.models.hub import is_architecture
 from ovsr_ros.models.memory import MEBIBYTE, PeakMemory
-from ovsr_ros.models.weights import DEMO
 from ovsr_ros.options import replace_flat
 from ovsr_ros.pipeline import Pipeline
 from ovsr_ros.settings import PipelineOptions, models_of
@@ -69,14 +69,14 @@ class FrameTimes:
 def random_weights(options: PipelineOptions) -> Iterator[PipelineOptions]:
     """The same options with calibrated random weights in place of every listed model: its speed without its knowledge.
 
-    What is a file, a folder or `demo` stays. The weights are gone when the context ends.
+    What is a file, a folder or embedded stays. The weights are gone when the context ends.
     """
     with tempfile.TemporaryDirectory(prefix="ovsr-weights-") as folder:
         images = calibration_images()
         changes = {
             f"{section}.model": write_calibrated(name, kind, images, Path(folder))
             for section, (kind, name) in models_of(options).items()
-            if name != DEMO and not Path(name).expanduser().exists()
+            if name not in EMBEDDED and not Path(name).expanduser().exists()
             if is_architecture(name, kind)
         }
         yield replace_flat(options, dict(changes))

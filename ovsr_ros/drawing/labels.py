@@ -10,10 +10,12 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from ovsr_ros.drawing.regions import Image, Scale, draw_outlines, tint
 from ovsr_ros.drawing.text import draw_text, text_masks
-from ovsr_ros.results import UNLABELED_ID, Segmentation
+from ovsr_ros.results import UNLABELED_ID, Segmentation, Segments
 from ovsr_ros.vocabulary.category import Vocabulary
 
 _MIN_SIDE_FOR_TEXT_PX = 96
@@ -41,7 +43,9 @@ class _Rect:
 def overlay(
     image_rgb: Image, segmentation: Segmentation, vocabulary: Vocabulary, alpha: float = 0.42, legend: bool = True
 ) -> Image:
-    """Draw a segmentation on its image: tinted regions, outlines, a name and score per segment, and a legend.
+    """Draw a segmentation on its image: tinted regions, outlines, names with scores, and a legend.
+
+    Where segments of one category touch, the largest has the name and its own score for all of them.
 
     image_rgb: (H, W, 3) uint8 RGB; it is not changed. vocabulary: the one that labelled it; gives names and colours.
     alpha: strength of the tint, 0 to 1. Unlabeled regions are dimmed, not coloured. Images with a side under 96 pixels
@@ -75,7 +79,7 @@ def _shortened(name: str) -> str:
 def _draw_names(
     canvas: Image, segmentation: Segmentation, vocabulary: Vocabulary, scale: Scale, taken: list[_Rect]
 ) -> None:
-    """A name and score on each labelled segment, the largest first; one that finds no free place is left out."""
+    """A name and score on each area of one category, the largest first; one that finds no free place is left out."""
     names = {category.id: category.name for category in vocabulary.categories}
     segments = segmentation.segments
     height, width = canvas.shape[:2]
@@ -83,7 +87,7 @@ def _draw_names(
     factor = min(1.0, _LOCATE_AT_PX / max(height, width))
     small_size = (max(1, round(width * factor)), max(1, round(height * factor)))
     small_map = cv2.resize(segmentation.segment_map, small_size, interpolation=cv2.INTER_NEAREST)
-    for index in np.flatnonzero(segments.class_ids != UNLABELED_ID):
+    for index in _named_segments(small_map, segments):
         class_id = int(segments.class_ids[index])
         text = f"{_shortened(names.get(class_id, str(class_id)))} {segments.scores[index]:.2f}"
         ink, _ = text_masks(text, scale.text_px)
@@ -95,6 +99,28 @@ def _draw_names(
                 taken.append(rect)
                 draw_text(canvas, text, rect.x, rect.y, scale.text_px)
                 break
+
+
+def _named_segments(small_map: NDArray[Any], segments: Segments) -> NDArray[np.int64]:
+    """Of the labelled segments that touch others of their category, the largest of each such area; and those that touch
+    none. Their places among the segments, in ascending order.
+    """
+    count = len(segments)
+    place_of_id = np.full(max(int(segments.ids.max(initial=0)), int(small_map.max(initial=0))) + 1, count)
+    place_of_id[segments.ids] = np.arange(count)
+    class_of_place = np.append(segments.class_ids, UNLABELED_ID)
+    places = place_of_id[small_map]
+    edges = []
+    for one, other in ((places[:, 1:], places[:, :-1]), (places[1:], places[:-1])):
+        touch = (one != other) & (class_of_place[one] == class_of_place[other])
+        edges.append(np.stack((one[touch], other[touch])))
+    ones, others = np.concatenate(edges, 1)
+    graph = coo_array((np.ones(len(ones), bool), (ones, others)), shape=(count + 1, count + 1))
+    _, areas = connected_components(graph, directed=False)
+    labelled = np.flatnonzero(segments.class_ids != UNLABELED_ID)
+    largest_first = labelled[np.argsort(-segments.areas_px[labelled], kind="stable")]
+    _, first = np.unique(areas[largest_first], return_index=True)
+    return np.sort(largest_first[first])
 
 
 def _innermost_point(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -34,7 +35,7 @@ class PipelinePredictor:
         segmentation = self.pipeline.label(frame, state)
         return Prediction(
             clusters=_clusters(frame, segmentation),
-            label_map=_word_of_id(state, sample.words)[segmentation.label_map],
+            label_map=word_of_id(state, sample.words)[segmentation.label_map],
             segment_map=segmentation.segment_map,
         )
 
@@ -53,7 +54,7 @@ def _clusters(frame: Frame, segmentation: Segmentation) -> NDArray[np.int64]:
     return segmentation.label_map.astype(np.int64) + 1
 
 
-def _word_of_id(state: State, words: tuple[str, ...]) -> NDArray[np.uint8]:
+def word_of_id(state: State, words: Sequence[str]) -> NDArray[np.uint8]:
     """(256,) uint8: per class id of the vocabulary, the index of its word."""
     index = {name_key(parse_category(word).name): i for i, word in enumerate(words)}
     table = np.full(256, UNLABELED, np.uint8)

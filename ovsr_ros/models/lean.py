@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+Follower = TypeVar("Follower", bound=nn.Module)
 
 _TOLERANCE = 1e-3
 """Most that folding may change a network's outputs, relative to their norm; it is 1e-6 where it is right."""
@@ -28,7 +30,7 @@ def fold_batch_norms(network: Any, example: Tensor) -> Any:
     """
     folded = copy.deepcopy(network)
     names = {module: name for name, module in folded.named_modules()}
-    pairs = _convolutions_before_norms(folded, example)
+    pairs = [pair for pair in convolutions_before(folded, nn.BatchNorm2d, example) if pair[1].running_mean is not None]
     for convolution, norm in pairs:
         assert norm.running_mean is not None
         assert norm.running_var is not None
@@ -37,24 +39,24 @@ def fold_batch_norms(network: Any, example: Tensor) -> Any:
         )
         convolution.weight = nn.Parameter(weight.contiguous(memory_format=torch.channels_last), requires_grad=False)
         convolution.bias = nn.Parameter(bias, requires_grad=False)
-        parent, _, child = names[norm].rpartition(".")
         # timm's normalisations hold the activation that follows them.
         rest = [part for part in (getattr(norm, "drop", None), getattr(norm, "act", None)) if part is not None]
         rest = [part for part in rest if not isinstance(part, nn.Identity)]
-        setattr(folded.get_submodule(parent), child, rest[0] if len(rest) == 1 else nn.Sequential(*rest))
-    return folded if pairs and _is_same(network, folded, example) else network
+        replace_module(folded, names[norm], rest[0] if len(rest) == 1 else nn.Sequential(*rest))
+    return folded if pairs and is_same(network, folded, example) else network
 
 
-def _convolutions_before_norms(network: nn.Module, example: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+def convolutions_before(network: nn.Module, kind: type[Follower], example: Tensor) -> list[tuple[nn.Conv2d, Follower]]:
+    """Each convolution whose output a module of a kind takes, with that module, both called once for an example."""
     outputs: list[tuple[Tensor, nn.Conv2d]] = []  # kept alive, so that no other tensor takes the place of one
     calls: dict[nn.Module, int] = {}
-    pairs: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
+    pairs: list[tuple[nn.Conv2d, Follower]] = []
 
     def see(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         calls[module] = calls.get(module, 0) + 1
         if isinstance(module, nn.Conv2d):
             outputs.append((output, module))
-        elif isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
+        elif isinstance(module, kind):
             pairs.extend((convolution, module) for tensor, convolution in outputs if tensor is inputs[0])
 
     handles = [module.register_forward_hook(see) for module in network.modules()]
@@ -64,10 +66,17 @@ def _convolutions_before_norms(network: nn.Module, example: Tensor) -> list[tupl
     finally:
         for handle in handles:
             handle.remove()
-    return [(convolution, norm) for convolution, norm in pairs if calls[convolution] == calls[norm] == 1]
+    return [(convolution, follower) for convolution, follower in pairs if calls[convolution] == calls[follower] == 1]
 
 
-def _is_same(network: nn.Module, other: nn.Module, example: Tensor) -> bool:
+def replace_module(network: nn.Module, name: str, module: nn.Module) -> None:
+    """Put a module in the place of the one of that dotted name."""
+    parent, _, child = name.rpartition(".")
+    setattr(network.get_submodule(parent), child, module)
+
+
+def is_same(network: nn.Module, other: nn.Module, example: Tensor) -> bool:
+    """Whether two networks make the same of an input (1, 3, H, W), but for rounding."""
     with torch.inference_mode():
         before, after = network(example), other(example)
     return bool((after - before).norm() <= _TOLERANCE * before.norm())
@@ -109,9 +118,8 @@ def scale_in_place(network: Any, example: Tensor) -> Any:
         )
         if not (_is_product(reduce) and _is_product(expand)):
             return network
-        parent, _, child = name.rpartition(".")
-        setattr(changed.get_submodule(parent), child, SqueezeExcite(reduce, activation, expand, gate))
-    return changed if found and _is_same(network, changed, example) else network
+        replace_module(changed, name, SqueezeExcite(reduce, activation, expand, gate))
+    return changed if found and is_same(network, changed, example) else network
 
 
 class SelfAttention(nn.MultiheadAttention):
@@ -150,9 +158,11 @@ def store_products(network: nn.Module, dtype: torch.dtype) -> None:
     """Keep the weights of convolutions and matrix products in `dtype`; run the network under `inference` with it.
 
     Autocast would convert them in each call: for a ViT-B/32 that is a fifth of its time. Normalisations and embeddings
-    stay float32.
+    stay float32, and so does a module whose `is_float32` is true.
     """
     for module in network.modules():
+        if getattr(module, "is_float32", False):
+            continue
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             module.to(dtype)
         elif isinstance(module, nn.MultiheadAttention) and module.in_proj_weight is not None:

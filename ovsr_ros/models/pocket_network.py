@@ -73,6 +73,8 @@ class PocketNetwork(nn.Module):
         self.num_features = self.num_classes = num_classes
         self.pretrained_cfg = self.default_cfg = pretrained_cfg
         self.trunk: Any = timm.create_model(TRUNK, pretrained=False, num_classes=num_anchors)
+        classifier: Any = self.trunk.classifier
+        classifier.is_float32 = True  # `classify` computes in it, whatever the others' precision is
         self.lateral = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in (*_CHANNELS, _HEAD_CHANNELS))
         self.context = nn.Linear(_HEAD_CHANNELS, width)
         self.blocks = nn.ModuleList(nn.Sequential(*(Block(width) for _ in range(count))) for count in blocks)
@@ -125,12 +127,14 @@ class PocketNetwork(nn.Module):
 
     def embed_cells(self, pyramid: Tensor, final: Tensor) -> Tensor:
         """The last map (B, D, h, w) from the pyramid (B, width, h, w) and the trunk's final map."""
-        own = functional.normalize(self.embed(pyramid).float(), dim=1)
-        logits = self.classify(final)
-        kin = torch.einsum("bkhw,kd->bdhw", (logits * self.anchor_scale.float().exp()).softmax(1), self.anchors.float())
-        share = torch.sigmoid(self.gate(pyramid).float())
+        own = self.embed(pyramid).float()
+        probabilities = (self.classify(final) * self.anchor_scale.float().exp()).softmax(1)
+        # Channels last, as the maps are: layouts that differ cost more than what is computed.
+        kin = (probabilities.permute(0, 2, 3, 1) @ self.anchors.float()).permute(0, 3, 1, 2)  # (B, D, h', w')
         kin = _enlarge(functional.normalize(kin, dim=1), own)
-        return functional.normalize((1 - share) * own + share * kin, dim=1)
+        share = torch.sigmoid(self.gate(pyramid).float())
+        own_share = (1 - share) / own.norm(dim=1, keepdim=True).clamp_min(1e-12)
+        return functional.normalize(torch.addcmul(share * kin, own_share, own), dim=1)
 
     def classify(self, final: Tensor) -> Tensor:
         """The trunk's classifier at each cell of its final map: logits (B, K, h, w) float32."""

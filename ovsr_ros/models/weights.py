@@ -1,4 +1,4 @@
-"""From a model's name to the files that hold it: hub names, local files and folders, `demo`; offline, checksummed."""
+"""From a model's name to the files that hold it: hub names, local files and folders, embedded ones; checksummed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from huggingface_hub import try_to_load_from_cache
 
 from ovsr_ros.errors import ModelFormatError, ModelNotFoundError, TokenizerNotFoundError
 from ovsr_ros.models.checkpoint import WEIGHT_SUFFIXES, checksum
+from ovsr_ros.models.embedded import EMBEDDED, check_shipped, embedded_folder
 from ovsr_ros.models.hub import (
     CONFIG_NAMES,
     WEIGHT_NAMES,
@@ -28,11 +29,11 @@ from ovsr_ros.models.hub import (
 from ovsr_ros.models.tokenizer import TOKENIZER, find_merges, tokenizer_repo
 from ovsr_ros.models.weight_packages import without_hub
 
-DEMO = "demo"
-DEMO_WEIGHTS = Path(__file__).parent.parent / "demo" / "weights"
 SAM_ARCHITECTURE = "a Segment Anything model"
 """Its sizes are those of its weights."""
-_DEMO_FOLDERS: dict[Kind, str] = {"timm": "efficientnet_b0", "open_clip": "clip"}
+
+_HINT = "; or take the small models in the package: --config pocket, of a launch config:=pocket"
+_EMBEDDED_HINT: dict[Kind, str] = {"timm": _HINT, "open_clip": _HINT}
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class ResolvedModel:
     name: as given. architecture: what timm or open_clip builds, with the pretrained tag where the library's registry
         describes the input. weights: the weight file. checksum: its SHA-256.
     folder: holds the JSON config that describes the model; None: the library's registry does.
-    source: where it was found: demo, local, model directory, or hub cache.
+    source: where it was found: demo, pocket, local, model directory, or hub cache.
     tokenizer: the tokenizer.json, or the merges, of a CLIP that has its own; None: the library's own does.
     """
 
@@ -68,7 +69,7 @@ class ResolvedModel:
 
 
 def resolve(name: str, kind: Kind, allow_download: bool = False) -> ResolvedModel:
-    """Find a model by hub name, local folder, local file, ARCHITECTURE@FILE, or `demo`.
+    """Find a model by hub name, local folder, local file, ARCHITECTURE@FILE, `demo` or `pocket`.
 
     allow_download: fetch a hub model, or a tokenizer, that is not on this machine; otherwise the network is never used.
 
@@ -87,8 +88,8 @@ def described_config(resolved: ResolvedModel) -> dict[str, Any]:
 
 
 def _find(name: str, kind: Kind, allow_download: bool) -> ResolvedModel:
-    if name == DEMO:
-        return _resolve_demo(kind)
+    if name in EMBEDDED:
+        return _embedded(name, kind)
     path = Path(name).expanduser()
     if path.is_dir():
         return _folder(name, kind, path, "local")
@@ -106,7 +107,7 @@ def _find(name: str, kind: Kind, allow_download: bool) -> ResolvedModel:
     if found is None:
         raise ModelNotFoundError(
             f"{name}: its weights are not on this machine (neither in {entry.folder} nor in the Hugging Face cache); "
-            f"get them: ovsr models download {name}{without_hub(kind, name)}"
+            f"get them: ovsr models download {name}{without_hub(kind, name)}{_EMBEDDED_HINT.get(kind, '')}"
         )
     return found
 
@@ -147,24 +148,10 @@ def find_copy(entry: HubEntry, name: str) -> ResolvedModel | None:
     return None
 
 
-def _resolve_demo(kind: Kind) -> ResolvedModel:
-    if kind not in _DEMO_FOLDERS:
-        raise ModelNotFoundError("demo: there is no embedded SAM; take sam_vit_b, or none, which goes without")
-    folder = DEMO_WEIGHTS / _DEMO_FOLDERS[kind]
-    sums = DEMO_WEIGHTS / "SHA256SUMS"
-    if not folder.is_dir() or not sums.is_file():
-        raise ModelNotFoundError(
-            f"demo: the embedded models are not in {DEMO_WEIGHTS}; install the package with its data, or make them: "
-            "ovsr demo train"
-        )
-    found = _folder(DEMO, kind, folder, "demo")
-    listed = [line.split(maxsplit=1) for line in sums.read_text(encoding="utf-8").splitlines() if line.strip()]
-    expected = {DEMO_WEIGHTS / file.lstrip("*"): digest for digest, file in listed}
-    for path in (found.weights, folder / CONFIG_NAMES[kind]):
-        if expected.get(path) != checksum(path):
-            raise ModelFormatError(
-                f"{path}: not the file that was shipped (SHA256SUMS has another checksum); reinstall"
-            )
+def _embedded(name: str, kind: Kind) -> ResolvedModel:
+    found = _folder(name, kind, embedded_folder(name, kind), name)
+    config = found.weights.parent / CONFIG_NAMES[kind]
+    check_shipped(name, {found.weights: found.checksum, config: checksum(config)})
     return found
 
 

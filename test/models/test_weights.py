@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,8 @@ import torch
 from small_tokenizer import write_tokenizer
 
 from ovsr_ros.errors import ModelFormatError, ModelNotFoundError, TokenizerNotFoundError
-from ovsr_ros.models import weights
 from ovsr_ros.models.checkpoint import checksum
+from ovsr_ros.models.embedded import EMBEDDED
 from ovsr_ros.models.hub import Kind, hub_entry, kind_of, model_directory, registry_config
 from ovsr_ros.models.weights import resolve
 
@@ -234,7 +235,8 @@ def test_a_tokenizer_that_cannot_be_had_says_how_to_go_on(tmp_path: Path, write_
 def test_embedded_models_are_checked_against_their_checksums(
     tmp_path: Path, write_efficientnet: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weights, "DEMO_WEIGHTS", tmp_path)
+    moved = replace(EMBEDDED["demo"], root=tmp_path)
+    monkeypatch.setitem(EMBEDDED, "demo", moved)
     with pytest.raises(ModelNotFoundError, match=r"embedded models are not in .*ovsr demo train"):
         resolve("demo", "timm")
     folder = write_efficientnet(tmp_path / "efficientnet_b0")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.cluster.hierarchy import linkage as scipy_linkage
-from scipy.spatial.distance import cdist
+from scipy.spatial.distance import cdist, pdist
 
 from ovsr_ros.ops import native
 from ovsr_ros.ops.dendrogram import Dendrogram
@@ -61,7 +61,8 @@ def make_points(kind, seed):
 def assert_is_scipys(dendrogram, points, method="ward"):
     """Heights and partitions are SciPy's. Returns whether a tie let a partition differ, which then is as right."""
     exact = points.double().numpy()
-    tree = scipy_linkage(exact, method)
+    squared = method == "average_squared"
+    tree = scipy_linkage(pdist(exact, "sqeuclidean"), "average") if squared else scipy_linkage(exact, method)
     heights = tree[:, 2]
     expected = Dendrogram(tree[:, :2].astype(np.int64), heights)
     between_equal = heights <= 1e-9 * heights[-1]  # merges of equal points: any order is right
@@ -87,7 +88,7 @@ def has_ties(heights):
 def assert_merges_the_closest(dendrogram, points, method="ward"):
     """The linkage's definition, step by step: each merge's height is the least distance of any two clusters then."""
     num_points = len(points)
-    distances = cdist(points, points)
+    distances = cdist(points, points, "sqeuclidean" if method == "average_squared" else "euclidean")
     np.fill_diagonal(distances, np.inf)
     sizes = np.ones(num_points)
     slots = {point: point for point in range(num_points)}
@@ -165,21 +166,27 @@ def test_ward_of_20000_points():
 # --- Average ---
 
 
+AVERAGES = pytest.mark.parametrize("method", ["average", "average_squared"])
+
+
+@AVERAGES
 @pytest.mark.parametrize(("kind", "seed"), CASES)
-def test_average(kind, seed):
+def test_average(kind, seed, method):
     points = make_points(kind, seed)
-    assert not assert_is_scipys(compiled(points, "average"), points, "average") or kind in MAY_TIE
+    assert not assert_is_scipys(compiled(points, method), points, method) or kind in MAY_TIE
 
 
+@AVERAGES
 @pytest.mark.parametrize("scene", range(100))
-def test_average_of_a_scenes_latents(scene, scene_latents):
+def test_average_of_a_scenes_latents(scene, scene_latents, method):
     points = scene_latents[scene]
-    assert not assert_is_scipys(compiled(points, "average"), points, "average")
+    assert not assert_is_scipys(compiled(points, method), points, method)
 
 
-def test_average_of_a_frame(smooth_points):
+@AVERAGES
+def test_average_of_a_frame(smooth_points, method):
     points = smooth_points(64, 86, 16)
-    assert not assert_is_scipys(compiled(points, "average"), points, "average")
+    assert not assert_is_scipys(compiled(points, method), points, method)
 
 
 def test_there_are_more_than_300_cases_without_ties():

@@ -183,8 +183,11 @@ def test_a_damaged_library_is_passed_over(tmp_path, caplog):
 def test_without_a_library_pytorch_does_it(monkeypatch, smooth_points):
     points = smooth_points(12, 16, 4)
     expected = linkage(points)
+    averages = {method: linkage(points, method) for method in ("average", "average_squared")}
     monkeypatch.setattr(native, "load", lambda: None)
-    assert len(np.unique(linkage(points, "average").cut(9))) == 9
+    for method in ("average", "average_squared"):
+        np.testing.assert_allclose(linkage(points, method).heights, averages[method].heights, rtol=1e-6)
+        assert np.array_equal(linkage(points, method).cut(9), averages[method].cut(9))
     found = linkage(points)
     np.testing.assert_allclose(found.heights, expected.heights, rtol=1e-6)
     assert np.array_equal(found.cut(9), expected.cut(9))
@@ -193,17 +196,17 @@ def test_without_a_library_pytorch_does_it(monkeypatch, smooth_points):
 # --- What callers see ---
 
 
-@pytest.mark.parametrize("method", ["ward", "average"])
+@pytest.mark.parametrize("method", native.METHODS)
 def test_few_points(method):
     assert linkage(torch.ones(1, 3), method).cut(1).tolist() == [0]
     two = linkage(torch.tensor([[0.0], [3.0]]), method)
     assert two.cut(1).tolist() == [0, 0]
     assert two.cut(2).tolist() == [0, 1]
-    assert two.heights[0] == pytest.approx(3.0, rel=1e-6)
+    assert two.heights[0] == pytest.approx(9.0 if method == "average_squared" else 3.0, rel=1e-6)
     assert linkage(torch.zeros(4, 2), method).cut(2).tolist() in ([0, 0, 0, 1], [0, 0, 1, 1], [0, 1, 1, 1])
 
 
-@pytest.mark.parametrize("method", ["ward", "average"])
+@pytest.mark.parametrize("method", native.METHODS)
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_what_is_not_finite_is_refused(method, value):
     points = torch.zeros(5, 2)

@@ -19,7 +19,7 @@ SYNSETS = (
 
 @pytest.fixture
 def targets() -> np.ndarray:
-    drawn = np.random.default_rng(0).standard_normal((len(NAMES), 16))
+    drawn = np.random.default_rng(0).standard_normal((len(NAMES), 16)) + 0.7  # nouns are a little alike
     return (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float16)
 
 
@@ -40,9 +40,21 @@ def test_names_of_one_thing_come_nearer_and_others_stay(targets: np.ndarray) -> 
     np.testing.assert_allclose(with_kin(NAMES, targets, SYNSETS, 0.0), before, atol=1e-3)
 
 
-def test_a_name_moves_towards_the_mean_of_the_others(targets: np.ndarray) -> None:
+def test_the_name_that_is_nearer_already_counts_more(targets: np.ndarray) -> None:
     values = targets.astype(float)
-    mean = (values[1] + values[2]) / 2
+    values[1] += 0.8 * values[0]
+    values[2] += 0.3 * values[0]
+    values /= np.linalg.norm(values, axis=1, keepdims=True)
+    targets = values.astype(np.float16)
+    cosines = values[1:3] @ values[0]
+    assert cosines.min() > 0.05, "else one of them would not count at all"
+    mean = (cosines**2) @ values[1:3]
     expected = 0.7 * values[0] + 0.3 * mean / np.linalg.norm(mean)
     found = with_kin(NAMES, targets, SYNSETS, 0.3)[0]
     np.testing.assert_allclose(found, expected / np.linalg.norm(expected), atol=2e-3)
+
+
+def test_a_name_that_is_unlike_all_others_of_its_thing_stays(targets: np.ndarray) -> None:
+    values = targets.copy()
+    values[1], values[2] = -values[0], -values[0]
+    np.testing.assert_allclose(with_kin(NAMES, values, SYNSETS, 0.5)[0], values[0], atol=1e-3)

@@ -86,9 +86,9 @@ def test_rare_classes_count_more_and_absent_ones_not() -> None:
 
 def test_words_for_words_that_are_tried_later_are_never_trained() -> None:
     unseen = {word.lower() for word in NEVER_SEEN.values()}
-    assert training_words("sofa; couch") == ("sofa", "settee", "loveseat", "divan")
+    assert training_words("sofa; couch")[:4] == ("sofa", "settee", "loveseat", "divan")
     assert training_words("pavement; sidewalk")[0] == "pavement"
-    assert training_words("couch") == ("sofa", "settee")
+    assert training_words("couch") == ("sofa", "settee", "sofa bed")
     assert training_words("zebra; striped horse") == ("zebra", "striped horse")
     assert not {word.lower() for name in OTHER_WORDS for word in training_words(name)} & unseen
 

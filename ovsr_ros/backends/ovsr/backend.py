@@ -17,6 +17,7 @@ from ovsr_ros.backends.ovsr.alignment import AlignmentOptions, score_segments
 from ovsr_ros.backends.ovsr.clustering import ClusterOptions, cluster, count_clusters
 from ovsr_ros.backends.ovsr.crops import CropOptions, cut_crops
 from ovsr_ros.backends.ovsr.embedding import EmbeddingOptions, embed_crops, embed_dense, is_dense
+from ovsr_ros.backends.ovsr.examples import ExampleOptions
 from ovsr_ros.backends.ovsr.features import FeatureMaps, FeatureOptions, GridFeatures, compute_features, look_at
 from ovsr_ros.backends.ovsr.latent import LatentOptions, compute_latents
 from ovsr_ros.backends.ovsr.refinement import RefinementOptions, refine_clusters
@@ -47,6 +48,7 @@ class OvsrOptions:
     regions: RegionOptions = field(default_factory=RegionOptions)
     crops: CropOptions = field(default_factory=CropOptions)
     clip: EmbeddingOptions = field(default_factory=EmbeddingOptions)
+    examples: ExampleOptions = field(default_factory=ExampleOptions)
     alignment: AlignmentOptions = field(default_factory=AlignmentOptions)
 
 
@@ -131,6 +133,14 @@ class OvsrBackend:
                 last = look_at(image, self.extractor, self.options.features)[1].last
         return self._to_found(image, regions, clock, last).embed_all()
 
+    @torch.inference_mode()
+    def embed_mask(self, image_rgb: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Tensor:
+        """See `MaskEmbedder`."""
+        image = to_tensor(image_rgb, self.device)
+        labels = torch.from_numpy(mask.astype(np.int32)).to(self.device)
+        regions = Regions.from_labels(labels, np.zeros(1, np.int64))
+        return self.embed_regions(image, regions, StageClock(self.device)).embeddings[0]
+
     def _to_found(
         self, image: Tensor, regions: Regions, clock: StageClock, last: Tensor | None = None
     ) -> FoundSegments:
@@ -178,7 +188,8 @@ class OvsrBackend:
     ) -> Segmentation:
         clock = StageClock(self.device)
         with clock.stage("alignment"):
-            probabilities = score_segments(frame.embeddings, classifier, self.clip.logit_scale, self.options.alignment)
+            options, scale = self.options, self.clip.logit_scale
+            probabilities = score_segments(frame.embeddings, classifier, scale, options.alignment, options.examples)
             decisions = decide(probabilities, classifier.class_ids, score_threshold, num_runners_up)
         with clock.stage("label_map"):
             segmentation = paint(frame, decisions, classifier.vocabulary_version, {})
@@ -219,10 +230,14 @@ def find_segments(
 def load(options: OvsrOptions, device: torch.device, precision: str, allow_download: bool) -> OvsrBackend:
     """Load both models, unless this process has them already. Raises ModelError when one cannot be used."""
     extractor = _load_extractor(options, device, precision, allow_download)
-    if isinstance(extractor, ClipFeatures):
-        return OvsrBackend(options, extractor, extractor.clip, device)
-    clip = load_shared(ClipModel, "open_clip", options.clip.model, device, precision, allow_download=allow_download)
-    return OvsrBackend(options, extractor, clip, device)
+    return OvsrBackend(options, extractor, load_clip(options, device, precision, allow_download), device)
+
+
+def load_clip(options: OvsrOptions, device: torch.device, precision: str, allow_download: bool) -> ClipModel:
+    """CLIP alone, as `load` has it: for words, where no image is looked at. Raises ModelError as that."""
+    if options.features.model == FROM_CLIP:
+        precision = _precision_of_features(device, precision)
+    return load_shared(ClipModel, "open_clip", options.clip.model, device, precision, allow_download=allow_download)
 
 
 def load_segmenter(options: OvsrOptions, device: torch.device, precision: str, allow_download: bool) -> OvsrSegmenter:
@@ -233,16 +248,17 @@ def load_segmenter(options: OvsrOptions, device: torch.device, precision: str, a
 def _load_extractor(
     options: OvsrOptions, device: torch.device, precision: str, allow_download: bool
 ) -> FeatureExtractor | ClipFeatures:
-    # Which cells form a cluster hangs on small differences: features in bf16 save a tenth of a frame's time on a CPU
-    # and cost 0.015 of the demo scenes' mIoU. CLIP in bf16 costs nothing.
-    of_features = "fp32" if precision == "auto" and device.type == "cpu" else precision
+    of_features = _precision_of_features(device, precision)
     model, levels = options.features.model, options.features.levels
     if model == FROM_CLIP:
-        clip = load_shared(
-            ClipModel, "open_clip", options.clip.model, device, of_features, allow_download=allow_download
-        )
-        return ClipFeatures(clip, levels)
+        return ClipFeatures(load_clip(options, device, precision, allow_download), levels)
     return load_shared(FeatureExtractor, "timm", model, levels, device, of_features, allow_download=allow_download)
+
+
+def _precision_of_features(device: torch.device, precision: str) -> str:
+    # Which cells form a cluster hangs on small differences: features in bf16 save a tenth of a frame's time on a CPU
+    # and cost 0.015 of the demo scenes' mIoU. CLIP in bf16 costs nothing.
+    return "fp32" if precision == "auto" and device.type == "cpu" else precision
 
 
 def models_of(options: OvsrOptions) -> dict[str, tuple[Kind, str]]:

@@ -29,7 +29,13 @@ class ClusterOptions:
         help="what latents are compared by: cosine (each is brought to length 1 first) or euclidean",
         choices=("cosine", "euclidean"),
     )
-    linkage: str = option("average", help="linkage of the hierarchical clustering", choices=METHODS)
+    linkage: str = option(
+        "average",
+        help="linkage of the hierarchical clustering: two clusters' distance is the mean of their points' distances "
+        "(average), or of their squares (average_squared, in half the time), or what joining them adds to the "
+        "variance (ward)",
+        choices=METHODS,
+    )
     count_rule: str = option(
         "effective_rank",
         help="number of clusters: effective_rank takes rank_factor times the effective rank of the singular values of "

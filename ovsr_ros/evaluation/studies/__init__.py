@@ -21,21 +21,27 @@ STUDIES: dict[str, str] = {
 }
 """Names, and what each is about."""
 
+_OF_ANY_DATA = ("unknown",)
+"""Studies that ask for no more truth than a class for each pixel."""
+
 
 def run_study(arguments: argparse.Namespace) -> int:
-    """`--study NAME`: on the rendered scenes; writes JSON, Markdown and pictures into --out, and prints the tables.
+    """`--study NAME`: on the rendered scenes, or on --dataset where that will do.
+
+    Writes JSON, Markdown and pictures into --out, and prints the tables.
 
     Raises ConfigError for an unknown name or unfit arguments, OvsrError where a library it needs is not installed.
     """
     from ovsr_ros.demo.scenes import SPLITS
-    from ovsr_ros.evaluation.arguments import SCENES, chosen_protocols, chosen_settings
+    from ovsr_ros.evaluation.arguments import SCENES, chosen_dataset, chosen_protocols, chosen_settings
 
     name = arguments.study
     if name not in STUDIES:
         near = get_close_matches(name, STUDIES, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ConfigError(f"--study: expected one of {', '.join(STUDIES)}, got {name!r}{hint}")
-    if arguments.dataset != SCENES or arguments.split not in SPLITS:
+    of_scenes = arguments.dataset == SCENES
+    if (not of_scenes and name not in _OF_ANY_DATA) or (of_scenes and arguments.split not in SPLITS):
         raise ConfigError(
             f"--study {name}: needs ground truth that only rendered scenes have: expected --dataset {SCENES} and "
             f"--split {' or '.join(SPLITS)}, got {arguments.dataset} {arguments.split}"
@@ -45,7 +51,8 @@ def run_study(arguments: argparse.Namespace) -> int:
     request = StudyRequest(
         options=chosen_settings(arguments).pipeline,
         out=arguments.out,
-        config=arguments.config or "demo",
+        config=arguments.config or ("demo" if of_scenes else "ovsr"),
+        dataset=None if of_scenes else chosen_dataset(arguments),
         split=arguments.split,
         limit=arguments.limit,
         workers=arguments.workers,

@@ -13,6 +13,7 @@ from ovsr_ros.evaluation import provenance
 from ovsr_ros.evaluation.figures import number
 from ovsr_ros.evaluation.protocols import ProtocolOptions
 from ovsr_ros.evaluation.report import SCENES_NOTE, share, table, write_text
+from ovsr_ros.evaluation.sample import Dataset
 from ovsr_ros.settings import PipelineOptions
 
 
@@ -20,7 +21,8 @@ from ovsr_ros.settings import PipelineOptions
 class StudyRequest:
     """What is to be studied. config: the name of the configuration, for headings; options: what it holds.
 
-    split: val or test. limit: images at most; None: the study's own number. out: the folder for everything it writes.
+    dataset: what is studied, where the study is not of rendered scenes alone; None: these. split: val or test, of the
+    scenes. limit: images at most; None: the study's own number. out: the folder for everything it writes.
     fresh: judge anew what an earlier run has left there. protocols: what is measured, where a study leaves a choice.
     """
 
@@ -33,6 +35,12 @@ class StudyRequest:
     progress: bool = False
     fresh: bool = False
     protocols: ProtocolOptions = field(default_factory=ProtocolOptions)
+    dataset: Dataset | None = None
+
+    @property
+    def part(self) -> str:
+        """What is studied, as the names of files have it: the scenes' split, or the data set."""
+        return self.split if self.dataset is None else self.dataset.name
 
 
 @dataclass(frozen=True)
@@ -50,16 +58,18 @@ class Study:
 
     def write(self, request: StudyRequest) -> list[Path]:
         """Write NAME_SPLIT.json, .md and a .png per picture. Returns their paths."""
-        stem = f"{self.name}_{request.split}"
+        stem = f"{self.name}_{request.part}"
+        note = {"note": SCENES_NOTE} if request.dataset is None else {}
         paths = [request.out / f"{stem}.json", request.out / f"{stem}.md"]
-        content = {"study": self.name, "split": request.split, "config": request.config, **self.figures}
-        content |= {"note": SCENES_NOTE, **provenance.everything(request.options, self.before_words)}
+        content = {"study": self.name, "split": request.part, "config": request.config, **self.figures}
+        content |= {**note, **provenance.everything(request.options, self.before_words)}
         write_text(paths[0], json.dumps(without_nan(content), indent=2, allow_nan=False) + "\n")
         for name, picture in self.pictures.items():
             paths.append(request.out / f"{stem}_{name}.png")
             picture.savefig(paths[-1], dpi=120)
         shown = "".join(f"\n![{path.stem}]({path.name})\n" for path in paths[2:])
-        write_text(paths[1], f"{self.markdown}\n{shown}\n{SCENES_NOTE}\n")
+        remarks = "".join(f"\n{text}\n" for text in note.values())
+        write_text(paths[1], f"{self.markdown}\n{shown}{remarks}")
         return paths
 
 

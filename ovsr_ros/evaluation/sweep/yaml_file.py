@@ -10,12 +10,13 @@ from typing import Any
 import yaml
 
 from ovsr_ros.errors import ConfigError
+from ovsr_ros.yaml_text import load_yaml
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping that a file holds. Raises ConfigError for a file that cannot be read, or holds anything else."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = load_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: the sweep file cannot be read: {error.strerror or error}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

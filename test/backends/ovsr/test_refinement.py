@@ -6,11 +6,14 @@ import torch
 from scipy import ndimage
 
 from ovsr_ros.backends.ovsr.refinement import (
+    RefinementOptions,
     box_mean,
     guided_filter,
     one_hot,
+    refine_clusters,
     upsample,
 )
+from ovsr_ros.ops import native
 
 
 def two_colours(height=96, width=128):
@@ -121,3 +124,68 @@ def test_upsampling_has_pytorchs_weights(size_hw):
     scores = torch.rand(3, 12, 20, generator=torch.Generator().manual_seed(0))
     expected = torch.nn.functional.interpolate(scores[None], size_hw, mode="bilinear", align_corners=False)[0]
     torch.testing.assert_close(upsample(scores, size_hw), expected, atol=1e-5, rtol=0)
+
+
+# --- The compiled way ---
+
+
+def patchwork(image_hw, grid_hw, num_labels, seed=0):
+    """An image (1, 3, H, W) uint8 of soft patches, and labels of a grid of its own that follow them as clusters do."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(1, 3, 7, 9, generator=generator)
+    image = torch.nn.functional.interpolate(coarse, image_hw, mode="bicubic").clamp(0, 1)
+    image = image + 0.02 * torch.randn(image.shape, generator=generator)
+    image = (image.clamp(0, 1) * 255).round().to(torch.uint8)
+    cells = torch.nn.functional.interpolate(image.float(), grid_hw, mode="area")[0].flatten(1).T
+    centers = cells[torch.randperm(len(cells), generator=generator)[:num_labels]]
+    return image, torch.cdist(cells, centers).argmin(1).view(grid_hw).numpy()
+
+
+CASES = [
+    ((240, 320), (48, 64), 20, RefinementOptions()),
+    ((240, 320), (48, 64), 64, RefinementOptions(radius=2.0)),
+    ((101, 77), (29, 22), 9, RefinementOptions(rows=77, guide_rows=41, radius=0.3)),
+    ((60, 150), (8, 20), 5, RefinementOptions(rows=60, guide_rows=60, radius=32.0)),  # windows over the whole image
+    ((90, 120), (48, 64), 30, RefinementOptions(rows=50, guide_rows=16)),  # a guide of fewer pixels than the grid has
+    ((40, 1), (40, 1), 3, RefinementOptions(rows=16, guide_rows=8)),
+]
+
+
+@pytest.mark.parametrize(("image_hw", "grid_hw", "num_labels", "options"), CASES)
+def test_compiled_it_gives_the_same_labels(image_hw, grid_hw, num_labels, options, monkeypatch):
+    image, labels = patchwork(image_hw, grid_hw, num_labels)
+    assert native.load() is not None
+    found = refine_clusters(labels, image, options)
+    monkeypatch.setattr(native, "load", lambda: None)
+    expected = refine_clusters(labels, image, options)
+    assert found.shape == expected.shape
+    assert len(np.unique(expected)) > 1
+    assert (found != expected).mean() < 1e-3  # where two scores are equal but for rounding
+
+
+@pytest.mark.parametrize("vector_level", [0, 1, 2])
+@pytest.mark.parametrize("num_threads", [1, 2, 5])
+def test_every_vector_width_and_number_of_threads_gives_the_same_labels(vector_level, num_threads):
+    image, labels = patchwork((240, 320), (48, 64), 40)
+    guide, target = image[0, :, ::2, ::2].numpy(), image[0].numpy()
+    expected = native.guided_labels(native.load(), labels, guide, target, 6, 1e-4, 1, 0)
+    found = native.guided_labels(native.load(), labels, guide, target, 6, 1e-4, num_threads, vector_level)
+    assert (found != expected).mean() < 1e-3
+
+
+def test_more_coefficients_than_are_kept_at_once():
+    # 256 labels scattered over the image: each covers all of it.
+    labels = np.random.default_rng(0).integers(0, 256, (60, 80))
+    image = patchwork((180, 240), (60, 80), 4)[0][0].numpy()
+    found = native.guided_labels(native.load(), labels, image, image, 2, 1e-4)
+    few = native.guided_labels(native.load(), labels // 64, image, image, 2, 1e-4)
+    assert len(np.unique(found)) > 200
+    assert len(np.unique(few)) == 4
+
+
+@pytest.mark.parametrize(("label", "radius", "epsilon"), [(-1, 2, 1e-4), (0, 0, 1e-4), (0, 2, 0.0), (0, 2, np.nan)])
+def test_what_cannot_be_refined_is_refused(label, radius, epsilon):
+    labels = np.array([[label, 1], [0, 1]])
+    image = np.zeros((3, 8, 8), np.uint8)
+    with pytest.raises(ValueError, match=f"got labels from {min(label, 0)}, radius {radius} and epsilon {epsilon}"):
+        native.guided_labels(native.load(), labels, image, image, radius, epsilon)

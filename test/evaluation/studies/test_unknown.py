@@ -2,15 +2,16 @@
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 import yaml
 
 from ovsr_ros.cli import main
+from ovsr_ros.demo.scenes import CATEGORIES, Scene
 from ovsr_ros.evaluation.datasets import open_dataset
 from ovsr_ros.evaluation.studies.unknown import (
-    MIN_AREA_PX,
-    NUM_SURROUNDINGS,
+    SCENES,
     best_threshold,
     kind_rows,
     measure_rejection,
@@ -47,7 +48,11 @@ def result(pipeline, samples, dataset):
 def objects_of(sample):
     """Class and pixels of each kind of object that is in view enough to be left out."""
     areas = np.bincount(sample.truth.ravel(), minlength=256)
-    return {int(c): int(areas[c]) for c in np.flatnonzero(areas >= MIN_AREA_PX) if NUM_SURROUNDINGS <= c < 255}
+    return {
+        int(c): int(areas[c])
+        for c in np.flatnonzero(areas >= round(SCENES.min_area * sample.truth.size))
+        if SCENES.num_surroundings <= c < 255
+    }
 
 
 def test_every_object_is_left_out_once_with_all_its_pixels(result, samples):
@@ -64,8 +69,8 @@ def test_the_others_count_once_per_word_left_out(result, samples):
     for sample in samples:
         left_out = objects_of(sample)
         areas = np.bincount(sample.truth.ravel(), minlength=256)
-        surroundings += len(left_out) * int(areas[:NUM_SURROUNDINGS].sum())
-        objects += sum(int(areas[NUM_SURROUNDINGS:255].sum()) - pixels for pixels in left_out.values())
+        surroundings += len(left_out) * int(areas[: SCENES.num_surroundings].sum())
+        objects += sum(int(areas[SCENES.num_surroundings : 255].sum()) - pixels for pixels in left_out.values())
     assert result.surroundings.num == surroundings
     assert result.objects.num == objects
 
@@ -136,3 +141,26 @@ def test_the_command_writes_table_figures_and_curve(tmp_path, capsys):
     assert f"{figures['preset']['unlabeled']:.1%} unlabeled (target 70%)" in printed
     assert (out / "unknown_val_curve.png").read_bytes().startswith(b"\x89PNG")
     assert "unknown_val_curve.png" in (out / "unknown_val.md").read_text()
+
+
+def test_photographs_leave_out_every_class_that_is_in_view(tmp_path, capsys):
+    """A scene as a folder of photographs: the wall and the floor are classes like others there."""
+    scene = Scene(35, split="val").render()
+    for name, picture in (("images", cv2.cvtColor(scene.image, cv2.COLOR_RGB2BGR)), ("masks", scene.category_map)):
+        (tmp_path / "rooms" / name).mkdir(parents=True)
+        assert cv2.imwrite(str(tmp_path / "rooms" / name / "a.png"), picture)
+    lines = [f"{number}: {name}" for number, name in enumerate(CATEGORIES)]
+    (tmp_path / "rooms" / "classes.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    out = tmp_path / "out"
+    options = [f"--set={key}={value}" for key, value in yaml.safe_load(SMALL).items()]
+    data = ["--dataset", "folder", "--root", str(tmp_path / "rooms"), "--config", "demo"]
+    assert main(["evaluate", "--study", "unknown", *data, "--out", str(out), *options]) == 0
+    (figures,) = (json.loads(path.read_text()) for path in out.glob("unknown_*.json"))
+    areas = np.bincount(scene.category_map.ravel(), minlength=256)[: len(CATEGORIES)]
+    in_view = [CATEGORIES[c] for c in np.flatnonzero(areas >= 0.01 * scene.category_map.size)]
+    assert [row["kind"] for row in figures["kinds"]] == in_view
+    assert {"wall", "floor"} <= set(in_view)
+    assert figures["targets"] == {"unlabeled": 0.5, "objects_kept": 0.9}
+    assert "note" not in figures
+    assert "surroundings_kept" not in figures["preset"]
+    assert "wall and floor" not in capsys.readouterr().out

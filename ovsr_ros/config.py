@@ -15,6 +15,7 @@ import yaml
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.names import shown, undecoded
 from ovsr_ros.options import flatten
+from ovsr_ros.yaml_text import load_yaml
 
 _ROS_PARAMETERS = "ros__parameters"
 _NODE_NAME = "ovsr"
@@ -36,7 +37,7 @@ def read_config(path_or_preset: str | Path, known: Collection[str] | None = None
     """
     path = find_config(path_or_preset)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = load_yaml(path.read_text(encoding="utf-8"))
     except yaml.MarkedYAMLError as error:
         line = "" if error.problem_mark is None else f", line {error.problem_mark.line + 1}"
         raise ConfigError(f"{path}{line}: not YAML: {error.problem or error.context or 'unreadable'}") from error
@@ -67,13 +68,19 @@ def find_config(path_or_preset: str | Path) -> Path:
 
 def find_presets() -> dict[str, Path]:
     """The presets that came with the package, by name, in alphabetical order."""
+    folder = find_shared("config")
+    return {} if folder is None else {file.stem: file for file in sorted(folder.glob("*.yaml"))}
+
+
+def find_shared(name: str) -> Path | None:
+    """A folder that came with the package, such as "config" or "msg"; None where it is not to be found."""
     # Not resolved: in a symlinked install, this file's link tells where the install is; its target is the checkout.
-    for folder in (*Path(__file__).absolute().parents, Path(sys.prefix)):
-        is_checkout = (folder / "package.xml").is_file()
-        config = folder / "config" if is_checkout else folder / "share" / "ovsr_ros" / "config"
-        if config.is_dir():
-            return {file.stem: file for file in sorted(config.glob("*.yaml"))}
-    return {}
+    for parent in (*Path(__file__).absolute().parents, Path(sys.prefix)):
+        is_checkout = (parent / "package.xml").is_file()
+        folder = parent / name if is_checkout else parent / "share" / "ovsr_ros" / name
+        if folder.is_dir():
+            return folder
+    return None
 
 
 def _without_ros_layout(content: dict[str, Any], path: Path, known: Collection[str] | None) -> dict[str, object]:
@@ -139,7 +146,7 @@ def parse_overrides(assignments: Iterable[str]) -> dict[str, object]:
         if not equals or not key.strip():
             raise ConfigError(f"--set {assignment}: expected KEY=VALUE, such as score_threshold=0.5")
         try:
-            value = yaml.safe_load(text)
+            value = load_yaml(text)
         except yaml.YAMLError as error:
             raise ConfigError(f"--set {assignment}: the value is not YAML; lists are written [1, 2, 3]") from error
         overrides[key.strip()] = "" if value is None else value
@@ -151,7 +158,7 @@ def read_words(text: str) -> object:
 
     Raises yaml.YAMLError when it is not YAML, or has a key more than once.
     """
-    return yaml.load(text, _WordLoader)
+    return load_yaml(text, _WordLoader)
 
 
 def parse_device_index(name: str) -> int:

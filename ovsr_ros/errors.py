@@ -7,6 +7,7 @@
     ├── VocabularyFileError  a file that should hold a vocabulary, and does not
     ├── ImageError           an image that cannot be read or converted
     ├── SourceError          what the demo camera is to show, and cannot
+    ├── RecordingError       a bag, or the folder of its labels, that cannot be used
     ├── DatasetError         a data set's folder that lacks a part
     ├── SampleError          one image or mask of a data set that cannot be used
     └── ModelError           a model that cannot be used
@@ -44,6 +45,10 @@ class ImageError(OvsrError):
 
 class SourceError(OvsrError):
     """A file, folder, video or webcam cannot be shown; the message names it, what was expected, what came."""
+
+
+class RecordingError(OvsrError):
+    """A bag, or the folder of its labels, cannot be used; the message names it, what was expected, what came."""
 
 
 class DatasetError(OvsrError):

@@ -51,6 +51,22 @@ class NodeOptions:
         read_only=True,
     )
     image_transport: str = option("raw", help="how images arrive", choices=("raw", "compressed"), read_only=True)
+    rotation: int = option(
+        0,
+        help="by how many degrees images are turned clockwise before the networks see them, so that up is up: 180 for "
+        "a camera that hangs upside down; all outputs are in the image's own frame",
+        min=0,
+        max=270,
+        choices=(0, 90, 180, 270),
+        unit="degrees",
+        read_only=True,
+    )
+    ignore_mask: str = option(
+        "",
+        help="image file of the camera's aspect: what is not black there, such as the robot's own body, is no part of "
+        "any segment, and unlabeled; empty: none",
+        read_only=True,
+    )
     image_timeout_s: float = option(
         5.0, help="how long no image may come before the node says so", min=0.1, max=3600.0, unit="s"
     )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ovsr_ros.names import clean_name, name_key, name_problem, shown
 from ovsr_ros.results import UNLABELED_ID
+from ovsr_ros.vocabulary.example import Example
 from ovsr_ros.vocabulary.palette import Rgb, default_color
 
 MAX_CATEGORIES = 254
@@ -23,6 +24,8 @@ _MOST_TOLD = 20
 
 _SEPARATOR = re.compile("[;\u037e]")  # the Greek question mark is a semicolon to Unicode
 _COLOR_PATTERN = re.compile(r"#[0-9a-fA-F]{6}")
+_ID_PATTERN = re.compile(r"[+-]?[0-9]+")
+_MOST_DIGITS = 9
 
 SOMETHING_ELSE = "something else"
 """The built-in name of whatever no category describes; it labels nothing and cannot be a category."""
@@ -40,24 +43,32 @@ class Operation(IntEnum):
 class CategoryRequest:
     """A category as an operator asks for it.
 
-    name: 1 to 200 characters; "mug; cup; #ff8000" gives a name, its synonyms and its colour at once.
+    name: 1 to 200 characters; "mug=12; cup; #ff8000" gives a name, its id, its synonyms and its colour at once.
     synonyms: further names of the same category.
     color_rgb: 0 to 255 each; None keeps the name's present colour, or leaves the choice to the palette.
+    id: 0 to 253, of the operator's own label space; None keeps the name's present id, or leaves the choice to us.
     """
 
     name: str
     synonyms: tuple[str, ...] = ()
     color_rgb: Rgb | None = None
+    id: int | None = None
 
 
 @dataclass(frozen=True)
 class Category:
-    """A category in force. id: 0 to 253, the value in label maps; color_rgb: 0 to 255 each."""
+    """A category in force.
+
+    id: 0 to 253, the value in label maps. color_rgb: 0 to 255 each. examples: by id. is_id_chosen: whether an operator
+    chose the id.
+    """
 
     id: int
     name: str
     synonyms: tuple[str, ...]
     color_rgb: Rgb
+    examples: tuple[Example, ...] = ()
+    is_id_chosen: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,6 +85,16 @@ class Vocabulary:
     def names(self) -> tuple[str, ...]:
         """The categories' names, ascending by id."""
         return tuple(category.name for category in self.categories)
+
+    @property
+    def examples(self) -> tuple[Example, ...]:
+        """The categories' examples, ascending by id."""
+        every = (example for category in self.categories for example in category.examples)
+        return tuple(sorted(every, key=lambda example: example.id))
+
+    def examples_of_others(self, model_id: str) -> tuple[Example, ...]:
+        """Those of other models than this one, which count for nothing; of no model at all where it is empty."""
+        return tuple(example for example in self.examples if example.model_id != model_id)
 
     def by_id(self, id: int) -> Category:
         """The category of that id. Raises KeyError when there is none."""
@@ -97,21 +118,34 @@ class Vocabulary:
 
 
 def parse_category(text: str) -> CategoryRequest:
-    """A request from "name" or "name; synonym; #rrggbb", in any order after the name; nothing is checked yet.
+    """A request from "name", "name=id" or "name=id; synonym; #rrggbb", in any order after the name; nothing is checked.
 
     What begins with # and is no colour, or a second one, stays among the synonyms, to be refused there.
     """
     name, *others = _SEPARATOR.split(text)
+    name, id = _split_id(name)
     for place, other in enumerate(others):
         color = clean_name(other)
         if _COLOR_PATTERN.fullmatch(color):
-            return CategoryRequest(name, (*others[:place], *others[place + 1 :]), parse_color(color))
-    return CategoryRequest(name, tuple(others))
+            return CategoryRequest(name, (*others[:place], *others[place + 1 :]), parse_color(color), id)
+    return CategoryRequest(name, tuple(others), id=id)
+
+
+def _split_id(text: str) -> tuple[str, int | None]:
+    """("mug", 12) of "mug=12"; a text that does not end so is all name."""
+    name, _, end = text.rpartition("=")
+    digits = end.strip()
+    if "=" not in text or not _ID_PATTERN.fullmatch(digits):
+        return text, None
+    return name, int(digits[: 1 + _MOST_DIGITS])  # out of range all the same
 
 
 def format_category(category: Category) -> str:
-    """The text from which `parse_category` makes the category again; a colour of the palette's is left out."""
-    parts = [category.name, *category.synonyms]
+    """The text from which `parse_category` makes the category again; a colour of the palette's is left out, and so is
+    an id that nobody chose.
+    """
+    name = f"{category.name}={category.id}" if category.is_id_chosen else category.name
+    parts = [name, *category.synonyms]
     if category.color_rgb != default_color(category.id):
         parts.append(format_color(category.color_rgb))
     return "; ".join(parts)
@@ -133,12 +167,12 @@ def format_color(color_rgb: Rgb) -> str:
 def normalise_requests(
     requests: Sequence[CategoryRequest], names_only: bool
 ) -> tuple[list[CategoryRequest], list[str]]:
-    """Requests with "mug; cup" taken apart and names cleaned, and what is wrong with them.
+    """Requests with "mug=12; cup" taken apart and names cleaned, and what is wrong with them.
 
     Of more categories than there can be nothing is looked at, nor the names of one that has too many synonyms: a
     request of megabytes is not to keep the node from its work.
 
-    names_only: synonyms and colours do not count.
+    names_only: synonyms, colours and ids do not count.
     """
     if len(requests) > MAX_CATEGORIES:
         return [], [
@@ -147,6 +181,7 @@ def normalise_requests(
     wanted: list[CategoryRequest] = []
     problems: list[str] = []
     seen: dict[str, str] = {}  # by key, whose name it is
+    owners: dict[int, str] = {}  # by chosen id
     for number, request in enumerate(requests, start=1):
         parsed = parse_category(request.name)
         texts = (parsed.name, *(() if names_only else (*parsed.synonyms, *request.synonyms)))
@@ -158,7 +193,8 @@ def normalise_requests(
             texts = texts[:1]
         names = [clean_name(text) for text in texts]
         color = None if names_only else request.color_rgb or parsed.color_rgb
-        wanted.append(CategoryRequest(names[0], tuple(names[1:]), color))
+        id = None if names_only else request.id if request.id is not None else parsed.id
+        wanted.append(CategoryRequest(names[0], tuple(names[1:]), color, id))
         for place, (name, text) in enumerate(zip(names, texts, strict=True)):
             what = f"category {number}" if place == 0 else f"category {number} ('{shown(names[0])}'), synonym {place}"
             problem = word_problem(text, is_synonym=place > 0)
@@ -170,7 +206,21 @@ def normalise_requests(
                 seen[name_key(name)] = what
         if color is not None and (len(color) != 3 or not all(0 <= value <= 255 for value in color)):
             problems.append(f"category {number} ('{shown(names[0])}'): colour {color}: expected three values, 0 to 255")
+        what = f"category {number} ('{shown(names[0])}')"
+        if id is not None and (problem := _id_problem(id, parsed.id, owners)):
+            problems.append(f"{what}: {problem}")
+        elif id is not None:
+            owners[id] = what
     return wanted, problems
+
+
+def _id_problem(id: int, written: int | None, owners: Mapping[int, str]) -> str:
+    """What is wrong with a chosen id by itself, or beside those before it. written: the one behind the name."""
+    if written not in (None, id):
+        return f"ids {written} and {id}: expected one at most"
+    if not 0 <= id < MAX_CATEGORIES:
+        return f"id {id}: expected 0 to {MAX_CATEGORIES - 1} ({UNLABELED_ID} is unlabeled)"
+    return f"id {id}: {owners[id]} has it already" if id in owners else ""
 
 
 def join_problems(problems: Sequence[str]) -> str:
@@ -189,6 +239,8 @@ def word_problem(text: str, is_synonym: bool) -> str:
         return f"'{SOMETHING_ELSE}' is built in and labels nothing; choose another name"
     if key.startswith("#") and is_synonym:
         return f"'{shown(name)}' is not a colour, or a second one; at most one, # and six hexadecimal digits (#ff8000)"
+    if _split_id(key)[1] is not None:
+        return f"'{shown(name)}' ends as an id does: one at most, in digits 0 to 9, behind a category's name ('mug=12')"
     if key.startswith("#") and " " not in key[1:].strip():
         return f"'{shown(name)}' is read as a colour, which needs a name before it: 'mug; #ff8000'"
     return ""

@@ -15,12 +15,17 @@ from typing import Any
 from ovsr_ros.atomic_file import write_atomically
 from ovsr_ros.errors import VocabularyError, VocabularyFileError
 from ovsr_ros.vocabulary.category import MAX_SYNONYMS, Category, Vocabulary, format_color, parse_color
+from ovsr_ros.vocabulary.example_format import read_examples, write_examples
 from ovsr_ros.vocabulary.former_names import adapt
 from ovsr_ros.vocabulary.palette import default_color
 from ovsr_ros.vocabulary.registry import KnownName, RegistryState, VocabularyRegistry
 
 FORMAT = "ovsr_ros vocabulary"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 3
+_WITHOUT_CHOSEN_IDS = 2
+_WITHOUT_EXAMPLES = 1
+"""The formats of files without chosen ids, and without examples besides: those of earlier versions, which would lose
+them, or take them for damage."""
 _MAX_VERSION = 2**32 - 1
 _NEVER_WRITTEN = re.compile("[;\ud800-\udfff]")  # in a name, by no version
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -128,8 +133,9 @@ class VocabularyFile:
 def _to_content(state: RegistryState) -> dict[str, Any]:
     return {
         "format": FORMAT,
-        "format_version": FORMAT_VERSION,
+        "format_version": _format_version(state),
         "version": state.vocabulary.version,
+        **({"examples_given": state.num_examples} if state.num_examples else {}),
         "categories": [
             {"id": category.id, "name": category.name, "synonyms": list(category.synonyms)}
             for category in state.vocabulary.categories
@@ -140,19 +146,28 @@ def _to_content(state: RegistryState) -> dict[str, Any]:
                 "name": known.name,
                 "color": None if known.color_rgb is None else format_color(known.color_rgb),
                 **({"retired": True} if known.is_retired else {}),
+                **({"id_chosen": True} if known.is_id_chosen else {}),
+                **({"examples": write_examples(known.examples)} if known.examples else {}),
             }
             for known in state.known
         ],
     }
 
 
+def _format_version(state: RegistryState) -> int:
+    """The lowest that holds all of it, so that whoever goes back to an earlier version can, where that is possible."""
+    if any(name.is_id_chosen for name in state.known):
+        return FORMAT_VERSION
+    return _WITHOUT_CHOSEN_IDS if state.num_examples else _WITHOUT_EXAMPLES
+
+
 def _from_content(content: Any, path: Path) -> tuple[RegistryState, list[str]]:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise VocabularyFileError(f"{path}: expected a file that this node wrote, with 'format': '{FORMAT}'")
-    if content.get("format_version") != FORMAT_VERSION:
+    if content.get("format_version") not in range(_WITHOUT_EXAMPLES, FORMAT_VERSION + 1):
         raise VocabularyFileError(
-            f"{path}: expected format_version {FORMAT_VERSION}, got {content.get('format_version')!r}: a newer version "
-            "of ovsr_ros wrote it; use that one, or another file"
+            f"{path}: expected format_version {_WITHOUT_EXAMPLES} to {FORMAT_VERSION}, got "
+            f"{content.get('format_version')!r}: a newer version of ovsr_ros wrote it; use that one, or another file"
         )
     try:
         state, left_out = adapt(_read_state(content))
@@ -170,16 +185,29 @@ def _read_state(content: dict[str, Any]) -> RegistryState:
             _read_name(entry["name"]),
             None if entry["color"] is None else parse_color(entry["color"]),
             entry.get("retired") is True,
+            read_examples(entry.get("examples", [])),
+            entry.get("id_chosen") is True,
         )
         for entry in content["names"]
     )
     colors = {name.id: name.color_rgb or default_color(name.id) for name in known}
+    examples = {name.id: name.examples for name in known}
+    chosen = {name.id for name in known if name.is_id_chosen}
     categories = tuple(
-        Category(entry["id"], _read_name(entry["name"]), _read_synonyms(entry["synonyms"]), colors[entry["id"]])
+        Category(
+            entry["id"],
+            _read_name(entry["name"]),
+            _read_synonyms(entry["synonyms"]),
+            colors[entry["id"]],
+            examples[entry["id"]],
+            entry["id"] in chosen,
+        )
         for entry in content["categories"]
     )
     version = _read_int("version", content["version"], _MAX_VERSION)
-    return RegistryState(Vocabulary(version, tuple(sorted(categories, key=lambda category: category.id))), known)
+    num_examples = _read_int("examples_given", content.get("examples_given", 0), _MAX_VERSION)
+    by_id = tuple(sorted(categories, key=lambda category: category.id))
+    return RegistryState(Vocabulary(version, by_id), known, num_examples)
 
 
 def _read_int(name: str, value: Any, most: int) -> int:

@@ -16,7 +16,8 @@ def adapt(state: RegistryState) -> tuple[RegistryState, list[str]]:
     """
     categories, left_out = _adapt_categories(state.vocabulary.categories)
     vocabulary = Vocabulary(state.vocabulary.version, tuple(categories))
-    return RegistryState(vocabulary, _retire_doubles(state.known, {category.id for category in categories})), left_out
+    known = _retire_doubles(state.known, {category.id for category in categories})
+    return RegistryState(vocabulary, known, state.num_examples), left_out
 
 
 def _adapt_categories(categories: tuple[Category, ...]) -> tuple[list[Category], list[str]]:

@@ -24,6 +24,7 @@ from ovsr_ros.names import clean_name, name_key, name_problem
 from ovsr_ros.options import option
 from ovsr_ros.results import UNLABELED_ID
 from ovsr_ros.vocabulary.category import SOMETHING_ELSE, Vocabulary
+from ovsr_ros.vocabulary.example_rows import ExampleRows
 from ovsr_ros.vocabulary.prompts import TEMPLATES, fill
 
 _logger = logging.getLogger(__name__)
@@ -131,6 +132,15 @@ class TextEmbeddingCache:
                 return torch.zeros(0, self._encoder.embedding_dim)
             return torch.stack([self._memory[name] for name in names])
 
+    def encode(self, names: Sequence[str]) -> Tensor:
+        """As `embed`, of at least one name, but nothing new is kept, and nobody waits who embeds meanwhile."""
+        with self._lock:
+            known = {name: self._memory[name] for name in names if name in self._memory}
+        missing = list(dict.fromkeys(name for name in names if name not in known))
+        if missing:
+            known.update(zip(missing, self._encode(missing), strict=True))
+        return torch.stack([known[name] for name in names])
+
     def _encode(self, names: list[str]) -> Tensor:
         sentences = [sentence for name in names for sentence in fill(self._templates, name)]
         # Frames go first: many new words take longer than any frame may.
@@ -209,19 +219,27 @@ class TextClassifier:
     class_ids: (T,) uint8, the row's class id, 255 for "something else".
     names: of the T rows.
     vocabulary_version: of the vocabulary it was built from.
+    examples: further rows, of what the categories were taught by; None: there are none.
     """
 
     embeddings: Tensor
     class_ids: Tensor
     names: tuple[str, ...]
     vocabulary_version: int
+    examples: ExampleRows | None = None
 
     @classmethod
     def build(
-        cls, vocabulary: Vocabulary, cache: TextEmbeddingCache, something_else: Iterable[str] = (SOMETHING_ELSE,)
+        cls,
+        vocabulary: Vocabulary,
+        cache: TextEmbeddingCache,
+        something_else: Iterable[str] = (SOMETHING_ELSE,),
+        examples_of: str = "",
     ) -> TextClassifier:
         """Encode a vocabulary (slow for names that are not cached). A "something else" name that is also a category's
         is left out: the operator's word counts.
+
+        examples_of: the id of the model whose examples count; empty: of none.
         """
         groups = [(category.name, *category.synonyms) for category in vocabulary.categories]
         taken = {name_key(name) for group in groups for name in group}
@@ -236,10 +254,15 @@ class TextClassifier:
             ),
             names=(*vocabulary.names, *others),
             vocabulary_version=vocabulary.version,
+            examples=ExampleRows.gather(vocabulary, examples_of),
         )
 
     def to(self, device: torch.device) -> TextClassifier:
         """The same rows on another device."""
         return TextClassifier(
-            self.embeddings.to(device), self.class_ids.to(device), self.names, self.vocabulary_version
+            self.embeddings.to(device),
+            self.class_ids.to(device),
+            self.names,
+            self.vocabulary_version,
+            None if self.examples is None else self.examples.to(device),
         )

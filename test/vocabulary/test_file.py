@@ -112,7 +112,7 @@ UNUSABLE = {
     "binary": (lambda text: b"\xff\xfe\x00", "no text"),
     "foreign": (lambda text: '{"categories": ["mug"]}', "a file that this node wrote"),
     "a list": (lambda text: "[1, 2]", "a file that this node wrote"),
-    "newer": (lambda text: changed(text, format_version=2), "newer version of ovsr_ros"),
+    "newer": (lambda text: changed(text, format_version=4), "newer version of ovsr_ros"),
     "no names": (lambda text: changed(text, names=[]), "damaged"),
     "no version": (lambda text: changed(text, version=None), "damaged: version: expected 0 to 4294967295, got None"),
     "an id twice": (lambda text: text.replace('"id": 2', '"id": 1'), "damaged: ids"),

@@ -56,7 +56,7 @@ def test_only_a_new_registry_can_go_on_from_a_state():
 @pytest.mark.parametrize(
     "broken",
     [
-        {"known": (KnownName(0, "mug", None), KnownName(2, "ball", None))},
+        {"known": (KnownName(0, "mug", None), KnownName(254, "ball", None))},
         {"known": (KnownName(0, "mug", None), KnownName(0, "ball", None))},
         {"known": (KnownName(0, "mug", None), KnownName(1, "MUG", None))},
         {"known": ()},

@@ -17,6 +17,7 @@ from ovsr_ros.interpreter import PIPELINE, explained_imports
 _COMMANDS = {
     "segment": ("label the pixels of image files", "ovsr_ros.cli.segment"),
     "evaluate": ("measure a configuration on a data set", "ovsr_ros.evaluation.command"),
+    "bags": ("label recordings, label them again by other words, find things in them", "ovsr_ros.cli.bags"),
     "bench": ("measure a configuration's speed and memory on this machine", "ovsr_ros.cli.bench"),
     "models": ("list, fetch, import and check models", "ovsr_ros.cli.models"),
     "pocket": ("train the embedded pair of towers for photographs", "ovsr_ros.pocket.command"),

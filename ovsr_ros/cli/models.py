@@ -158,14 +158,14 @@ def _find_whole(kind: Kind, name: str) -> ResolvedModel | None:
 
 def _chosen(arguments: argparse.Namespace, or_all: bool = False) -> list[tuple[Kind, str]]:
     """What the arguments name; or_all: where they name nothing, every preset's models and what packages hold."""
+    from ovsr_ros.models.embedded import EMBEDDED, embedded_kinds
     from ovsr_ros.models.hub import kind_of
     from ovsr_ros.models.weight_packages import WEIGHT_PACKAGES
-    from ovsr_ros.models.weights import DEMO
 
     chosen: list[tuple[Kind, str]] = []
     for name in arguments.names:
-        if name == DEMO:
-            chosen += [("timm", DEMO), ("open_clip", DEMO)]
+        if name in EMBEDDED:
+            chosen += [(kind, name) for kind in embedded_kinds(name)]
         else:
             chosen += _kinds_of_path(name) or [(kind_of(name), name)]
     if arguments.config is not None or arguments.set:
@@ -181,9 +181,9 @@ def _chosen(arguments: argparse.Namespace, or_all: bool = False) -> list[tuple[K
 
 def _is_local(name: str) -> bool:
     """Whether a name is of something that the hub does not have."""
-    from ovsr_ros.models.weights import DEMO
+    from ovsr_ros.models.embedded import EMBEDDED
 
-    return name == DEMO or "@" in name or Path(name).expanduser().exists()
+    return name in EMBEDDED or "@" in name or Path(name).expanduser().exists()
 
 
 def _kinds_of_path(name: str) -> list[tuple[Kind, str]]:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ovsr_ros.cli.config_arguments import add_config_arguments, load_chosen_settings
+from ovsr_ros.cli.config_arguments import FULL, SMALL, add_config_arguments, load_chosen_settings, with_default_preset
+from ovsr_ros.cli.segment_examples import ExamplePicture, parse_example, teach_pictures
 from ovsr_ros.cli.segment_output import (
     JSON,
     LABEL_MAP,
@@ -55,10 +56,18 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
         help='a category, "name" or "name; synonym"; repeat for more; otherwise those of the configuration',
     )
     parser.add_argument(
+        "--example",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="a picture of a thing, without what is transparent in it: segments that look like it are rather of the "
+        "category NAME, one of the others or a new one; repeat for more",
+    )
+    parser.add_argument(
         "--segments-only", action="store_true", help="find segments and name none: needs no words, and no CLIP"
     )
     parser.add_argument("--out", type=Path, default=Path("ovsr_output"), metavar="DIR", help="folder to write to")
-    add_config_arguments(parser, "ovsr")
+    add_config_arguments(parser, None, f" (default {FULL} where its models are on this machine, else {SMALL})")
     parser.add_argument("--device", help="auto, cpu, cuda or cuda:N")
     parser.set_defaults(run=run)
 
@@ -68,14 +77,12 @@ def run(arguments: argparse.Namespace) -> int:
     requests = _parse_categories(arguments.categories)  # a bad one is told before the seconds that torch takes
     if arguments.segments_only and requests:
         raise ConfigError("--segments-only: no word is looked for; expected no --categories beside it; leave one out")
-    settings = load_chosen_settings(arguments, device=arguments.device)
-    requests = requests or _parse_categories(settings.node.categories)
-    if not requests and not arguments.segments_only:
-        raise ConfigError(
-            'no categories to look for; name them: --categories "mug; cup" --categories ball; or --segments-only'
-        )
-    _make_folder(arguments.out)
-    answer = _find_segments(settings) if arguments.segments_only else _label(settings, requests)
+    pictures = [parse_example(text) for text in arguments.example]
+    if arguments.segments_only and pictures:
+        raise ConfigError("--segments-only: nothing is named; expected no --example beside it; leave one out")
+    answer, remark = with_default_preset(arguments, lambda: _prepare(arguments, requests, pictures))
+    if remark:
+        print(f"ovsr: {remark}", file=sys.stderr)
     status = 0
     names = _OutputNames(arguments.out)
     for path in _find_images(arguments.images):
@@ -92,13 +99,28 @@ def run(arguments: argparse.Namespace) -> int:
     return status
 
 
-def _label(settings: Settings, requests: Sequence[CategoryRequest]) -> Answer:
-    """With these words in force. Raises ConfigError, ModelError and VocabularyError."""
+def _prepare(
+    arguments: argparse.Namespace, requests: Sequence[CategoryRequest], pictures: Sequence[ExamplePicture]
+) -> Answer:
+    """What answers, its models loaded, and the folder to write to made."""
+    settings = load_chosen_settings(arguments, device=arguments.device)
+    requests = requests or _parse_categories(settings.node.categories)
+    if not (requests or pictures or arguments.segments_only):
+        raise ConfigError(
+            'no categories to look for; name them: --categories "mug; cup" --categories ball; or --segments-only'
+        )
+    _make_folder(arguments.out)
+    return _find_segments(settings) if arguments.segments_only else _label(settings, requests, pictures)
+
+
+def _label(settings: Settings, requests: Sequence[CategoryRequest], pictures: Sequence[ExamplePicture] = ()) -> Answer:
+    """With these words in force, and these examples. Raises ConfigError, ModelError, VocabularyError and ImageError."""
     from ovsr_ros.pipeline import Pipeline  # on demand: torch takes seconds
 
     pipeline = Pipeline(settings.pipeline)
-    vocabulary = pipeline.set_vocabulary(Operation.REPLACE, requests)
-    return lambda image, path: labels_output(path, image, pipeline.segment(image), vocabulary)
+    pipeline.set_vocabulary(Operation.REPLACE, requests)
+    teach_pictures(pipeline, pictures)
+    return lambda image, path: labels_output(path, image, pipeline.segment(image), pipeline.vocabulary)
 
 
 def _find_segments(settings: Settings) -> Answer:

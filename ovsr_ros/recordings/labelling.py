@@ -1,0 +1,203 @@
+"""Bags labelled, and labelled again by other words: whatever is wrong with one is its outcome, and no exception."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ovsr_ros.errors import RecordingError
+from ovsr_ros.recordings.files import Files, drop_fetched, fetched, open_files
+from ovsr_ros.recordings.finding import begin, find_piece, gather, pieces_left
+from ovsr_ros.recordings.frames import Sampling
+from ovsr_ros.recordings.job import LabelJob, Outcome, Tell, tell_nobody, to_job
+from ovsr_ros.recordings.labels import FRAMES, write_json, write_labels
+from ovsr_ros.recordings.locks import locked
+from ovsr_ros.recordings.record import (
+    RECORD,
+    check_same,
+    key_of_fast_half,
+    key_of_slow_half,
+    read_record,
+    read_record_or_none,
+    refuse_others,
+)
+from ovsr_ros.recordings.table import FrameTable
+from ovsr_ros.recordings.words import check_model, choose_words, load_text_encoder, make_vocabulary
+from ovsr_ros.settings import Settings, load_settings
+
+
+def label_bag(job: LabelJob, tell: Tell = tell_nobody) -> Outcome:
+    """Label a bag, or go on where an earlier run was stopped; whatever is wrong with the bag is in the outcome.
+
+    Raises ConfigError, VocabularyError and ModelError: what is wrong with every bag.
+    """
+    return _done(begin_bag(job, tell, most_pieces=None))
+
+
+def begin_bag(job: LabelJob, tell: Tell = tell_nobody, most_pieces: int | None = 1) -> Outcome | tuple[int, ...]:
+    """Label a bag that is at most so many pieces long, None: however long; the others' pieces that are to be found.
+
+    Of a longer one `label_piece` finds each, anywhere and in any order, and `end_bag` does the rest. Raises as
+    `label_bag`.
+    """
+
+    def work(settings: Settings, files: Files, began: float) -> Outcome | tuple[int, ...]:
+        with locked(files.folder), ExitStack() as stack:
+            slow_key = key_of_slow_half(job, settings)
+            record = read_record_or_none(files.get(RECORD).parent)
+            if record is not None:
+                check_same(record, job, slow_key)
+                if (ended := _ended(record, job)) is not None:
+                    files.leave()
+                    return ended
+            left = [] if record is None else pieces_left(record, files)
+            if record is None or left or {"masks", "sheet"} & set(job.wanted):
+                stack.enter_context(fetched(job))
+            if record is None:
+                record = begin(job, settings, files, slow_key)
+                left = pieces_left(record, files)
+            if left and most_pieces is not None and len(record["plan"]["chunks"]) > most_pieces:
+                return tuple(left)
+            for number in left:
+                find_piece(job, settings, files, record, number, tell)
+            record = gather(settings, files, record)
+            frames = files.folder / FRAMES if left else files.get(FRAMES)
+            outcome = _write(job, settings, files, record, tell, began, frames)
+            files.finish(RECORD)
+            files.leave()
+            return outcome
+
+    found = _guarded(job, work)
+    if isinstance(found, Outcome):
+        drop_fetched(job)
+    return found
+
+
+def label_piece(job: LabelJob, number: int, tell: Tell = tell_nobody) -> Outcome | None:
+    """Find the frames of a piece that `begin_bag` has named; None once they are there. Raises as `label_bag`."""
+
+    def work(settings: Settings, files: Files, began: float) -> None:
+        record = read_record(files.get(RECORD).parent)
+        with fetched(job):
+            find_piece(job, settings, files, record, number, tell)
+
+    return _guarded(job, work)
+
+
+def end_bag(job: LabelJob, tell: Tell = tell_nobody) -> Outcome:
+    """Join the pieces, and label them. Raises as `label_bag`."""
+    return _done(begin_bag(job, tell, most_pieces=None))
+
+
+def relabel_bag(
+    folder: Path,
+    categories: tuple[str, ...],
+    ids: tuple[tuple[int, str], ...] = (),
+    overrides: Mapping[str, object] | None = None,
+    wanted: tuple[str, ...] = (),
+    out: Path | None = None,
+    tell: Tell = tell_nobody,
+) -> Outcome:
+    """Label what is kept of a bag by other words. overrides: of the options that words depend on, by dotted name.
+
+    out: where the labels go; None: in the place of those that are there.
+
+    Raises ConfigError, VocabularyError and ModelError; what is wrong with the bag's files is in the outcome.
+    """
+    began = time.monotonic()
+    try:
+        record = read_record(folder)
+        job = to_job(record["job"])
+        refuse_others(overrides or {})
+        values = {**job.values, **(overrides or {})}
+        made = replace(job, values=values, categories=categories, ids=ids, wanted=wanted)
+        files = Files(Path(job.bag), out or folder)
+        outcome = _write(made, load_settings(None, values), files, record, tell, began, folder / FRAMES)
+        return replace(outcome, folder=str(files.folder))
+    except RecordingError as error:
+        return Outcome(str(folder), str(out or folder), "failed", notes=(str(error),))
+    except OSError as error:
+        return Outcome(str(folder), str(out or folder), "failed", notes=(f"{folder}: {error.strerror or error}",))
+
+
+T = TypeVar("T")
+
+
+def _guarded(job: LabelJob, work: Callable[[Settings, Files, float], T]) -> Outcome | T:
+    """What the work returns, or what is wrong with the bag."""
+    began = time.monotonic()
+    settings = load_settings(None, job.values)
+    make_vocabulary(job.categories, job.ids)
+    Sampling(job.rate_hz, job.every)
+    try:
+        return work(settings, open_files(job), began)
+    except RecordingError as error:
+        return Outcome(job.bag, job.folder, "failed", notes=(str(error),))
+    except OSError as error:
+        return Outcome(job.bag, job.folder, "failed", notes=(_explain(error, job),))
+
+
+def _done(found: Outcome | tuple[int, ...]) -> Outcome:
+    assert isinstance(found, Outcome)
+    return found
+
+
+def _ended(record: Mapping[str, Any], job: LabelJob) -> Outcome | None:
+    """What became of a bag that is labelled already; None where something is left to do."""
+    if record["state"] in ("begun", "found") or record["fast_key"] != key_of_fast_half(job):
+        return None
+    shares = record["summary"]
+    notes = (*record["notes"], "was labelled already")
+    state, frames = record["state"], record["frames"]
+    return Outcome(job.bag, job.folder, state, frames, 0.0, notes, shares["by_name"], shares["unlabeled"])
+
+
+def _write(
+    job: LabelJob,
+    settings: Settings,
+    files: Files,
+    record: dict[str, Any],
+    tell: Tell,
+    began: float,
+    frames: Path,
+) -> Outcome:
+    """The fast half. Raises OSError and RecordingError."""
+    clip = load_text_encoder(settings.pipeline)
+    check_model(clip, record["clip"])
+    wording = choose_words(clip, settings.pipeline, make_vocabulary(job.categories, job.ids))
+    done = 0
+    with FrameTable(frames) as table:
+
+        def tell_frame() -> None:
+            nonlocal done
+            done += 1
+            tell("labels", done, len(table))
+
+        recording = (files.bag, record["topic"])
+        shares, problems = write_labels(files.folder, table, wording, recording, job.wanted, tell_frame)
+    notes = [*([record["damage"]] if record["damage"] else []), *record["oddities"], *problems]
+    state = "done" if record["is_whole"] and not problems else "partly"
+    # What the folder was begun with stays: an interrupted run must find its bag again.
+    finished = {
+        **record,
+        "job": asdict(job),
+        "state": state,
+        "fast_key": key_of_fast_half(job),
+        "notes": notes,
+        "summary": asdict(shares),
+    }
+    write_json(files.folder / RECORD, finished)
+    seconds = time.monotonic() - began
+    by_name, unlabeled = shares.by_name, shares.unlabeled
+    return Outcome(job.bag, job.folder, state, record["frames"], seconds, tuple(notes), by_name, unlabeled)
+
+
+def _explain(error: OSError, job: LabelJob) -> str:
+    if error.errno == errno.ENOSPC:
+        return f"{job.folder}: the disk is full; make room and run the same command again, which goes on from there"
+    return f"{job.bag}: {error.strerror or error}"

@@ -22,7 +22,7 @@ from ovsr_ros.nodes.launching import describe_launch, find_executable, parameter
 HERE = Path(__file__).parent
 ARGUMENTS = {
     "source": ("rooms", "rooms, photos, or the path of an image, a folder of images, a video or a camera"),
-    "config": ("", "preset or path of a YAML file; empty: demo for rooms, ovsr for all else"),
+    "config": ("", "preset or path of a YAML file; empty: demo for rooms, pocket for all else"),
     "categories": ("", 'what to look for: "mug; cup, ball"; empty: the words of photos, else the configuration\'s'),
     "device": ("", "auto, cpu, cuda:0, ..."),
     "rate": ("", "how often the newest image is labelled, Hz"),

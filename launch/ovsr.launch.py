@@ -2,6 +2,7 @@
 
     ros2 launch ovsr_ros ovsr.launch.py image:=/camera/image_raw categories:="mug; cup, ball"
     ros2 launch ovsr_ros ovsr.launch.py cameras:="front=/front/image_raw, rear=/rear/image_raw"
+    ros2 launch ovsr_ros ovsr.launch.py image:=/camera/image_raw console:=true
 
 `ros2 launch ovsr_ros ovsr.launch.py --show-args` lists the arguments. One that is left empty leaves the choice to the
 configuration; one that is given wins over it. Those of a launch file that includes this one are its own: it hands them
@@ -13,11 +14,11 @@ from __future__ import annotations
 from launch import LaunchContext, LaunchDescription
 from launch_ros.actions import Node
 
-from ovsr_ros.nodes.launch_arguments import read_node_launch
-from ovsr_ros.nodes.launching import describe_launch, start_node
+from ovsr_ros.nodes.launch_arguments import read_console_launch, read_node_launch
+from ovsr_ros.nodes.launching import describe_launch, start_console, start_node
 
 ARGUMENTS = {
-    "config": ("", "preset (ovsr, faithful, fast_cpu, demo) or path of a YAML file; empty: ovsr"),
+    "config": ("", "preset (ovsr, pocket, faithful, fast_cpu, demo) or path of a YAML file; empty: ovsr"),
     "params_file": ("", "ROS parameter file on top of the configuration"),
     "image": ("", "image topic; empty: image"),
     "cameras": (
@@ -45,17 +46,23 @@ ARGUMENTS = {
     "autostart": ("", "true: configure and activate without being told; false: leave that to a lifecycle manager"),
     "use_sim_time": ("", "true: take the time from /clock; empty: as the launch has it"),
     "log_level": ("info", "debug, info, warn, error, fatal"),
+    "console": (
+        "false",
+        "true: the operator's page as well, at http://127.0.0.1:8077 by default",
+    ),
+    "console_arguments": ("", 'for the page: "--host 0.0.0.0 --token-file /etc/ovsr/tokens"; see docs/console.md'),
 }
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Describe the launch: the arguments, then the node or nodes."""
+    """Describe the launch: the arguments, then the node or nodes, then the operator's page."""
     return describe_launch(ARGUMENTS, start_nodes)
 
 
 def start_nodes(context: LaunchContext, values: dict[str, str]) -> list[Node]:
-    """Start the node, or those of several cameras, with what the arguments say.
+    """Start the node, or those of several cameras, and the page, with what the arguments say.
 
     Raises ConfigError when an argument cannot be read, before anything is started.
     """
-    return start_node(read_node_launch(values))
+    launch, console = read_node_launch(values), read_console_launch(values)
+    return [*start_node(launch), *([] if console is None else [start_console(console)])]

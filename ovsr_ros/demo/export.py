@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -12,11 +11,12 @@ from torch import Tensor
 
 from ovsr_ros.demo import train_clip, train_features
 from ovsr_ros.demo.scenes import CATEGORIES
+from ovsr_ros.models.checkpoint import checksum
+from ovsr_ros.models.embedded import CHECKSUMS
 from ovsr_ros.models.tensors import save_tensors
 
 FOLDERS = {"features": "efficientnet_b0", "clip": "clip"}
 FILES = {"features": "model.safetensors", "clip": "open_clip_model.safetensors"}
-CHECKSUMS = "SHA256SUMS"
 
 
 def write(name: str, weights: Mapping[str, Tensor], directory: Path, training: Mapping[str, object]) -> Path:
@@ -38,7 +38,8 @@ def write(name: str, weights: Mapping[str, Tensor], directory: Path, training: M
         if key in training
     }
     (folder / "training.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    _write_checksums(directory)
+    shipped = [path for path in directory.glob("*/*") if path.suffix in (".safetensors", ".json")]
+    write_checksums(directory, shipped)
     return folder
 
 
@@ -63,9 +64,7 @@ def _timm_config() -> str:
     return json.dumps(config, indent=2) + "\n"
 
 
-def _write_checksums(directory: Path) -> None:
-    files = sorted(path for path in directory.glob("*/*") if path.suffix in (".safetensors", ".json"))
-    lines = [
-        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(directory).as_posix()}" for path in files
-    ]
+def write_checksums(directory: Path, files: Iterable[Path]) -> None:
+    """Write SHA256SUMS of files below `directory`."""
+    lines = [f"{checksum(path)}  {path.relative_to(directory).as_posix()}" for path in sorted(files)]
     (directory / CHECKSUMS).write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import shlex
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from ovsr_ros.config import parse_device_index, read_config, read_words
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.node_options import NodeOptions
 from ovsr_ros.nodes.cameras import TOPICS, Camera, format_cameras, parse_cameras
+from ovsr_ros.nodes.console.arguments import parse as parse_console
 from ovsr_ros.nodes.topic_names import find_namespace_problem, find_topic_problem
 from ovsr_ros.options import check_value, iter_options
 from ovsr_ros.vocabulary.category import CategoryRequest, normalise_requests
@@ -97,6 +99,25 @@ def read_node_launch(values: Mapping[str, str]) -> NodeLaunch:
         _read_params_file(given["params_file"]) if "params_file" in given else None,
         read_log_level(given.get("log_level", "info")),
     )
+
+
+def read_console_launch(values: Mapping[str, str]) -> tuple[str, ...] | None:
+    """The arguments of the operator's page; None where it is not to be started.
+
+    Raises ConfigError that names the argument, what was expected and what came; of `console_arguments` also what the
+    page itself would refuse.
+    """
+    wanted = values.get("console", "").strip() or "false"
+    if not read_truth("console", wanted):
+        return None
+    text = values.get("console_arguments", "")
+    check_text("console_arguments", text)
+    try:
+        arguments = tuple(shlex.split(text))
+        parse_console(arguments)
+    except (ValueError, ConfigError) as error:
+        raise ConfigError(f"console_arguments: {error}") from error
+    return arguments
 
 
 def read_truth(name: str, text: str, *others: str) -> bool:

@@ -155,6 +155,18 @@ def start_node(launch: NodeLaunch) -> list[Node]:
     ]
 
 
+def start_console(arguments: Sequence[str]) -> Node:
+    """The process of the operator's page, as an action. One page serves every node on the network."""
+    return Node(
+        package="ovsr_ros",
+        executable="console",
+        name="ovsr_console",
+        arguments=list(arguments),
+        output="screen",
+        emulate_tty=True,
+    )
+
+
 def parameter_file(parameters: Mapping[str, ParameterValue], node: str) -> str:
     """The path of a parameter file for every node of that name, which goes when this process ends."""
     path = write_parameters(parameters, node)

@@ -27,6 +27,7 @@ from ovsr_ros.models.memory import (
 )
 from ovsr_ros.nodes.health.throttle import ThrottledLog
 from ovsr_ros.pipeline import FoundImage, Pipeline
+from ovsr_ros.teaching import Pointed, point_at_mask
 from ovsr_ros.tracking import Tracker
 
 if TYPE_CHECKING:
@@ -114,6 +115,12 @@ class ModelAccess:
     def embed(self, image_rgb: NDArray[np.uint8]) -> Frame:
         """See `Pipeline.embed`."""
         return self._within_memory(image_rgb.shape[:2], lambda reduction: self._pipeline.embed(image_rgb, reduction))
+
+    def point_at(self, image_rgb: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Pointed:
+        """See `point_at_mask`."""
+        return self._within_memory(
+            image_rgb.shape[:2], lambda reduction: point_at_mask(self._pipeline, image_rgb, mask, reduction)
+        )
 
     @contextlib.contextmanager
     def closed(self) -> Iterator[None]:

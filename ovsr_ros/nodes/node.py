@@ -17,9 +17,11 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile
 from rclpy.timer import Timer
 
+from ovsr_ros.backends.view import View
 from ovsr_ros.errors import OvsrError
 from ovsr_ros.low_priority import urgent_work
 from ovsr_ros.models.memory import describe_shortage, is_out_of_memory
+from ovsr_ros.nodes.bond import Bond
 from ovsr_ros.nodes.conversions.stamps import stamp_key
 from ovsr_ros.nodes.health.diagnostics import NodeHealth, to_diagnostics
 from ovsr_ros.nodes.health.log_forwarding import forward_logs, stop_forwarding
@@ -36,6 +38,7 @@ from ovsr_ros.nodes.input.pace import Pace
 from ovsr_ros.nodes.model_access import ModelAccess
 from ovsr_ros.nodes.outputs import Outputs
 from ovsr_ros.nodes.parameter_node import ParameterNode
+from ovsr_ros.nodes.pause import Pause
 from ovsr_ros.nodes.process import EXIT_FAILED
 from ovsr_ros.nodes.publishers import offer
 from ovsr_ros.nodes.segmenter import ArrivedImage, Segmenter
@@ -76,6 +79,7 @@ class OvsrNode(ParameterNode):
         self._request_exit = request_exit
         self._state = "unconfigured"
         self._failure = ""
+        self._pause = Pause(self._apply_pause, lambda text: self.get_logger().info(text), lambda: self._state)
         self._source: ImageSource | None = None
         self._depth: DepthSource | None = None
         self._track_ids = itertools.count(1)  # outlives the models: an id is never given twice
@@ -93,11 +97,12 @@ class OvsrNode(ParameterNode):
         # Timers run on a steady clock: a simulation that stands still must not silence the diagnostics.
         self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._pace: Pace | None = None
+        self._bond = Bond(self, self._create_timer)
         self._log_forwarding = forward_logs(self.get_logger())
         self._diagnostics = offer(self, DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
         self._diagnostics_lock = threading.Lock()
         self._statistics = StatisticsTopic(self)
-        self._ovsr_services = Services(self, self._log_error)
+        self._ovsr_services = Services(self, self._log_error, self._pause.set_enabled)
         self._watch_timer = self._create_timer(_WATCH_PERIOD_S, self._watch)
         self._diagnostics_timer = self._create_timer(1.0, self._publish_diagnostics)
         self._autostart_timer = self._create_timer(0.0, self._autostart) if self.start_options.autostart else None
@@ -132,6 +137,8 @@ class OvsrNode(ParameterNode):
             self.get_logger().error(f"{self._failure}\n{traceback.format_exc()}")
             return TransitionCallbackReturn.FAILURE
         self._state, self._failure = "active", ""
+        if not self.start_options.autostart:  # there is a manager
+            self._bond.tie()
         return super().on_activate(state)
 
     def _start(self) -> None:
@@ -144,7 +151,7 @@ class OvsrNode(ParameterNode):
             self.inputs,
             self._source.base_topic,
             lambda: self.node_options.depth,
-            self.segmenter.wants_points,
+            self.segmenter.asks_for_depth,
         )
         self.segmenter.start()
         period_s = 1.0 / self.node_options.rate_hz
@@ -205,17 +212,33 @@ class OvsrNode(ParameterNode):
     def _load(self) -> None:
         begin = time.monotonic()
         self.restore_vocabulary()
+        view = View.read(self.node_options.rotation, self.node_options.ignore_mask)
         self.get_logger().info("loading models ...")
         pipeline = Pipeline(self.pipeline_options, self.registry)
-        outputs = Outputs(self, jpeg_quality=lambda: self.node_options.overlay_jpeg_quality)
+        outputs = Outputs(
+            self, lambda: self.node_options.overlay_jpeg_quality, has_embeddings=bool(pipeline.state.example_model_id)
+        )
         models = ModelAccess(self, pipeline, self.node_options.frames_in_flight, self._budget_mib)
-        self.segmenter = Segmenter(self, pipeline, models, outputs, self._monitor, self._oddities, self._track_ids)
+        self.segmenter = Segmenter(
+            self,
+            pipeline,
+            models,
+            outputs,
+            self._monitor,
+            self._oddities,
+            self._track_ids,
+            lambda: self._pause.is_set,
+            view,
+        )
         try:
             pipeline.warm_up(WARM_UP_HW)
             self.change_vocabulary(Operation.REPLACE, [parse_category(text) for text in self.node_options.categories])
         except BaseException:
             self._unload()
             raise
+        unused = self.segmenter.explain_unused_examples()
+        if unused:
+            self.get_logger().warning(unused)
         self.get_logger().info(
             f"models loaded on {pipeline.device} in {time.monotonic() - begin:.1f} s, {len(self.vocabulary)} categories"
         )
@@ -229,6 +252,7 @@ class OvsrNode(ParameterNode):
         return TransitionCallbackReturn.FAILURE
 
     def _stop(self, timeout_s: float | None) -> None:
+        self._bond.break_off()
         pace, self._pace = self._pace, None
         if pace is not None:
             pace.close()
@@ -265,6 +289,14 @@ class OvsrNode(ParameterNode):
 
     # --- Frames ---
 
+    def _apply_pause(self) -> None:
+        segmenter, pace = self.segmenter, self._pace
+        if segmenter is not None:
+            segmenter.settle()
+        if pace is not None and not self._pause.is_set:
+            pace.look()
+        self._publish_diagnostics()  # who looks at the state need not wait for the next second
+
     def _on_image(self, message: ImageMessage, tells_pace: bool) -> None:
         self._monitor.image_arrived(tells_pace)
         depth = self._depth
@@ -276,7 +308,9 @@ class OvsrNode(ParameterNode):
 
     def _is_wanted(self) -> bool:
         segmenter = self.segmenter
-        return segmenter is not None and (self.node_options.always_process or segmenter.has_subscribers())
+        if segmenter is None or self._pause.is_set:
+            return False
+        return bool(self.node_options.always_process or segmenter.has_subscribers())
 
     def _process(self, arrived: ArrivedImage, arrival: float, wait_for_turn: WaitForTurn) -> None:
         segmenter = self.segmenter
@@ -348,6 +382,7 @@ class OvsrNode(ParameterNode):
             statistics=statistics,
             losses=losses,
             resting=self._state == "active" and not self._is_wanted(),
+            paused=self._pause.is_set,
             worker_alive=self._worker.is_alive,
             device=self.pipeline_options.device if segmenter is None else str(segmenter.pipeline.device),
             memory_bytes=0 if segmenter is None else segmenter.pipeline.memory_bytes(),
@@ -359,10 +394,11 @@ class OvsrNode(ParameterNode):
             vocabulary=self.vocabulary,
             vocabulary_file=self.keeper.path,
             vocabulary_file_problem=self.keeper.problem,
+            unused_examples="" if segmenter is None else segmenter.explain_unused_examples(),
             depth=None if depth is None else depth.health(),
         )
         self._diagnostics.publish(to_diagnostics(self.get_fully_qualified_name(), health, self.get_clock().now()))
-        self._statistics.publish(health.statistics, health.counts, health.device)
+        self._statistics.publish(health.statistics, health.counts, health.device, self._pause.is_set)
 
     def _explain_starvation(self) -> str:
         """Why nearly none of the images that arrive are labelled, and what to do, or empty."""

@@ -24,10 +24,10 @@ from ovsr_ros.nodes.parameters import arguments_of, declare_options, normalise, 
 from ovsr_ros.nodes.segmenter import Segmenter
 from ovsr_ros.nodes.vocabulary_keeper import VocabularyKeeper
 from ovsr_ros.options import from_dict, iter_options, option, replace_flat, to_flat_dict
-from ovsr_ros.pipeline import Change, State
+from ovsr_ros.pipeline import State
 from ovsr_ros.settings import PipelineOptions, Settings, load_settings, options_in_use
 from ovsr_ros.vocabulary.category import CategoryRequest, Operation, Vocabulary, parse_category
-from ovsr_ros.vocabulary.change import VocabularyChange
+from ovsr_ros.vocabulary.change import Change, VocabularyChange
 from ovsr_ros.vocabulary.registry import VocabularyRegistry
 
 _REFUSAL_PERIOD_S = 5.0
@@ -109,6 +109,12 @@ class ParameterNode(LifecycleNode):
         """The vocabulary in force; an empty one while no models are loaded."""
         return Vocabulary() if self.segmenter is None else self.registry.current
 
+    @property
+    def example_model_id(self) -> str:
+        """As of `State`; empty while no models are loaded."""
+        segmenter = self.segmenter
+        return "" if segmenter is None else segmenter.pipeline.state.example_model_id
+
     def require_segmenter(self) -> Segmenter:
         """The segmenter. Raises OvsrError when no models are loaded."""
         segmenter = self.segmenter
@@ -119,18 +125,28 @@ class ParameterNode(LifecycleNode):
             )
         return segmenter
 
-    def change_vocabulary(self, operation: Operation, requests: Sequence[CategoryRequest]) -> VocabularyChange:
+    def change_vocabulary(
+        self, operation: Operation, requests: Sequence[CategoryRequest], expected_version: int = 0
+    ) -> VocabularyChange:
+        """`apply_change` of categories."""
+        return self.apply_change((operation, requests), expected_version)
+
+    def apply_change(self, change: Change, expected_version: int = 0) -> VocabularyChange:
         """Change the vocabulary, and the parameter `categories` with it.
 
-        Raises VocabularyError with every reason against the change, OvsrError when no models are loaded.
+        expected_version: the one that the change was made from; 0: any.
+
+        Raises VocabularyError with every reason against the change, or because another version is in force, OvsrError
+        when no models are loaded.
         """
         with self.changes:
             self.require_segmenter()
+            self.registry.expect(expected_version)
             before = self.registry.current
-            self._change([], (operation, requests))
-            change = VocabularyChange(before, self.registry.current)
+            self._change([], change)
+            done = VocabularyChange(before, self.registry.current)
         self.keeper.save()  # others need not wait for the disk
-        return change
+        return done
 
     def restore_vocabulary(self) -> None:
         """Let ids, colours, version and categories go on from the file, if there is one.

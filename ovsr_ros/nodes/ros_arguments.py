@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from ovsr_ros.yaml_text import load_yaml
+
 _BEGIN, _END = "--ros-args", "--"
 _REMAP, _PARAMETER, _FILE = ("-r", "--remap"), ("-p", "--param"), ("--params-file",)
 _WITH_VALUE = (*_REMAP, *_PARAMETER, *_FILE, "-e", "--enclave", "--log-level", "--log-config-file")
@@ -97,7 +99,7 @@ def _read_sections(path: str) -> Iterator[tuple[str, list[str]]]:
     """Each section of a parameter file with its parameters' names; nothing of a file that rcl could not read either."""
     content: Any = None
     with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = load_yaml(Path(path).read_text(encoding="utf-8"))
 
     def walk(prefix: str, node: Any) -> Iterator[tuple[str, list[str]]]:
         if not isinstance(node, dict):

@@ -14,17 +14,22 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage
 
 from ovsr_ros.backends.contract import Frame, FrameEmbeddings
-from ovsr_ros.nodes.conversions.images import decode_compressed, to_rgb_array
-from ovsr_ros.nodes.conversions.row_layout import Warn
+from ovsr_ros.backends.view import View
+from ovsr_ros.messages.images import decode_compressed
+from ovsr_ros.messages.row_layout import Warn
+from ovsr_ros.nodes.conversions.images import to_rgb_array
 from ovsr_ros.nodes.conversions.stamps import image_age_s, to_ns
 from ovsr_ros.nodes.health.monitor import StreamMonitor
 from ovsr_ros.nodes.input.depth_source import WantedDepth
 from ovsr_ros.nodes.input.image_source import ImageMessage
+from ovsr_ros.nodes.labelled_frame import LabelledFrame
 from ovsr_ros.nodes.model_access import ModelAccess
 from ovsr_ros.nodes.outputs import Outputs
+from ovsr_ros.nodes.recent_frames import RecentFrames
 from ovsr_ros.nodes.worker import WaitForTurn
 from ovsr_ros.pipeline import Pipeline, State
 from ovsr_ros.results import Segmentation
+from ovsr_ros.teaching import explain_unused
 from ovsr_ros.tracking import Tracker
 from ovsr_ros.vocabulary.category import CategoryRequest, Vocabulary
 
@@ -62,7 +67,9 @@ class Segmenter:
     returned, whatever is published is labelled by the new one.
 
     models: the pipeline's. warn_of_image: told what is wrong with an image that is used. track_ids: where the ids of
-        tracks come from.
+        tracks come from. is_paused: whether no frame is to be published for now.
+    view: how the images of the stream are turned, and what is ignored in them.
+    recent: the frames published last, to be pointed at.
     """
 
     def __init__(
@@ -74,6 +81,8 @@ class Segmenter:
         monitor: StreamMonitor,
         warn_of_image: Warn,
         track_ids: Iterator[int],
+        is_paused: Callable[[], bool] = lambda: False,
+        view: View | None = None,
     ) -> None:
         self.pipeline = pipeline
         self.models = models
@@ -82,6 +91,9 @@ class Segmenter:
         self._monitor = monitor
         self._warn_of_image = warn_of_image
         self._tracker = Tracker(track_ids)
+        self._is_paused = is_paused
+        self._view = view or View()
+        self.recent = RecentFrames()
         self._publishing = False
         self._frame_lock = threading.Lock()
         # One frame is labelled at a time, for memory's sake. Taken before the frame lock where both are.
@@ -91,9 +103,9 @@ class Segmenter:
         """Whether anybody subscribes to what is published of a frame."""
         return self._outputs.has_subscribers()
 
-    def wants_points(self) -> bool:
-        """Whether anybody subscribes to the labelled points."""
-        return self._outputs.wants_points()
+    def asks_for_depth(self) -> bool:
+        """Whether anybody subscribes to what there is with depth only."""
+        return self._outputs.asks_for_depth()
 
     def explain_unserved(self) -> str:
         """Who subscribes and gets nothing, why, and what to do, or empty."""
@@ -102,6 +114,7 @@ class Segmenter:
     def start(self) -> None:
         """Let frames be published; tracks begin anew."""
         self._tracker.restart()
+        self.recent.clear()
         with self._frame_lock:
             self._publishing = True
 
@@ -109,6 +122,19 @@ class Segmenter:
         """After this returns, no frame is published, though one may still be in work."""
         with self._frame_lock:
             self._publishing = False
+
+    def explain_unused_examples(self) -> str:
+        """Which examples in force count for nothing, and why; empty where all count, or nothing is in force."""
+        try:
+            state = self.pipeline.state
+        except RuntimeError:  # closed, by whoever cleans the node up
+            return ""
+        return explain_unused(state)
+
+    def settle(self) -> None:
+        """Returns once whatever is being published is: after that, what is paused stays unpublished."""
+        with self._frame_lock:
+            pass
 
     def process(self, arrived: ArrivedImage, arrival: float, wait_for_turn: WaitForTurn) -> None:
         """Segment one image and publish the outputs under its header.
@@ -126,7 +152,8 @@ class Segmenter:
         converted = time.monotonic()
         # A stamp of 0 is none; the tracks need to know how much time has passed all the same.
         time_s = to_ns(message.header.stamp) / 1e9 or arrival
-        found = self.models.find(image)
+        upright = self._view.upright(image)
+        found = self.models.find(upright)
         is_found = time.monotonic()
         wait_for_turn()
         begin_turn = time.monotonic()
@@ -137,12 +164,25 @@ class Segmenter:
         # Before the lock: who changes the vocabulary is not to wait for a depth image.
         depth = None if wanted is None else wanted.take(image.shape[:2])
         depth_taken = time.monotonic()
-        with self._labelled(frame, image.shape[:2], lambda: self._publishing) as labelled:
+        with self._labelled(frame, upright.shape[:2], self._is_publishing) as labelled:
             if labelled is None:
                 return
-            segmentation = labelled.segmentation
+            segmentation = self._view.own(labelled.segmentation)
             labelled_at = time.monotonic()
-            self._outputs.publish_frame(image, segmentation, labelled.vocabulary, message.header, depth)
+            embeddings = None
+            if isinstance(frame, FrameEmbeddings):  # before: who has seen it may point at it
+                self.recent.remember(message.header.stamp, image, segmentation, frame)
+                embeddings = frame.embeddings
+            published_frame = LabelledFrame(
+                image,
+                segmentation,
+                labelled.vocabulary,
+                message.header,
+                depth,
+                embeddings,
+                self.pipeline.state.example_model_id,
+            )
+            self._outputs.publish_frame(published_frame)
         published = time.monotonic()
         stages = {
             "wait": begin - arrival,
@@ -194,12 +234,17 @@ class Segmenter:
         """Free the models and take the topics back."""
         with self.models.closed(), self._label_lock, self._frame_lock:
             self._publishing = False
+            self.recent.clear()
             self._outputs.close()
             self.pipeline.close()
 
     def _is_stopped(self) -> bool:
         with self._frame_lock:
-            return not self._publishing
+            return not self._is_publishing()
+
+    def _is_publishing(self) -> bool:
+        """To be asked under the lock of frames."""
+        return self._publishing and not self._is_paused()
 
     @contextlib.contextmanager
     def _labelled(

@@ -8,7 +8,7 @@ from sensor_msgs.msg import Image
 
 from ovsr_ros import srv
 from ovsr_ros.demo.scenes import CATEGORIES
-from ovsr_ros.nodes.conversions.images import to_label_array
+from ovsr_ros.messages.images import to_label_array
 
 NUM_FRAMES = 8
 

@@ -6,6 +6,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+import yaml
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "interfaces.md"
 OWN = "/ovsr"
@@ -30,7 +31,8 @@ def test_every_topic_is_there_with_its_type_and_quality_of_service(ovsr):
     node = ovsr.client.node
     described = {full_name(cells[0]): cells for cells in rows("Topics") if "(in)" not in cells[0]}
     if importlib.util.find_spec("vision_msgs") is None:
-        assert described.pop(f"{OWN}/label_info")[3].startswith("where vision_msgs is installed")
+        for topic in ("label_info", "detections", "detections_3d"):
+            assert described.pop(f"{OWN}/{topic}")[3].startswith("where vision_msgs is installed")
     ovsr.client.wait(
         lambda: all(node.count_publishers(topic) for topic in described), f"publishers of {', '.join(described)}"
     )
@@ -49,6 +51,15 @@ def test_every_service_is_there_with_its_type(ovsr):
     found = {
         name: types[0].replace("/srv/", "/")
         for name, types in ovsr.client.node.get_service_names_and_types_by_node("ovsr", "/")
-        if types[0].startswith("ovsr_ros/")
+        if types[0].startswith(("ovsr_ros/", "std_srvs/"))
     }
     assert found == described
+
+
+def test_rviz_is_told_of_topics_that_are_there():
+    displays = yaml.safe_load((PAGE.parent.parent / "config" / "ovsr.rviz").read_text(encoding="utf-8"))
+    shown = [display["Topic"]["Value"] for display in displays["Visualization Manager"]["Displays"]]
+    described = {full_name(cells[0]): cells[1] for cells in rows("Topics")}
+    own = [topic for topic in shown if topic.startswith(OWN)]
+    assert f"{OWN}/markers" in own
+    assert set(own) <= described.keys()

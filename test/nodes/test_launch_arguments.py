@@ -13,6 +13,7 @@ from ovsr_ros.nodes.launch_arguments import (
     NodeProcess,
     check_known,
     read_categories,
+    read_console_launch,
     read_log_level,
     read_node_launch,
     read_truth,
@@ -209,6 +210,7 @@ def test_launch_s_own_arguments_are_known():
     ("name", "text", "said"),
     [
         ("processes", "4", "processes: expected one or several, got '4'"),
+        ("categories", "road=7, wall=7", "category 2 ('wall'): id 7: category 1 ('road') has it already"),
         ("rate", "fast", "rate: expected a number of images per second, such as 10, got 'fast'"),
         ("rate", "100hz", "got '100hz'"),
         ("rate", "nan", "rate: expected 0.1 to 120 Hz, got nan"),
@@ -295,3 +297,29 @@ def test_every_parameter_file_that_rcl_takes_is_taken(content, tmp_path, monkeyp
     path = read_node_launch({"params_file": "~/params.yaml"}).params_file
     assert path == tmp_path / "params.yaml"
     read_by_node({}, "--params-file", str(path))
+
+
+# --- The operator's page ---
+
+
+def test_the_page_is_started_where_it_is_asked_for_with_its_own_arguments():
+    assert read_console_launch({}) is None
+    assert read_console_launch({"console": "no", "console_arguments": "--port what"}) is None
+    assert read_console_launch({"console": " on "}) == ()
+    given = {"console": "true", "console_arguments": "--host 0.0.0.0 --folder '/a b'"}
+    assert read_console_launch(given) == ("--host", "0.0.0.0", "--folder", "/a b")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"console": "maybe"}, "console: expected true or false, got 'maybe'"),
+        ({"console": "true", "console_arguments": "--prot 1"}, "console_arguments: unrecognized arguments: --prot 1"),
+        ({"console": "true", "console_arguments": "--folder 'a"}, "console_arguments: No closing quotation"),
+        ({"console": "true", "console_arguments": "--token-file /nosuch"}, "console_arguments: /nosuch: the tokens"),
+    ],
+)
+def test_what_the_page_would_refuse_is_refused_before_anything_is_started(given, said):
+    with pytest.raises(ConfigError) as refused:
+        read_console_launch(given)
+    assert str(refused.value).startswith(said)

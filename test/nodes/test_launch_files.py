@@ -29,6 +29,13 @@ def test_cameras_are_nodes_of_one_process_or_a_process_each(launch):
     assert result.topics == {"/front": {"image": "/front/image_raw"}, "/rear": {"image": "cam"}}
 
 
+def test_the_page_is_started_with_the_node(launch):
+    result = launch(OVSR, "console:=true", "console_arguments:=--port 9000")
+    assert sorted(process.executable for process in result.shown) == ["console", "ovsr_node"]
+    console = min(result.shown, key=lambda process: process.executable)
+    assert console.arguments[:2] == ["--port", "9000"]
+
+
 # --- All is checked before the first process ---
 
 REFUSED = [
@@ -54,6 +61,7 @@ REFUSED = [
         (OVSR, "namespace:=a-b", "namespace: expected a name"),
         (OVSR, "processes:=4", "processes: expected one or several"),
         (OVSR, "autostart:=maybe", "autostart: expected true or false"),
+        (OVSR, "console:=maybe", "console: expected true or false"),
         (DEMO, "rviz:=maybe", "rviz: expected true, false or auto, got 'maybe'"),
         (DEMO, "rviz:=yes", "rviz: rviz2 is not installed"),
         (DEMO, "rviz:=true", "rviz: rviz2 is not installed"),

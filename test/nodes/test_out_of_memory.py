@@ -13,8 +13,8 @@ import torch
 from sensor_msgs.msg import Image
 
 from ovsr_ros.backends.reduction import Reduction, enlarge
+from ovsr_ros.messages.images import to_label_array
 from ovsr_ros.models.memory import is_out_of_memory
-from ovsr_ros.nodes.conversions.images import to_label_array
 from ovsr_ros.pipeline import CategoryRequest, Operation, Pipeline
 from ovsr_ros.settings import load_settings
 

@@ -7,7 +7,7 @@ import random
 import numpy as np
 from sensor_msgs.msg import Image
 
-from ovsr_ros.nodes.conversions.images import to_label_array
+from ovsr_ros.messages.images import to_label_array
 
 REPLACE = 0
 WORDS = ("mug; cup", "ball", "wall", "floor", "table")

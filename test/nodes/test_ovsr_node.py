@@ -7,7 +7,7 @@ import pytest
 from sensor_msgs.msg import CompressedImage, Image
 
 from ovsr_ros import msg, srv
-from ovsr_ros.nodes.conversions.images import to_label_array
+from ovsr_ros.messages.images import to_label_array
 
 
 @pytest.fixture

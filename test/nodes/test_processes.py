@@ -12,7 +12,7 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from ovsr_ros import msg
 from ovsr_ros.demo.scenes import CATEGORIES
-from ovsr_ros.nodes.conversions.images import to_label_array
+from ovsr_ros.messages.images import to_label_array
 
 NODE, CAMERA = "ovsr_ros.nodes.ovsr_node", "ovsr_ros.nodes.demo_camera"
 SMALL_CAMERA = ("--ros-args", "-p", "width:=160", "-p", "height:=120")

@@ -22,6 +22,7 @@ PER_FRAME = {
     "/ovsr/segments": msg.SegmentArray,
     "/ovsr/overlay": Image,
     "/ovsr/overlay/compressed": CompressedImage,
+    "/ovsr/segment_embeddings": msg.SegmentEmbeddings,
 }
 
 
@@ -56,7 +57,7 @@ def test_nothing_is_inferred_without_subscribers_and_diagnostics_say_so(resting_
     assert processed(ovsr) == 0
     status = ovsr.status("segmentation")
     assert (status.level, status.message) == (DiagnosticStatus.OK, RESTING)
-    assert ovsr.diagnostic("image input", "not processed, no subscribers") == "4", "the newest is kept"
+    assert ovsr.diagnostic("image input", "not processed, at rest") == "4", "the newest is kept"
     assert ovsr.diagnostic("image input", "dropped for a newer one") == "0"
 
 

@@ -8,7 +8,8 @@ from sensor_msgs.msg import Image
 
 from ovsr_ros import srv
 from ovsr_ros.demo.scenes import CATEGORIES, Scene
-from ovsr_ros.nodes.conversions.images import to_image_message, to_label_array
+from ovsr_ros.messages.images import to_label_array
+from ovsr_ros.nodes.conversions.images import to_image_message
 
 SIZE_WH = (320, 240)
 PERIOD_NS = 10**8

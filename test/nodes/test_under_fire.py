@@ -15,7 +15,7 @@ from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from spinning import Spinner
 
 from ovsr_ros import msg, srv
-from ovsr_ros.nodes.conversions.images import to_label_array
+from ovsr_ros.messages.images import to_label_array
 
 NUM_CLIENTS = 20
 NUM_CHANGES = 2000

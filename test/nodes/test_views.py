@@ -20,6 +20,7 @@ IMAGES = {"sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"}
 DRAWN_IN_3D = {"sensor_msgs/msg/PointCloud2", "sensor_msgs/msg/CameraInfo"}
 RVIZ_TYPES = {
     "rviz_default_plugins/Image": "sensor_msgs/msg/Image",
+    "rviz_default_plugins/MarkerArray": "visualization_msgs/msg/MarkerArray",
     "rviz_default_plugins/PointCloud2": "sensor_msgs/msg/PointCloud2",
 }
 

@@ -7,11 +7,14 @@ import threading
 import time
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
+from sensor_msgs.msg import Image
 from std_msgs.msg import ColorRGBA
 
 from ovsr_ros import msg, srv
+from ovsr_ros.messages.images import to_label_array
 
 REPLACE, ADD, REMOVE = (
     srv.SetVocabulary.Request.REPLACE,
@@ -141,6 +144,27 @@ def test_invisible_characters_make_no_other_name(active_node, ovsr):
     assert "text.background_names: name 2: is empty" in refused.reason
 
 
+@pytest.mark.parametrize(("operation", "name"), [(REPLACE, "lamp"), (ADD, "lamp"), (REMOVE, "ball")])
+def test_a_change_that_was_made_from_another_version_is_refused_whole(active_node, ovsr, operation, name):
+    """Two who read version 1 and write it back: the second is refused, the first one's change is not lost."""
+    first = _request(REPLACE, "mug; cup", "ball", "wall", expected_version=1)
+    assert ovsr.client.call("/ovsr/set_vocabulary", srv.SetVocabulary, first).success
+    second = _request(operation, name, expected_version=1)
+    refused = ovsr.client.call("/ovsr/set_vocabulary", srv.SetVocabulary, second)
+    assert not refused.success
+    assert refused.message == (
+        "the change was made from version 1, and version 2 is in force: another change came first; read the vocabulary "
+        "again, and make the change from that"
+    )
+    assert as_set(refused.vocabulary) == as_set(ovsr.get_vocabulary())
+    assert names_of(refused.vocabulary) == ["mug", "ball", "wall"]
+    assert ovsr.get_parameter("categories") == ["mug; cup", "ball", "wall"]
+    second.expected_version = refused.vocabulary.version
+    answer = ovsr.client.call("/ovsr/set_vocabulary", srv.SetVocabulary, second)
+    assert answer.success, answer.message
+    assert answer.vocabulary.version == 3
+
+
 def test_the_vocabulary_may_become_empty(active_node, ovsr):
     assert ovsr.set_vocabulary(REPLACE).success
     segments = ovsr.label()
@@ -258,5 +282,49 @@ def test_whatever_is_published_after_a_vocabulary_is_labelled_by_it(active_node,
                     assert (published > applied_ns) == (version_of[stamp_of(message.header)] >= version), topic
 
 
-def _request(operation, *names):
-    return srv.SetVocabulary.Request(operation=operation, categories=[msg.Category(name=name) for name in names])
+def _request(operation, *names, expected_version=0):
+    categories = [msg.Category(name=name) for name in names]
+    return srv.SetVocabulary.Request(operation=operation, categories=categories, expected_version=expected_version)
+
+
+def test_without_words_every_segment_is_published_and_none_is_labelled(active_node, ovsr):
+    """The answer to "segment everything": where things are, in pixels and as tracks, before any word."""
+    ovsr.watch(active_node, "/ovsr/segment_map", Image)
+    labelled = ovsr.label(ovsr.image(seed=3))
+    assert ovsr.set_vocabulary(REPLACE).success
+    header = ovsr.send(ovsr.image(seed=3))
+    frame, segment_map, label_map = (
+        ovsr.result(f"/ovsr/{topic}", header) for topic in ("segments", "segment_map", "label_map")
+    )
+    assert frame.vocabulary_version == 2
+    assert len(frame.segments) == len(labelled.segments) > 1
+    assert {(each.class_id, each.label, each.score) for each in frame.segments} == {(255, "", 0.0)}
+    assert all(each.track_id > 0 and each.area_px > 0 and each.x_max > each.x_min for each in frame.segments)
+    assert set(np.unique(to_label_array(segment_map))) - {0} == {each.id for each in frame.segments}
+    assert set(np.unique(to_label_array(label_map))) == {255}
+
+
+def test_ids_of_a_label_space_are_chosen_by_name_or_by_field_and_shown_as_chosen(active_node, ovsr):
+    request = srv.SetVocabulary.Request(operation=REPLACE)
+    request.categories = [msg.Category(name="road=7; street"), msg.Category(name="wall", id=0, id_chosen=True)]
+    refused = ovsr.client.call("/ovsr/set_vocabulary", srv.SetVocabulary, request)
+    assert not refused.success
+    assert "'wall': id 0 is 'mug' and never given to another name" in refused.message
+
+    request.categories[1].id = 200
+    answer = ovsr.client.call("/ovsr/set_vocabulary", srv.SetVocabulary, request)
+    assert answer.success, answer.message
+    shown = [(each.id, each.id_chosen, each.name) for each in answer.vocabulary.categories]
+    assert shown == [(7, True, "road"), (200, True, "wall")]
+    assert "added 'road' (id 7), 'wall' (id 200)" in answer.message
+    assert ovsr.get_parameter("categories") == ["road=7; street", "wall=200"]
+    header = ovsr.send(ovsr.image())
+    assert set(np.unique(to_label_array(ovsr.result("/ovsr/label_map", header)))) <= {7, 200}
+    assert {each.class_id for each in ovsr.result("/ovsr/segments", header).segments} <= {7, 200}
+
+    assert ovsr.set_parameters(categories=["road=7", "sky=30", "car"]).successful
+    shown = [(each.id, each.id_chosen, each.name) for each in ovsr.get_vocabulary().categories]
+    assert shown == [(7, True, "road"), (30, True, "sky"), (201, False, "car")]
+    refused = ovsr.set_parameters(categories=["road=8"])
+    assert not refused.successful
+    assert "'road': id 8 was asked for, but it has had id 7 since it was first used and keeps it" in refused.reason

@@ -61,6 +61,14 @@ def test_ids_words_colours_and_versions_go_on_after_a_restart(start, path):
     assert ids_of(change(second, ADD, "table", "floor")) == {"mug": 0, "wall": 2, "floor": 3, "table": 4}
 
 
+def test_chosen_ids_are_a_label_space_that_outlives_restarts(start):
+    change(start(), REPLACE, "road=7", "wall=200", "mug")
+    second = start()
+    assert list(second.get_parameter("categories").value) == ["mug", "road=7", "wall=200"]
+    third = start(categories=["sky=30", "wall"])
+    assert ids_of(third.vocabulary) == {"sky": 30, "wall": 200}
+
+
 def test_categories_given_as_a_parameter_win_and_get_the_file_s_ids(start):
     first = start()
     version = change(first, REPLACE, "wall", "floor").version

@@ -192,6 +192,16 @@ class Ovsr:
         header = self.send(self.image() if message is None else message)
         return self.result("/ovsr/segments", header)
 
+    def watch(self, node: Any, topic: str, message_type: Any) -> list[Any]:
+        """Collect an output of a node of this process; once this returns, the node knows of it: nothing is missed."""
+        messages = self.client.collect(topic, message_type)
+
+        def is_known() -> bool:
+            return any(each.topic_name == topic and each.get_subscription_count() for each in node.publishers)
+
+        self.client.wait(is_known, f"the node to know of the subscription of {topic}")
+        return messages
+
     # --- Services ---
 
     def set_vocabulary(self, operation: int, *names: str) -> Any:

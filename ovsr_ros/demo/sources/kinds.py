@@ -13,7 +13,7 @@ ROOMS, PHOTOS = "rooms", "photos"
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 EXPECTED = "rooms, photos, an image, a folder of images, a video or a camera such as /dev/video0"
 
-_ROOMS_CONFIG, _PHOTOGRAPHS_CONFIG = "demo", "ovsr"
+_ROOMS_CONFIG, _PHOTOGRAPHS_CONFIG = "demo", "pocket"
 
 
 class Kind(Enum):

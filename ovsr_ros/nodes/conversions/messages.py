@@ -24,6 +24,7 @@ from ovsr_ros.vocabulary.category import (
     join_problems,
     normalise_requests,
 )
+from ovsr_ros.vocabulary.example import Example
 from ovsr_ros.vocabulary.palette import Rgb
 
 
@@ -45,19 +46,29 @@ def to_segment_array(
     )
 
 
-def to_vocabulary_message(vocabulary: Vocabulary, stamp: Time) -> msg.Vocabulary:
-    """The vocabulary, stamped with the time at which it was applied."""
+def to_vocabulary_message(vocabulary: Vocabulary, stamp: Time, example_model_id: str = "") -> msg.Vocabulary:
+    """The vocabulary, stamped with the time at which it was applied.
+
+    example_model_id: of the model whose examples count; empty: none do.
+    """
     return msg.Vocabulary(
         header=Header(stamp=stamp),
         version=vocabulary.version,
-        categories=[_to_category(category) for category in vocabulary.categories],
+        categories=[_to_category(category, example_model_id) for category in vocabulary.categories],
     )
 
 
-def to_category_requests(categories: Iterable[msg.Category], names_only: bool = False) -> list[CategoryRequest]:
-    """What a service's caller asks for; "mug; cup; #ff8000" as a name gives all three, the field `color` wins.
+def to_example_message(example: Example, example_model_id: str) -> msg.Example:
+    """example_model_id: as of `to_vocabulary_message`."""
+    is_used = example.model_id == example_model_id
+    return msg.Example(id=example.id, used=is_used)
 
-    names_only: synonyms and colours do not count, whatever they are.
+
+def to_category_requests(categories: Iterable[msg.Category], names_only: bool = False) -> list[CategoryRequest]:
+    """What a service's caller asks for; "mug=12; cup; #ff8000" as a name gives all four, the field `color` wins, and so
+    does `id` where `id_chosen` is true.
+
+    names_only: synonyms, colours and ids do not count, whatever they are.
 
     Raises VocabularyError with every reason, when the field `color` of a category cannot be used.
     """
@@ -66,14 +77,15 @@ def to_category_requests(categories: Iterable[msg.Category], names_only: bool = 
         color_rgb, problem = (None, "") if names_only else _read_color(category.color)
         if problem:
             problems.append(f"category {number} ('{shown(clean_name(category.name))}'): {problem}")
-        requests.append(CategoryRequest(category.name, tuple(category.synonyms), color_rgb))
+        id = int(category.id) if category.id_chosen and not names_only else None
+        requests.append(CategoryRequest(category.name, tuple(category.synonyms), color_rgb, id))
     if problems:
         raise VocabularyError(join_problems(problems + normalise_requests(requests, names_only)[1]))
     return requests
 
 
 def to_parameter_value(vocabulary: Vocabulary) -> list[str]:
-    """The vocabulary as the value of the parameter `categories`: one "name; synonym; #rrggbb" each."""
+    """The vocabulary as the value of the parameter `categories`: one "name=id; synonym; #rrggbb" each."""
     return [format_category(category) for category in vocabulary.categories]
 
 
@@ -127,13 +139,15 @@ def _to_point(xyz: NDArray[np.float32]) -> Point:
     return Point(x=float(xyz[0]), y=float(xyz[1]), z=float(xyz[2]))
 
 
-def _to_category(category: Category) -> msg.Category:
+def _to_category(category: Category, example_model_id: str) -> msg.Category:
     red, green, blue = (float(channel) / 255.0 for channel in category.color_rgb)
     return msg.Category(
         id=category.id,
+        id_chosen=category.is_id_chosen,
         name=category.name,
         synonyms=list(category.synonyms),
         color=ColorRGBA(r=red, g=green, b=blue, a=1.0),
+        examples=[to_example_message(example, example_model_id) for example in category.examples],
     )
 
 

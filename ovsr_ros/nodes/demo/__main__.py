@@ -15,10 +15,10 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from ovsr_ros.errors import InterpreterError, OvsrError
-from ovsr_ros.interpreter import NODE, check_modules, explained_imports
-from ovsr_ros.nodes.console import StatusLine
+from ovsr_ros.interpreter import CONSOLE, NODE, check_modules, explained_imports
 from ovsr_ros.nodes.demo.child_process import ChildProcess, start_node, stop_all
 from ovsr_ros.nodes.process import EXIT_BAD_CONFIG, EXIT_FAILED
+from ovsr_ros.nodes.status_line import StatusLine
 
 if TYPE_CHECKING:
     import argparse
@@ -54,9 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: Sequence[str] | None) -> int:
-    from ovsr_ros.nodes.demo.arguments import parse, prepare_camera
+    from ovsr_ros.nodes.demo.arguments import console_url, parse, prepare_camera
 
     options = parse(arguments)
+    if options.console:
+        check_modules(CONSOLE, _OTHER_PYTHON)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -68,6 +70,8 @@ def _main(arguments: Sequence[str] | None) -> int:
         return EXIT_BAD_CONFIG
     options.out.mkdir(parents=True, exist_ok=True)
     console.say(f"overlay pictures and logs go to {options.out.resolve()}")
+    if options.console:
+        console.say(f"the operator's page, in a moment: {console_url(options)}")
     try:
         _run(options, camera, console, stop)
     except DemoError as failure:
@@ -128,10 +132,14 @@ def _start_children(options: argparse.Namespace, camera: CameraRun) -> list[Chil
     if camera.words:
         arguments += ["-p", f"categories:=[{', '.join(map(_quote, camera.words))}]"]
     source = ["-p", f"source:={_quote(camera.source)}", "-r", f"__ns:={CAMERA_NAMESPACE}"]
-    return [
+    children = [
         start_node("camera", "demo_camera", options.out / "camera.log", camera.parameters, source),
         start_node("node", "ovsr_node", options.out / "node.log", node, arguments),
     ]
+    if options.console:
+        words = ("--port", str(options.console_port))
+        children.append(start_node("page", "console", options.out / "console.log", {}, [], words))
+    return children
 
 
 def _quote(text: str) -> str:

@@ -14,6 +14,7 @@ from ovsr_ros.demo.sources.kinds import ROOMS, Kind, default_config, default_wor
 from ovsr_ros.demo.sources.opening import SourceOptions, open_source
 from ovsr_ros.errors import SourceError
 from ovsr_ros.names import undecoded
+from ovsr_ros.nodes.console.arguments import HOST, PORT
 from ovsr_ros.options import replace_flat
 
 _ROOMS_RATE_HZ = 10.0
@@ -70,11 +71,15 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "their aspect (default: their own size, up to 1280 pixels on the longer side)",
     )
     parser.add_argument(
-        "--config", help="the node's preset or YAML file (default demo for rooms, ovsr for everything else)"
+        "--config", help="the node's preset or YAML file (default demo for rooms, pocket for everything else)"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N (default auto)")
     parser.add_argument("--out", type=Path, default=Path("demo_output"), help="output folder (default demo_output)")
     parser.add_argument("--keep-vocabulary", action="store_true", help="don't change the vocabulary on the way")
+    parser.add_argument("--console", action="store_true", help="the operator's page as well, in a browser")
+    parser.add_argument(
+        "--console-port", type=int, default=PORT, metavar="PORT", help=f"where the page is (default {PORT})"
+    )
     options = parser.parse_args(arguments)
     for name in ("frames", "seconds", "rate", "each"):
         value = getattr(options, name)
@@ -86,6 +91,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
             parser.error(f"--size: expected WxH such as 640x480, got {options.size!r}")
         options.size = int(width), int(height)
     return options
+
+
+def console_url(options: argparse.Namespace) -> str:
+    """Where the operator's page is; empty where none is wanted."""
+    return f"http://{HOST}:{options.console_port}/" if options.console else ""
 
 
 def prepare_camera(options: argparse.Namespace, report: Callable[[str], None]) -> CameraRun:

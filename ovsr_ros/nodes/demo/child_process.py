@@ -83,11 +83,16 @@ class ChildProcess:
 
 
 def start_node(
-    name: str, module: str, log_path: Path, parameters: Mapping[str, object], ros_arguments: Sequence[str]
+    name: str,
+    module: str,
+    log_path: Path,
+    parameters: Mapping[str, object],
+    ros_arguments: Sequence[str],
+    arguments: Sequence[str] = (),
 ) -> ChildProcess:
-    """A module of ovsr_ros.nodes as a child, with these parameters, and what else follows --ros-args."""
+    """A module of ovsr_ros.nodes as a child, with its arguments, these parameters, and what else follows --ros-args."""
     assigned = [word for key, value in parameters.items() for word in ("-p", f"{key}:={value}")]
-    command = [sys.executable, "-m", f"ovsr_ros.nodes.{module}", "--ros-args", *assigned, *ros_arguments]
+    command = [sys.executable, "-m", f"ovsr_ros.nodes.{module}", *arguments, "--ros-args", *assigned, *ros_arguments]
     return ChildProcess(name, command, log_path, {**os.environ, "PYTHONUNBUFFERED": "1"})
 
 

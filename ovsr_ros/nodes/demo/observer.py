@@ -17,8 +17,9 @@ from rclpy.task import Future
 from sensor_msgs.msg import Image
 
 from ovsr_ros import msg, srv
+from ovsr_ros.messages.images import to_label_array
 from ovsr_ros.names import name_key
-from ovsr_ros.nodes.conversions.images import to_label_array, to_rgb_array
+from ovsr_ros.nodes.conversions.images import to_rgb_array
 from ovsr_ros.nodes.conversions.stamps import to_ns
 from ovsr_ros.nodes.qos import latched_qos
 from ovsr_ros.results import UNLABELED_ID

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import cv2
 
-from ovsr_ros.nodes.console import StatusLine
 from ovsr_ros.nodes.demo.observer import DemoObserver, LabelledFrame
 from ovsr_ros.nodes.demo.word_exchange import WordExchange, describe_shares
+from ovsr_ros.nodes.status_line import StatusLine
 
 _OVERLAY_PERIOD_S = 1.0
 _KEPT_OVERLAYS = 100

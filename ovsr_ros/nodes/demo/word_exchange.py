@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ovsr_ros import msg
-from ovsr_ros.nodes.console import StatusLine
 from ovsr_ros.nodes.demo.observer import DemoObserver, LabelledFrame
+from ovsr_ros.nodes.status_line import StatusLine
 from ovsr_ros.vocabulary.category import Operation
 
 _SETTLE_FRAMES = 5

@@ -22,12 +22,14 @@ class NodeHealth:
     """Everything that diagnostics are made of.
 
     state: the lifecycle state's name. failure: why configuring failed, or empty.
-    resting: active, but nobody subscribes to the results and always_process is off.
+    resting: active, but paused, or nobody subscribes to the results and always_process is off.
+    paused: an operator wants no image to be labelled for now.
     silence: why no image arrives and what to do, or empty while images come.
     oddity: what is wrong with images that are used all the same and what to do, or empty.
     losses: why images are lost on the way and what to do, or empty while few are.
     vocabulary_file: where the vocabulary is kept, or empty.
     vocabulary_file_problem: what is wrong with that file and what to do, or empty.
+    unused_examples: which examples count for nothing, why and what to do, or empty.
     memory_bytes: what the models and buffers occupy on the device; 0 when nothing is loaded.
     depth: None while the node is not active.
     unserved: who subscribes and gets nothing and what to do, or empty.
@@ -51,6 +53,8 @@ class NodeHealth:
     vocabulary: Vocabulary
     vocabulary_file: str = ""
     vocabulary_file_problem: str = ""
+    unused_examples: str = ""
+    paused: bool = False
     depth: DepthHealth | None = None
     oddity: str = ""
     unserved: str = ""
@@ -103,7 +107,7 @@ def _input_status(health: NodeHealth) -> DiagnosticStatus:
         ("received", str(counts.received)),
         ("lost on the way in the window", str(statistics.num_lost)),
         ("dropped for a newer one", str(counts.dropped)),
-        ("not processed, no subscribers", str(counts.rested)),
+        ("not processed, at rest", str(counts.rested)),
         ("skipped, same stamp", str(counts.repeated)),
     ]
     return _status("image input", level, message, values)
@@ -144,6 +148,8 @@ def _segmentation_status(health: NodeHealth) -> DiagnosticStatus:
         level, message = DiagnosticStatus.WARN, f"a frame failed lately: {statistics.last_error}"
     elif health.state != "active":
         level, message = DiagnosticStatus.OK, health.state
+    elif health.paused:
+        level, message = DiagnosticStatus.OK, "paused: ~/set_enabled with true lets it go on"
     elif health.starved:
         level, message = DiagnosticStatus.WARN, health.starved
     elif health.unserved:
@@ -157,6 +163,7 @@ def _segmentation_status(health: NodeHealth) -> DiagnosticStatus:
         level, message = DiagnosticStatus.OK, f"{rate} Hz, {latency} ms"
     values = [
         ("state", health.state),
+        ("paused", str(health.paused).lower()),
         ("rate [Hz]", _number(statistics.output_rate_hz)),
         ("latency, mean [ms]", _milliseconds(statistics.latency.mean_s)),
         ("latency, 95th percentile [ms]", _milliseconds(statistics.latency.p95_s)),
@@ -181,6 +188,8 @@ def _vocabulary_status(health: NodeHealth) -> DiagnosticStatus:
     elif health.vocabulary_file_problem:
         level = DiagnosticStatus.WARN
         message = f"vocabulary_file: {health.vocabulary_file_problem}"
+    elif health.unused_examples:
+        level, message = DiagnosticStatus.WARN, health.unused_examples
     else:
         level = DiagnosticStatus.OK
         message = f"version {vocabulary.version}, {len(vocabulary.categories)} categories"
@@ -188,6 +197,7 @@ def _vocabulary_status(health: NodeHealth) -> DiagnosticStatus:
         ("version", str(vocabulary.version)),
         ("categories", str(len(vocabulary.categories))),
         ("names", ", ".join(vocabulary.names)),
+        ("examples", str(len(vocabulary.examples))),
         ("vocabulary file", health.vocabulary_file),
     ]
     return _status("vocabulary", level, message, values)

@@ -26,28 +26,33 @@ class StatisticsTopic:
         self._publisher = offer(node, DiagnosticArray, "~/statistics", QoSProfile(depth=10))
         self._history = CountHistory()
 
-    def publish(self, statistics: StreamStatistics, counts: WorkerCounts, device: str) -> None:
+    def publish(self, statistics: StreamStatistics, counts: WorkerCounts, device: str, paused: bool) -> None:
         """Publish, if anybody subscribes. To be called regularly, for the drops within the window are the difference.
 
-        counts: since the node's start. device: what the models run on, or are to run on.
+        counts: since the node's start. device: what the models run on, or are to run on. paused: by an operator.
         """
         _, before = self._history.remember(counts, statistics.window_s)
         if not self._publisher.get_subscription_count():
             return
-        array = to_statistics(self._node.get_fully_qualified_name(), statistics, counts, before, device)
+        array = to_statistics(self._node.get_fully_qualified_name(), statistics, counts, before, device, paused)
         array.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(array)
 
 
 def to_statistics(
-    node_name: str, statistics: StreamStatistics, counts: WorkerCounts, before: WorkerCounts, device: str
+    node_name: str,
+    statistics: StreamStatistics,
+    counts: WorkerCounts,
+    before: WorkerCounts,
+    device: str,
+    paused: bool = False,
 ) -> DiagnosticArray:
     """The message, without its stamp.
 
     node_name: fully qualified, such as "/ovsr". counts: since the node's start. before: when the window began.
     """
     statuses = [
-        _stream_status(statistics, counts, before),
+        _stream_status(statistics, counts, before, paused),
         _durations_status("latency", statistics.latency),
         _durations_status("age", statistics.age),
         *(_durations_status(f"stage {stage}", durations) for stage, durations in statistics.stages.items()),
@@ -58,7 +63,9 @@ def to_statistics(
     return DiagnosticArray(status=statuses)
 
 
-def _stream_status(statistics: StreamStatistics, counts: WorkerCounts, before: WorkerCounts) -> DiagnosticStatus:
+def _stream_status(
+    statistics: StreamStatistics, counts: WorkerCounts, before: WorkerCounts, paused: bool
+) -> DiagnosticStatus:
     values = {
         "window [s]": _number(statistics.window_s),
         "input rate [Hz]": _number(statistics.input_rate_hz),
@@ -74,6 +81,7 @@ def _stream_status(statistics: StreamStatistics, counts: WorkerCounts, before: W
         "dropped": str(counts.dropped),
         "rested": str(counts.rested),
         "repeated": str(counts.repeated),
+        "paused": str(int(paused)),
     }
     message = f"{statistics.output_rate_hz:.1f} of {statistics.input_rate_hz:.1f} Hz"
     return _status("stream", message, values)

@@ -6,14 +6,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ovsr_ros.errors import OvsrError
+from ovsr_ros.messages.camera_model import has_distortion, to_intrinsics
+from ovsr_ros.messages.depth_image import to_depth_m
 from ovsr_ros.node_options import DepthOptions
-from ovsr_ros.nodes.conversions.camera_model import has_distortion, to_intrinsics
-from ovsr_ros.nodes.conversions.depth_image import to_depth_m
 from ovsr_ros.nodes.conversions.stamps import to_ns
 from ovsr_ros.nodes.health.throttle import ThrottledLog
 from ovsr_ros.nodes.input.inputs import Inputs
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from rclpy.node import Node
     from std_msgs.msg import Header
 
+DepthMessage: TypeAlias = Image | CompressedImage
+
+_COMPRESSED = "/compressedDepth"
 _NUM_CAMERA_INFOS = 30
 _QUEUE = 10
 """Messages that a subscription keeps: a burst must not cost the one that is wanted."""
@@ -41,7 +44,8 @@ class DepthHealth:
     """How it stands with depth.
 
     problem: why the last frame had no depth, or may have a wrong one, and what to do; empty where all is well.
-    asked: whether somebody wants depth: `depth` is remapped, has publishers, or the points have a subscriber.
+    asked: whether somebody wants depth: `depth` is remapped, has publishers, or what is there with depth only has a
+        subscriber.
     matched, missed: frames with and without depth, of those whose segments or points somebody subscribed to.
     offset_s: the last match's depth stamp minus its image's; NaN before the first.
     """
@@ -63,7 +67,7 @@ class WantedDepth:
 
     source: DepthSource
     header: Header
-    depth: Wanted[Image]
+    depth: Wanted[DepthMessage]
     info: Wanted[CameraInfo]
 
     def take(self, size_hw: tuple[int, int]) -> RegisteredDepth | None:
@@ -77,11 +81,12 @@ class WantedDepth:
 class DepthSource:
     """Subscribes to `depth` and `camera_info` while `depth` has publishers, and finds what belongs to an image.
 
+    A topic that ends with /compressedDepth is taken for what image_transport sends there, any other for raw images.
     `camera_info`, unless it is remapped, is the image topic's sibling: /camera/camera_info beside /camera/image_raw.
 
     image_topic: resolved, without /compressed.
     options: asked before each use, for they may change.
-    is_asked: whether the points have a subscriber; asked before a lack of depth is complained about.
+    is_asked: whether what there is with depth only has a subscriber; asked before a lack of depth is complained about.
     """
 
     def __init__(
@@ -101,11 +106,12 @@ class DepthSource:
         info_topic = node.resolve_topic_name("camera_info")
         if not inputs.is_remapped("camera_info"):
             info_topic = image_topic.rpartition("/")[0] + "/camera_info"
-        self._depths = StampBuffer[Image](options().queue)
+        self._depths = StampBuffer[DepthMessage](options().queue)
         # A camera's calibration is that of every round of a recording, and may be sent once for all of them.
         self._infos = StampBuffer[CameraInfo](_NUM_CAMERA_INFOS, has_rounds=False)
         self._node = node
-        self._depth = MatchedSubscription(node, Image, depth_topic, _into(self._depths), _QUEUE)
+        depth_type = CompressedImage if depth_topic.endswith(_COMPRESSED) else Image
+        self._depth = MatchedSubscription(node, depth_type, depth_topic, _into(self._depths), _QUEUE)
         self._info = MatchedSubscription(node, CameraInfo, info_topic, _into(self._infos), _QUEUE)
         self._log = ThrottledLog(lambda text: node.get_logger().warning(text), _WARNING_PERIOD_S)
         self._match_lock = threading.Lock()
@@ -217,7 +223,7 @@ class DepthSource:
             )
         return depth, match.offset_ns / 1e9, "; ".join(doubts)
 
-    def _explain_offset(self, options: DepthOptions, match: Match[Image]) -> str:
+    def _explain_offset(self, options: DepthOptions, match: Match[DepthMessage]) -> str:
         exact, offset_ms = options.sync == "exact", match.offset_ns / 1e6
         allowed = "the same" if exact else f"within {options.slop_s * 1e3:g} ms"
         if abs(offset_ms) > _CLOCKS_DIFFER_MS:
@@ -248,6 +254,8 @@ class DepthSource:
         others = self._node.get_publishers_info_by_topic(topic)
         if others:
             return f"{topic} is no {type_name}, but {describe_endpoints(others)}: remap {name} to another topic"
+        if name == "depth" and self._node.count_publishers(topic + _COMPRESSED):
+            return f"{topic} has 0 publishers, but {topic}{_COMPRESSED} has: remap depth to that"
         return f"{topic} has 0 publishers: start the camera's, or remap it ({self._inputs.how_to_remap(name)})"
 
     def _tell_of_distortion(self, info: CameraInfo) -> None:

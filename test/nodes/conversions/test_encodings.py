@@ -14,7 +14,7 @@ from rosbags.typesys.stores.latest import std_msgs__msg__Header as BagHeader
 from sensor_msgs.msg import Image
 
 from ovsr_ros.errors import ImageError
-from ovsr_ros.nodes.conversions.encodings import ENCODINGS
+from ovsr_ros.messages.encodings import ENCODINGS
 from ovsr_ros.nodes.conversions.images import to_rgb_array
 
 HEIGHT, WIDTH = 6, 10

@@ -14,7 +14,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from ovsr_ros.errors import ImageError
-from ovsr_ros.nodes.conversions.images import decode_compressed, to_image_message, to_label_array, to_rgb_array
+from ovsr_ros.messages.images import decode_compressed, to_label_array
+from ovsr_ros.nodes.conversions.images import to_image_message, to_rgb_array
 
 RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -11,8 +12,8 @@ from sensor_msgs.msg import Image
 from ovsr_ros import srv
 from ovsr_ros.demo.scenes import Scene
 from ovsr_ros.errors import ImageError
-from ovsr_ros.nodes.conversions.depth_image import to_depth_m
-from ovsr_ros.nodes.conversions.encodings import ENCODINGS
+from ovsr_ros.messages.depth_image import to_depth_m
+from ovsr_ros.messages.encodings import ENCODINGS
 from ovsr_ros.nodes.conversions.images import to_rgb_array
 
 WARN, OK = b"\x01", b"\x00"
@@ -222,3 +223,15 @@ def test_segment_image_answers_what_is_wrong(active_node, ovsr, client):
     assert answer.label_map.data == expected.label_map.data
     assert not expected.message
     assert ovsr.status("image input").level == OK
+
+
+@pytest.mark.parametrize(("encoding", "row_bytes"), [("mono8", 2), ("mono16", 4), ("rgb8", 6)])
+def test_padding_that_is_not_there_takes_no_memory_whatever_its_size(encoding, row_bytes):
+    """The last row may come without its padding; a nonsensical `step` says that this was a gigabyte."""
+    message = Image(height=1, width=2, encoding=encoding, step=2**30, data=array.array("B", range(row_bytes)))
+    tracemalloc.start()
+    try:
+        assert to_rgb_array(message).shape == (1, 2, 3)
+        assert tracemalloc.get_traced_memory()[1] < 1e6
+    finally:
+        tracemalloc.stop()

@@ -154,7 +154,7 @@ def test_a_source_that_breaks_down_ends_the_process_with_1(run_module, client, t
         ("/no/such/file", "/no/such/file: expected rooms, photos, an image, a folder of images, a video or a camera"),
         ("/dev/null", "/dev/null: expected a camera that can be opened, got a device that OpenCV cannot: "),
         ("cut.mp4", "expected an image or a video, got a file that OpenCV reads as neither: another format, damaged"),
-        ("cut.png", "expected an image, got a file that is not decodable: no format that is known, or cut short"),
+        ("cut.png", "expected an image, got a file that is damaged: a png image with a part 'IDAT' of "),
         ("folder", "expected a folder with images (.bmp, "),
     ],
 )

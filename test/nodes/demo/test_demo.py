@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
+import urllib.request
 from pathlib import Path
 
 import cv2
@@ -45,6 +47,28 @@ def wait_until_gone(pids, timeout_s=10.0):
     while any(is_alive(pid) for pid in pids):
         assert time.monotonic() < deadline, f"still alive: {[pid for pid in pids if is_alive(pid)]}"
         time.sleep(0.05)
+
+
+def test_the_page_runs_beside_camera_and_node(run_demo):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    demo = run_demo("--console", "--console-port", str(port))
+    demo.wait_for_line(f"the operator's page, in a moment: http://127.0.0.1:{port}/")
+    deadline = time.monotonic() + 60.0
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10.0) as answer:
+                assert b"ovsr console" in answer.read()
+            break
+        except OSError:
+            assert time.monotonic() < deadline, demo.output
+            time.sleep(0.2)
+    children = children_of(demo.popen.pid)
+    assert len(children) == 3
+    demo.popen.send_signal(signal.SIGINT)
+    assert demo.wait(30.0) == 0, demo.output
+    wait_until_gone(children)
 
 
 def test_it_changes_the_vocabulary_ends_by_itself_and_leaves_overlay_pictures(run_demo, tmp_path):

@@ -9,8 +9,8 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image
 
 from ovsr_ros.demo.scenes import CATEGORIES, Scene
-from ovsr_ros.nodes.conversions.depth_image import to_depth_m
-from ovsr_ros.nodes.conversions.images import to_label_array
+from ovsr_ros.messages.depth_image import to_depth_m
+from ovsr_ros.messages.images import to_label_array
 from ovsr_ros.nodes.demo.camera import DemoCamera
 
 SEED = 3

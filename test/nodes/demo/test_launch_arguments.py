@@ -25,7 +25,7 @@ def test_rooms_are_what_is_shown_when_nothing_is_said():
 def test_photos_bring_models_and_words_unless_others_are_given():
     demo = read_demo_launch({**NOTHING, "source": "photos", "seed": "7"})
     assert demo.camera == {"source": "photos", "seed": 7}
-    assert demo.node["config"] == "ovsr"
+    assert demo.node["config"] == "pocket"
     assert read_categories(demo.node["categories"]) == list(WORDS)
     assert not demo.has_depth
     given = read_demo_launch({**NOTHING, "source": "photos", "config": "demo", "categories": "cat"})
@@ -34,7 +34,7 @@ def test_photos_bring_models_and_words_unless_others_are_given():
 
 def test_a_file_leaves_the_words_to_the_configuration(tmp_path):
     path = str(write_image(tmp_path / "a.png", 60))
-    assert read_demo_launch({**NOTHING, "source": path}).node == {"config": "ovsr"}
+    assert read_demo_launch({**NOTHING, "source": path}).node == {"config": "pocket"}
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,14 @@ import time
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
+from depth_codec import compress, quantise
 from rclpy.qos import qos_profile_sensor_data
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2, RegionOfInterest
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, RegionOfInterest
 from std_msgs.msg import Header
 
 from ovsr_ros.demo.scenes import Scene
-from ovsr_ros.nodes.conversions.images import to_image_message, to_label_array
+from ovsr_ros.messages.images import to_label_array
+from ovsr_ros.nodes.conversions.images import to_image_message
 from ovsr_ros.nodes.conversions.stamps import to_ns
 from ovsr_ros.nodes.demo.camera import to_camera_info, to_depth_message
 
@@ -402,3 +404,39 @@ def test_the_publisher_of_depth_may_be_replaced_by_one_with_another_quality_of_s
     rig.client.remove_publisher("/depth")
     rig.client.publisher("/depth", Image, qos_profile_sensor_data)
     assert all(segment.depth_count for segment in rig.labelled().segments)
+
+
+@pytest.mark.parametrize(("encoding", "method"), [("16UC1", "png"), ("32FC1", "rvl")])
+def test_compressed_depth_gives_every_segment_its_place(start_node, ovsr, frame, encoding, method):
+    topic = "/depth/compressedDepth"
+    node = start_node(depth__wait_s=0.0, arguments=["-r", f"depth:={topic}"])
+    ovsr.wait_until_active()
+    rig = Rig(node, ovsr, frame)
+    ovsr.watch(node, "/ovsr/segment_map", Image)
+    header = rig.header()
+    publisher = ovsr.client.publisher(topic, CompressedImage, 10)
+    ovsr.client.publisher("/camera_info", CameraInfo, 10)
+    rig.last_info_ns = rig.last_depth_ns = to_ns(header.stamp)
+    ovsr.client.publisher("/camera_info", CameraInfo, 10).publish(
+        to_camera_info(frame.image.shape[:2], frame.camera_matrix, header)
+    )
+    a, b = (20_000.0, 0.0) if encoding == "32FC1" else (0.0, 0.0)
+    values = quantise(frame.depth_m, a, b) if a else np.rint(frame.depth_m * 1000).astype(np.uint16)
+    data = compress(values, method, (a, b))
+    publisher.publish(CompressedImage(header=header, format=f"{encoding}; compressedDepth {method}", data=data))
+    rig.wait_until_arrived()
+    rig.send_image(header)
+    check_places(rig.segments(header), to_label_array(ovsr.result("/ovsr/segment_map", header)), true_points(frame))
+
+
+def test_depth_that_comes_compressed_only_is_named(rig):
+    rig.client.publisher("/depth/compressedDepth", CompressedImage, 10, subscribed=False)
+    rig.client.collect("/ovsr/labeled_points", PointCloud2)
+    rig.client.wait(
+        lambda: (
+            rig.ovsr.label()
+            and "/depth has 0 publishers, but /depth/compressedDepth has: remap depth to that"
+            in rig.ovsr.status_message("depth")
+        ),
+        "the topic that there is in the status of depth",
+    )

@@ -126,8 +126,9 @@ def test_an_image_published_before_the_node_was_there_is_labelled_where_its_publ
 def test_images_that_a_publisher_sends_again_are_not_labelled_again(active_node, ovsr, client):
     latched, volatile = Camera(client, LATCHED), Camera(client, RELIABLE)
     wait_until_asked(client, RELIABLE)
-    headers = [latched.send(ovsr.image(seed=seed)) for seed in range(3)]
-    ovsr.result("/ovsr/segments", headers[-1])
+    assert_labelled(ovsr, latched)
+    for seed in range(LATCHED.depth):  # so that none of what is sent again was lost before both had found each other
+        ovsr.result("/ovsr/segments", latched.send(ovsr.image(seed=seed)))
     count = active_node._worker.counts.received
     volatile.leave()
     wait_until_asked(client, LATCHED)

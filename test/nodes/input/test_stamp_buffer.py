@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from hand_clock import HandClock
 
 from ovsr_ros.nodes.input.stamp_buffer import Match, StampBuffer
 
@@ -112,17 +113,9 @@ def test_what_nobody_holds_any_more_is_not_kept(buffer):
 # --- Stamps that step back: rounds of a recording ---
 
 
-class Clock:
-    def __init__(self):
-        self.now = 0.0
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return HandClock()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from ovsr_ros.nodes.console import StatusLine
+from ovsr_ros.nodes.status_line import StatusLine
 
 
 class Terminal(io.StringIO):

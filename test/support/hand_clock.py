@@ -1,0 +1,13 @@
+"""A clock that is set by hand."""
+
+from __future__ import annotations
+
+
+class HandClock:
+    """Called, it tells `now`, in seconds."""
+
+    def __init__(self, now: float = 0.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now

@@ -24,7 +24,7 @@ from ovsr_ros.vocabulary.category import Operation, parse_category
 
 RESULTS = Path(__file__).parent / "results"
 EMBEDDED = {"features.model": "demo", "clip.model": "demo"}
-NAMES = {"real": REAL, "demo": DEMO}
+NAMES = {"real": REAL, "demo": DEMO, "pocket": "pocket"}
 """Of the scripts' choice of models, what results name it by."""
 
 

@@ -1,6 +1,7 @@
 """What a frame costs as the image, the number of segments, the vocabulary, or the number of cameras grows.
 
     python bench/growth.py                 writes bench/results/growth.json
+    python bench/growth.py --models pocket --parts categories --texts 5 250 --output bench/results/words.json
     python bench/tables.py                 writes its tables into docs/performance.md and its plot into docs/images/
 
 A label map has room for 254 categories. More texts than that are synonyms: a category's row is the mean of its texts,
@@ -27,7 +28,7 @@ from ovsr_ros.backends.ovsr.backend import OvsrBackend
 from ovsr_ros.benchmark.frames import FrameTimes, random_weights
 from ovsr_ros.benchmark.rooms import render_scenes
 from ovsr_ros.benchmark.timing import Spread, interleave
-from ovsr_ros.models.weights import DEMO
+from ovsr_ros.models.embedded import EMBEDDED
 from ovsr_ros.pipeline import Pipeline
 from ovsr_ros.settings import PipelineOptions
 from ovsr_ros.vocabulary.category import MAX_CATEGORIES, CategoryRequest
@@ -44,6 +45,8 @@ CAMERAS = (1, 2, 3, 4)
 MOST_ROWS = 250
 MOST_REAL_TEXTS = 1000
 """With a large text encoder, whose time for more is encoding's, not the frame's, and minutes on two cores."""
+PRESETS = {"real": "ovsr", "demo": "demo", "pocket": "pocket"}
+"""By the name of their models."""
 PARTS = ("size", "segments", "categories", "cameras")
 
 
@@ -52,15 +55,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = common.parser(__doc__ or "", "growth")
     parser.add_argument("--rounds", type=int, default=6, help="of every comparison (6)")
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
-    parser.add_argument("--models", nargs="+", default=["real", "demo"], choices=("real", "demo"))
+    parser.add_argument("--models", nargs="+", default=["real", "demo"], choices=tuple(PRESETS))
     parser.add_argument("--most-pixels", type=int, default=3840 * 2160, help="leave larger images out")
+    parser.add_argument("--texts", nargs="+", type=int, default=list(TEXTS), help="sizes of vocabularies, ascending")
     parser.add_argument("--most-texts", type=int, default=TEXTS[-1], help="leave larger vocabularies out")
     parser.add_argument("--most-cameras", type=int, default=CAMERAS[-1], help="leave more cameras out")
     given = parser.parse_args(arguments)
     body: dict[str, Any] = {"rounds": given.rounds, "cases": []}
     with contextlib.ExitStack() as stack:
         for models in given.models:
-            name = "ovsr" if models == "real" else "demo"
+            name = PRESETS[models]
             options = common.preset(name, given.device)
             if models == "real":
                 options = stack.enter_context(random_weights(options))
@@ -132,8 +136,8 @@ def over_categories(options: PipelineOptions, given: Any) -> dict[str, Any]:
 
     What `label()` takes more than with the fewest is told as a share of the same turn's whole frame.
     """
-    most = given.most_texts if options.clip.model == DEMO else min(given.most_texts, MOST_REAL_TEXTS)
-    counts = [count for count in TEXTS if count <= most]
+    most = given.most_texts if options.clip.model in EMBEDDED else min(given.most_texts, MOST_REAL_TEXTS)
+    counts = [count for count in given.texts if count <= most]
     num_rows = [count for count in ROWS if count <= given.most_texts]
     images = render_scenes(SIZE_WH, 2)
     pipeline = Pipeline(options)  # its ids are all still free

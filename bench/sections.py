@@ -114,6 +114,17 @@ def growth(result: dict[str, Any]) -> str:
     return f"{plot}\n\n{with_origin(markdown(['models', '', 'a frame, ms', ''], rows), result)}"
 
 
+def words(result: dict[str, Any]) -> str:
+    rows = []
+    for case in result["cases"]:
+        for row in case["categories"]["texts"]:
+            label = f"{spread(row['label_ms'], 1)}, {percent(row['label_more_percent'])} of a frame"
+            encoded = f"{row['encode_s']:.2f}"
+            rows.append([case["models"], str(row["texts"]), spread(row["milliseconds"]), label, encoded])
+    names = ["preset", "words", "a frame, ms", "of it, what meets the words, ms", "once, when they are new, s"]
+    return with_origin(markdown(names, rows), result)
+
+
 def growth_panels(result: dict[str, Any]) -> list[tuple[str, str, bool, dict[str, tuple[list[float], list[float]]]]]:
     """What `plots.Panel` takes: x label, y label, whether both axes are logarithmic, lines by name."""
     panels: dict[str, tuple[str, bool, dict[str, tuple[list[float], list[float]]]]] = {

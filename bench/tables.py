@@ -25,13 +25,16 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "precision": ("frame", sections.precision),
     "stream": ("stream", sections.stream),
     "growth": ("growth", sections.growth),
+    "words": ("words", sections.words),
     "ros": ("ros", sections.ros),
     "memory": ("memory", sections.memory),
     "trident_none": ("trident_none", sections.trident),
     "trident_sam": ("trident_sam", sections.trident),
     "trident_node": ("trident_node", sections.trident_node),
 }
-TRIDENT_COMMANDS = {
+COMMANDS = {
+    "words": "python bench/growth.py --models pocket --parts categories --texts 5 250 --output bench/results/"
+    "words.json",
     "trident_none": "python bench/trident.py --method none --out bench/results/trident_none.json",
     "trident_sam": "python bench/trident.py --method sam --out bench/results/trident_sam.json",
     "trident_node": "python bench/trident_node.py",
@@ -61,7 +64,7 @@ def fill(page: str, results: dict[str, dict[str, Any]]) -> str:
     texts = {"targets": targets.table(results)}
     for marker, (result, make) in TABLES.items():
         found = [make(results[name]) for name in (result, f"{result}_gpu") if name in results]
-        command = TRIDENT_COMMANDS.get(result, f'make bench ARGS="{result}"')
+        command = COMMANDS.get(result, f'make bench ARGS="{result}"')
         texts[marker] = "\n\n".join(found) or f"Not measured yet: `{command}`."
     for marker, text in texts.items():
         begin, end = f"<!-- table: {marker} -->", f"<!-- end: {marker} -->"

@@ -37,13 +37,18 @@ LONGEST_S = {
     "nodes/test_processes.py": 75,
     "backends/test_trident.py": 70,
     "test_package.py": 60,
+    "recordings/test_cluster.py": 70,
+    "recordings/test_chunks.py": 35,
     "test_cli.py": 60,
+    "nodes/console/test_page_views.py": 60,
+    "nodes/console/test_page.py": 50,
     "nodes/test_vocabulary_file.py": 40,
     "nodes/test_under_fire.py": 40,
     "evaluation/test_command.py": 40,
     "evaluation/test_photographs.py": 40,
     "ops/test_ward.py": 35,
-    "nodes/test_label_info.py": 30,
+    "nodes/test_other_messages.py": 55,
+    "recordings/test_label.py": 25,
 }
 
 

@@ -118,6 +118,17 @@ def test_an_image_becomes_label_map_overlay_and_json(
     assert f"{image} -> {out / 'scene'}_overlay.png  {len(described['segments'])} segments: " in capsys.readouterr().out
 
 
+def test_ids_of_a_label_space_are_those_of_the_label_map(tmp_path: Path, config: str) -> None:
+    image, out = write_image(tmp_path / "scene.png"), tmp_path / "out"
+    categories = ["--categories", "mug=12; cup", "--categories", "ball=200"]
+    assert main(["segment", str(image), *categories, "--config", config, "--out", str(out)]) == 0
+    label_map = cv2.imread(str(out / "scene_label_map.png"), cv2.IMREAD_UNCHANGED)
+    assert label_map is not None
+    assert set(np.unique(label_map)) <= {12, 200}
+    described = json.loads((out / "scene.json").read_text(encoding="utf-8"))
+    assert [(c["id"], c["name"]) for c in described["categories"]] == [(12, "mug"), (200, "ball")]
+
+
 @pytest.fixture
 def no_clip(config: str) -> list[str]:
     return ["--config", config, "--set", "clip.model=/no/such/clip", "--segments-only"]
@@ -230,10 +241,10 @@ def test_categories_can_come_from_the_configuration(tmp_path: Path, config: str)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "no categories to look for"),
+        (["--config", "demo", "--set", "categories=[]"], "no categories to look for"),
         (["--segments-only", "--categories", "a"], "--segments-only: no word is looked for; expected no --categories"),
         (["--segments-only", "--config", "trident"], "without words needs one of ovsr, got 'trident'"),
-        (["--segments-only"], "ovsr models download efficientnet_b0.ra_in1k"),
+        (["--segments-only", "--config", "ovsr"], "ovsr models download efficientnet_b0.ra_in1k"),
         (["--categories", ""], "category 1: is empty"),
         (["--categories", "m\ufffdg"], "category 1: 'm\ufffdg' was decoded wrongly: U+FFFD at character 2"),
         (["--categories", "mug; \udcff"], "synonym 1: ' \\udcff' is not UTF-8: byte 0xFF at character 2"),
@@ -246,7 +257,11 @@ def test_categories_can_come_from_the_configuration(tmp_path: Path, config: str)
         (["--categories", "a", "--set", "score_threshold=2"], "score_threshold: expected 0 to 1, got 2"),
         (["--categories", "a", "--set", "score_threshold"], "expected KEY=VALUE"),
         (["--categories", "a", "--device", "gpu"], "device: expected auto, cpu"),
-        (["--categories", "a"], "ovsr models download efficientnet_b0.ra_in1k"),
+        (["--categories", "a", "--config", "ovsr"], "ovsr models download efficientnet_b0.ra_in1k"),
+        (
+            ["--categories", "a", "--config", "ovsr"],
+            "or take the small models in the package: --config pocket",
+        ),
         (["--categories", "a", "--set", "features.model=/no/such"], "/no/such: no such file or folder"),
     ],
 )
@@ -297,7 +312,7 @@ def test_a_folder_that_cannot_be_written_is_named(
 def test_every_preset_is_a_valid_configuration(preset: str) -> None:
     settings = load_settings(preset)
     models = (settings.pipeline.features.model, settings.pipeline.clip.model)
-    assert models == (("demo", "demo") if preset == "demo" else REAL_MODELS)
+    assert models == {"demo": ("demo", "demo"), "pocket": ("clip", "pocket")}.get(preset, REAL_MODELS)
 
 
 # --- models ---

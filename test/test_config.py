@@ -41,6 +41,9 @@ def test_a_ros_file_gives_this_nodes_parameters_the_special_over_the_general(tmp
     [
         ("a: [1, 2\nb: 3\n", r"a\.yaml, line 2: not YAML"),
         ("a: \x00\n", r"a\.yaml: not YAML"),
+        ("a: 2001-99-99\n", r"a\.yaml: not YAML: month must be in 1..12"),
+        ("a: " + "[" * 3000, r"a\.yaml: not YAML: nested too deep"),
+        ("a: &a [*a]\n", r"a\.yaml: not YAML: expected at most 100000 values, aliases included"),
         ("- a\n- b\n", r"a\.yaml: expected keys and values, got list"),
         ("/**: {ros__parameters: {a: 1}}\nb: 2\n", r"a\.yaml: 'b' stands beside a node's ros__parameters"),
         ("/**: {ros__parameters: [1]}\n", r"a\.yaml: /\*\*: ros__parameters: expected keys and values"),

@@ -89,7 +89,9 @@ def test_borders_are_lighter_than_the_regions():
     assert drawn[20, 159].sum() > drawn[20, 100].sum()
 
 
-def test_each_labelled_segment_is_named_and_no_names_overlap(monkeypatch):
+@pytest.fixture
+def texts(monkeypatch):
+    """The names that are drawn, each with its left, top, right and bottom."""
     texts = []
 
     def recording(canvas, text, x, y, text_px, halo=True):
@@ -99,8 +101,15 @@ def test_each_labelled_segment_is_named_and_no_names_overlap(monkeypatch):
         draw_text(canvas, text, x, y, text_px, halo)
 
     monkeypatch.setattr(labels, "draw_text", recording)
-    segment_map = (np.arange(240)[:, None] // 60 * 4 + np.arange(320) // 80) + 1  # 16 segments
-    overlay(gray(), segmentation_of(segment_map, [0, 1, 255, 1] * 4), VOCABULARY, legend=False)
+    return texts
+
+
+SIXTEEN = (np.arange(240)[:, None] // 60 * 4 + np.arange(320) // 80) + 1  # segments of 60 x 80 pixels, row by row
+
+
+def test_each_labelled_segment_is_named_and_no_names_overlap(texts):
+    classes = [0, 1, 255, 1, 1, 0, 1, 255] * 2  # none has a neighbour of its class
+    overlay(gray(), segmentation_of(SIXTEEN, classes), VOCABULARY, legend=False)
     assert len(texts) == 12
     assert {text.split()[0] for text, *_ in texts} == {"mug", "ball"}
     for index, (_, left, top, right, bottom) in enumerate(texts):
@@ -111,6 +120,21 @@ def test_each_labelled_segment_is_named_and_no_names_overlap(monkeypatch):
         for _, other_left, other_top, other_right, other_bottom in texts[:index]:
             apart = right <= other_left or other_right <= left or bottom <= other_top or other_bottom <= top
             assert apart
+
+
+def test_where_segments_of_a_category_touch_the_largest_has_the_name(texts):
+    segment_map = SIXTEEN.copy()
+    segment_map[100:120, 80:160] = 2  # which was 6: now 2 is larger
+    classes = [1, 0, 1, 1, 255, 0, 255, 1, 0, 255, 0, 1, 0, 1, 255, 0]
+    segmentation = segmentation_of(segment_map, classes)
+    overlay(gray(), segmentation, VOCABULARY, legend=False)
+    segments = segmentation.segments
+    ids = {f"{score:.2f}": id for id, score in zip(segments.ids.tolist(), segments.scores, strict=True)}
+    places = {ids[text.split()[1]]: place for text, *place in texts}
+    assert sorted(places) == [1, 2, 3, 9, 11, 14, 16]
+    left, _, right, bottom = places[2]
+    assert 80 <= left <= right <= 160
+    assert bottom <= 60
 
 
 def test_names_that_find_no_place_are_left_out():

@@ -196,7 +196,7 @@ def test_another_file_that_is_cut_is_refused_and_a_whole_one_read(extension):
     file = encode(extension)
     np.testing.assert_array_equal(decode(file), as_opencv_has_it(file))
     for at in (0.1, 0.5, 0.9):
-        with pytest.raises(ImageError, match="not decodable"):
+        with pytest.raises(ImageError, match="damaged: a png image" if extension == ".png" else "not decodable"):
             decode(file[: int(at * len(file))])
 
 

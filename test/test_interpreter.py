@@ -18,6 +18,7 @@ TORCH = ("torch", "torchvision", "timm", "open_clip")
 REBUILD = "colcon build --packages-select ovsr_ros --cmake-args -DPython3_EXECUTABLE=PYTHON"
 NODE, CAMERA, DEMO = (f"ovsr_ros.nodes.{name}" for name in ("ovsr_node", "demo_camera", "demo"))
 OVSR = "ovsr_ros.cli"
+CONSOLE = "ovsr_ros.nodes.console"
 
 
 @pytest.fixture
@@ -160,6 +161,11 @@ def test_the_demo_camera_needs_no_torch_and_no_entry_point_needs_anything_to_be_
     bare.see(*TORCH, "scipy", "PIL")
     done = bare.run("-c", "import ovsr_ros.nodes.demo.camera")
     assert done.returncode == 0, done.stderr
+
+
+def test_without_nicegui_the_page_says_what_to_install(bare: BarePython) -> None:
+    bare.see("nicegui", "fastapi")
+    assert_told(bare.run("-m", CONSOLE), "lacks nicegui", f"{bare.python} -m pip install nicegui\n", REBUILD)
 
 
 @pytest.mark.parametrize(

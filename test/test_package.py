@@ -23,7 +23,7 @@ from ovsr_ros.nodes.demo.__main__ import CAMERA_NAMESPACE
 ROOT = Path(__file__).resolve().parent.parent
 FILES = ("package.xml", "CMakeLists.txt", "LICENSE")
 SOURCES = (*FILES, "msg", "srv", "resource", "native", "ovsr_ros", "launch", "config")
-EXECUTABLES = ("ovsr", "ovsr_node", "demo_camera")
+EXECUTABLES = ("ovsr", "ovsr_node", "demo_camera", "console")
 LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
 
 # Run outside the checkout: the code, the generated messages, and the presets must all come from the install space.
@@ -195,7 +195,7 @@ def read_launch_arguments(path: Path) -> set[str]:
 
 def test_launch_files_have_the_promised_arguments() -> None:
     node_arguments = {"config", "image", "categories", "device", "rate", "namespace", "autostart", "log_level"}
-    node_arguments |= {"cameras", "processes"}
+    node_arguments |= {"cameras", "processes", "console", "console_arguments"}
     assert [path.name for path in LAUNCH_FILES] == ["demo.launch.py", "ovsr.launch.py"]
     demo, ovsr = map(read_launch_arguments, LAUNCH_FILES)
     assert ovsr >= node_arguments
@@ -239,12 +239,15 @@ def test_wheel_holds_the_library_and_no_ros(wheel: Path) -> None:
     assert not {
         name for name in names if name.startswith(("ovsr_ros/nodes/", "ovsr_ros/msg/", "ovsr_ros/srv/", "test/"))
     }
+    assert {"ovsr_ros/console/web/assets/console.css", "ovsr_ros/console/web/assets/picture.js"} <= names
     weights = {str(path.relative_to(ROOT)) for path in (ROOT / "ovsr_ros/demo/weights").rglob("*") if path.is_file()}
     assert weights <= names
     assert "ovsr_ros/py.typed" in names
     assert "ovsr_ros/libovsr_clustering.so" in names
     presets = {name.rpartition("/")[2] for name in names if "/share/ovsr_ros/config/" in name}
     assert presets == {path.name for path in (ROOT / "config").glob("*.yaml")}
+    definitions = {name.rpartition("/")[2] for name in names if "/share/ovsr_ros/msg/" in name}
+    assert definitions == {path.name for path in (ROOT / "msg").glob("*.msg")}
     assert any(name.endswith("LICENSE") for name in names)
 
 

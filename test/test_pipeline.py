@@ -2,6 +2,7 @@ import threading
 
 import numpy as np
 import pytest
+from small_pipeline import small_options, striped_image
 
 from ovsr_ros.backends.reduction import FULL, Reduction
 from ovsr_ros.errors import ConfigError, ImageError, ModelNotFoundError, OvsrError, VocabularyError
@@ -18,19 +19,7 @@ MUG, BALL, LAMP = CategoryRequest("mug; cup"), CategoryRequest("ball"), Category
 
 @pytest.fixture(scope="module")
 def options(seeded_models):
-    return replace_flat(
-        PipelineOptions(),
-        {
-            "device": "cpu",
-            "features.model": seeded_models.features,
-            "clip.model": seeded_models.clip,
-            "features.grid_rows": 24,
-            "features.input_short_side": 96,
-            "score_threshold": 0.0,
-            "text.something_else": (),
-            "text.cache_directory": "none",
-        },
-    )
+    return small_options(seeded_models)
 
 
 @pytest.fixture
@@ -40,22 +29,15 @@ def pipeline(options):
     pipeline.close()
 
 
-def image(height=120, width=160):
-    picture = np.random.default_rng(0).integers(90, 110, (height, width, 3), np.uint8)
-    picture[:, : width // 3, 0] += 120
-    picture[:, 2 * width // 3 :, 2] += 120
-    return picture
-
-
 def test_without_a_vocabulary_segments_are_found_and_nothing_is_labelled(pipeline):
-    segmentation = pipeline.segment(image())
+    segmentation = pipeline.segment(striped_image())
     assert pipeline.vocabulary.version == segmentation.vocabulary_version == 0
     assert (segmentation.label_map == 255).all()
     assert len(segmentation.segments) >= 2
 
 
 def test_a_vocabulary_change_relabels_the_very_next_label(pipeline):
-    frame = pipeline.embed(image())
+    frame = pipeline.embed(striped_image())
     pipeline.set_vocabulary(Operation.REPLACE, [MUG])
     assert (pipeline.label(frame).label_map == 0).all()
     pipeline.set_vocabulary(Operation.REPLACE, [BALL])
@@ -69,7 +51,7 @@ def test_a_vocabulary_change_relabels_the_very_next_label(pipeline):
 def test_a_coarse_embedding_is_of_the_same_image_and_changes_no_option(pipeline):
     pipeline.set_vocabulary(Operation.REPLACE, [MUG])
     before = pipeline.options
-    frame = pipeline.embed(image(), Reduction(size=1))
+    frame = pipeline.embed(striped_image(), Reduction(size=1))
     assert pipeline.label(frame).label_map.shape == (60, 80)
     segmentation = pipeline.label(frame, size_hw=(120, 160))
     assert segmentation.label_map.shape == (120, 160)
@@ -126,7 +108,7 @@ def test_a_frame_in_less_memory_goes_on_with_the_stream(options):
     pipeline.set_vocabulary(Operation.REPLACE, [MUG])
     ids_of_pixels = []
     for number, reduction in enumerate((FULL, Reduction(size=1), Reduction(batch=1), FULL)):
-        frame = pipeline.join(pipeline.find(image(), reduction), tracker, 0.1 * number)
+        frame = pipeline.join(pipeline.find(striped_image(), reduction), tracker, 0.1 * number)
         segmentation = pipeline.label(frame, size_hw=(120, 160))
         assert segmentation.segment_map.shape == segmentation.label_map.shape == (120, 160)
         segments = segmentation.segments
@@ -150,15 +132,15 @@ def test_categories_for_one_call_leave_the_vocabulary_alone(pipeline):
     pipeline.set_vocabulary(Operation.REPLACE, [MUG])
     one_off = pipeline.state_for([LAMP, MUG])
     assert {category.name: category.id for category in one_off.vocabulary.categories} == {"mug": 0, "lamp": 1}
-    segmentation = pipeline.segment(image(), categories=[LAMP])
+    segmentation = pipeline.segment(striped_image(), categories=[LAMP])
     assert (segmentation.label_map == 1).all()
     assert segmentation.vocabulary_version == 0
     assert pipeline.vocabulary.names == ("mug",)
-    assert (pipeline.segment(image()).label_map == 0).all()
+    assert (pipeline.segment(striped_image()).label_map == 0).all()
 
 
 def test_every_frame_is_labelled_by_one_version_while_the_vocabulary_changes(pipeline):
-    frame = pipeline.embed(image())
+    frame = pipeline.embed(striped_image())
     stop = threading.Event()
     failures = []
 
@@ -186,18 +168,18 @@ def test_every_frame_is_labelled_by_one_version_while_the_vocabulary_changes(pip
 def test_a_bad_image_is_refused_and_the_next_good_one_works(pipeline, shape):
     with pytest.raises(ImageError, match="image: expected"):
         pipeline.embed(np.zeros(shape, np.uint8))
-    assert pipeline.segment(image()).label_map.shape == (120, 160)
+    assert pipeline.segment(striped_image()).label_map.shape == (120, 160)
 
 
 def test_options_change_while_running(pipeline):
     pipeline.set_vocabulary(Operation.REPLACE, [MUG, BALL])
-    frame = pipeline.embed(image())
+    frame = pipeline.embed(striped_image())
     assert (pipeline.label(frame).label_map != 255).all()
     pipeline.update_options({"score_threshold": 1.0, "num_runners_up": 1})
     assert (pipeline.label(frame).label_map == 255).all()
     assert pipeline.label(frame).segments.runner_up_ids.shape[1] == 1
     pipeline.update_options({"clusters.count_rule": "fixed", "clusters.fixed": 1, "clusters.k_min": 1})
-    assert len(pipeline.embed(image())) == 1
+    assert len(pipeline.embed(striped_image())) == 1
 
 
 def test_options_change_whole_or_not_at_all(pipeline):
@@ -221,7 +203,7 @@ def test_a_read_only_option_may_be_named_with_its_own_value(pipeline):
 def test_text_options_encode_the_vocabulary_anew(pipeline):
     pipeline.set_vocabulary(Operation.REPLACE, [MUG])
     prepared = pipeline.prepare(change=(Operation.ADD, [BALL]))
-    frame = pipeline.embed(image())
+    frame = pipeline.embed(striped_image())
     alone = pipeline.label(frame).segments.scores
     np.testing.assert_allclose(alone, 1.0, atol=1e-6)  # the only text there is
     pipeline.update_options({"text.something_else": ["something else", "background"], "alignment.method": "none"})
@@ -232,9 +214,9 @@ def test_text_options_encode_the_vocabulary_anew(pipeline):
 
 def test_precision_changes_while_running(pipeline):
     pipeline.set_vocabulary(Operation.REPLACE, [MUG, BALL])
-    exact = pipeline.embed(image())
+    exact = pipeline.embed(striped_image())
     pipeline.update_options({"precision": "bf16"})
-    rounded = pipeline.embed(image())
+    rounded = pipeline.embed(striped_image())
     assert rounded.embeddings.shape[1] == exact.embeddings.shape[1]
     assert pipeline.label(rounded).vocabulary_version == 1
 
@@ -249,7 +231,7 @@ def test_a_closed_pipeline_says_so(options):
     pipeline.close()
     pipeline.close()
     with pytest.raises(RuntimeError, match="closed"):
-        pipeline.embed(image())
+        pipeline.embed(striped_image())
 
 
 def test_unusable_options_are_refused_before_anything_is_loaded(options):

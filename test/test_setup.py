@@ -193,7 +193,7 @@ def test_every_package_is_pinned_once_for_each_python(setup_env: ModuleType, pyt
     names = [entry.name for entry in in_force]
     assert len(names) == len(set(names))
     sections = setup_env.read_sections(text)
-    required = ("runtime", "ros", "tools", "evaluation", "photos", "pocket_train", "trident")
+    required = ("runtime", "ros", "tools", "evaluation", "photos", "pocket_train", "recordings", "cluster", "trident")
     assert set(required) <= set(sections)
     for section in required:
         assert set(sections[section]) <= set(names)

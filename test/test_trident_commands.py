@@ -17,7 +17,8 @@ from ovsr_ros.cli import main
 from ovsr_ros.errors import ConfigError, ModelNotFoundError
 from ovsr_ros.evaluation.arguments import add_arguments, chosen_settings
 from ovsr_ros.evaluation.provenance import weights_of
-from ovsr_ros.models.hub import hub_entry, kind_of
+from ovsr_ros.models.hub import hub_entry, kind_of, registry_config
+from ovsr_ros.options import to_flat_dict
 from ovsr_ros.pipeline import Pipeline
 from ovsr_ros.settings import load_settings, models_of, options_in_use, values_in_use
 
@@ -106,19 +107,33 @@ def test_the_commands_choices_are_the_backends(capsys: pytest.CaptureFixture[str
     assert "invalid choice: 'sam'" in capsys.readouterr().err
 
 
-def test_models_of_the_preset_are_listed_with_what_gets_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("preset", "clip"), [("trident", "ViT-B-16/openai"), ("trident_metaclip", "ViT-B-16-quickgelu/metaclip_fullcc")]
+)
+def test_models_of_the_presets_are_listed_with_what_gets_them(
+    preset: str, clip: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("OVSR_MODEL_DIR", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    assert main(["models", "list", "--config", "trident"]) == 0
+    assert main(["models", "list", "--config", preset]) == 0
     lines = capsys.readouterr().out.splitlines()[1:]
     assert [tuple(line.split()[:2]) for line in lines] == [
-        ("open_clip", "ViT-B-16/openai"),
+        ("open_clip", clip),
         ("timm", "vit_base_patch16_224.dino"),
         ("sam", "sam_vit_b"),
     ]
     assert all("missing  get it: ovsr models download" in line for line in lines)
+
+
+def test_with_metaclip_only_the_clip_is_another() -> None:
+    plain, other = (to_flat_dict(load_settings(name).pipeline) for name in ("trident", "trident_metaclip"))
+    name = "ViT-B-16-quickgelu/metaclip_fullcc"
+    assert {key for key in plain if plain[key] != other[key]} == {"trident.clip.model"}
+    assert other["trident.clip.model"] == name
+    entry = hub_entry(name, "open_clip")
+    assert entry.repo == "timm/vit_base_patch16_clip_224.metaclip_2pt5b"
+    described, of_openai = (registry_config(model)["model_cfg"] for model in (name, "ViT-B-16/openai"))
+    assert described == of_openai, "the same network, its activation included"
 
 
 def test_models_verify_loads_each(trident_models: Any, config: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -77,7 +77,7 @@ def test_damaged_files_are_left_out_and_told_once(tmp_path, reports):
     for report, path, said in zip(
         reports,
         (cut, text, gone, thin),
-        ("expected an image, got a file that is not decodable", "got a file that is not decodable",
+        ("expected an image, got a file that is damaged: a png image with a part", "got a file that is not decodable",
          "cannot be read: No such file", "expected an image of at least 16x16 px, got 300x8"),
         strict=True,
     ):  # fmt: skip

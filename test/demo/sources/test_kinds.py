@@ -65,6 +65,6 @@ def test_a_folder_without_images_is_refused(tmp_path):
 
 def test_rooms_have_models_of_their_own_and_photographs_words_of_their_own():
     assert (default_config("rooms"), default_words("rooms")) == ("demo", ())
-    assert default_config("photos") == default_config("/dev/video0") == "ovsr"
+    assert default_config("photos") == default_config("/dev/video0") == "pocket"
     assert {"cat", "rocket", "person; astronaut"} <= set(default_words("photos"))
     assert default_words("/dev/video0") == ()

@@ -26,6 +26,7 @@ CLUSTERING = Extension(
             "average",
             "clusters",
             "distances",
+            "evidence",
             "groups",
             "guided",
             "guided_kernels",

@@ -76,7 +76,7 @@ int32_t cluster(const double* points, int64_t num_points, int64_t num_dims, int3
 
 extern "C" {
 
-int32_t ovsr_clustering_abi_version() { return 3; }
+int32_t ovsr_clustering_abi_version() { return 4; }
 
 int32_t ovsr_ward(const double* points, int64_t num_points, int64_t num_dims, int32_t num_threads,
                   int32_t vector_level, int64_t* merges, double* heights) {

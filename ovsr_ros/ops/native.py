@@ -1,4 +1,4 @@
-"""The compiled clustering and refinement of native/, where they were built; they run without Python's lock.
+"""The compiled clustering, refinement and evidence of native/, where they were built; they run without Python's lock.
 
 CMakeLists.txt and setup.py build it into the package's folder. Nothing needs it: without it there is a slower way.
 """
@@ -18,7 +18,7 @@ import ovsr_ros
 from ovsr_ros.ops.dendrogram import Dendrogram
 
 LIBRARY = "libovsr_clustering.so"
-ABI_VERSION = 3
+ABI_VERSION = 4
 """Of native/clustering.h; a library that says another one is left alone."""
 
 METHODS = ("ward", "average", "average_squared")

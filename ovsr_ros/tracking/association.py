@@ -9,10 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
-from torch import Tensor
 
-from ovsr_ros.ops import evidence as votes
 from ovsr_ros.tracking.detections import Detections
+from ovsr_ros.tracking.evidence import Evidence
 from ovsr_ros.tracking.options import TrackingOptions
 from ovsr_ros.tracking.tracks import Tracks
 
@@ -43,7 +42,7 @@ class Association:
 
 def associate(
     tracks: Tracks,
-    evidence: Tensor,
+    evidence: Evidence,
     detections: Detections,
     options: TrackingOptions,
     waits: bool,
@@ -53,19 +52,17 @@ def associate(
     tracks, evidence: what is known, moved to where it is now; see `Tracker`. waits: whether nothing may be
     embedded now.
     """
-    num_in_sight, num_segments = len(evidence) - 1, len(detections)
-    coarse = detections.cells[::_STRIDE, ::_STRIDE]
-    overlap = votes.overlaps(evidence[:, ::_STRIDE, ::_STRIDE], coarse, num_segments + 1)  # (1 + K, 1 + N)
-    peaks = evidence.flatten(1).amax(1)
-    areas = torch.bincount(coarse.flatten(), minlength=num_segments + 1).float()
-    table = torch.cat((torch.cat((overlap, peaks[:, None]), 1), torch.cat((areas, areas[:1]))[None])).cpu().numpy()
-    place_ratios = overlap_ratios(table[1:-1, 1:-1], table[1:-1, -1], table[-1, 1:-1])
-    row_of_segment = match_by_place(place_ratios, table[1:-1, -1], options.min_overlap)
+    num_in_sight, num_segments = evidence.num_maps - 1, len(detections)
+    overlap, peaks = evidence.overlaps(detections.cells, num_segments + 1, _STRIDE)  # (1 + K, 1 + N)
+    coarse = detections.cells[::_STRIDE, ::_STRIDE].flatten()
+    areas = torch.bincount(coarse, minlength=num_segments + 1).cpu().numpy()[1:].astype(np.float32)
+    place_ratios = overlap_ratios(overlap[1:, 1:], peaks[1:], areas)
+    row_of_segment = match_by_place(place_ratios, peaks[1:], options.min_overlap)
     placed = np.flatnonzero(row_of_segment >= 0)
     quality = np.ones(num_segments, np.float32)
     quality[placed] = place_ratios[row_of_segment[placed], placed]
 
-    areas_in_cells = table[-1, 1:-1] * _STRIDE**2
+    areas_in_cells = areas * _STRIDE**2
     if not waits:
         tracks, row_of_segment = _find_again(
             tracks, num_in_sight, row_of_segment, detections, areas_in_cells, options.min_likeness

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from ovsr_ros.tracking.evidence import Evidence, from_arrays
 from ovsr_ros.tracking.keyframes import Keyframe, Thumbnail
 from ovsr_ros.tracking.reuse import EmbeddingPlan, Observation
 from ovsr_ros.tracking.tracks import Tracks
 
 Arrays = dict[str, NDArray[Any]]
 
+_EVIDENCE = "evidence."
 _THUMBNAIL = ("image", "low", "high", "parts", "inner", "areas")
 _TRACKS = ("ids", "weights", "seen_s", "positions_xy", "areas")
 
@@ -24,14 +25,13 @@ _TRACKS = ("ids", "weights", "seen_s", "positions_xy", "areas")
 class StreamState:
     """What is known after a frame.
 
-    evidence: (1 + K, h, w) in [0, 1]: how much speaks for each cell being in no segment (the first), and in each track
-    in sight. tracks: those in sight, then those out of sight. source: what the embeddings were made by. plan: what is
-    to be embedded of the next frame.
+    evidence: a map for being in no segment, and one for each track in sight. tracks: those in sight, then those out of
+    sight. source: what the embeddings were made by. plan: what is to be embedded of the next frame.
     """
 
     time_s: float
     small: NDArray[np.uint8]
-    evidence: Tensor
+    evidence: Evidence
     tracks: Tracks
     source: object
     plan: EmbeddingPlan
@@ -45,7 +45,7 @@ def pack(state: StreamState) -> tuple[Arrays, dict[str, Any]]:
     tracks, plan = state.tracks, state.plan
     arrays: Arrays = {
         "small": state.small,
-        "evidence": state.evidence.cpu().numpy(),
+        **{f"{_EVIDENCE}{name}": values for name, values in state.evidence.to_arrays().items()},
         "embeddings": tracks.embeddings.cpu().numpy(),
         **{f"tracks.{name}": getattr(tracks, name) for name in _TRACKS},
     }
@@ -80,9 +80,9 @@ def unpack(arrays: Arrays, plain: dict[str, Any], source: object, device: torch.
     for number in plain["keyframes"]:
         thumbnail = Thumbnail(**{name: arrays[f"keyframe.{number}.{name}"] for name in _THUMBNAIL})
         keyframes[int(number)] = Keyframe(thumbnail, arrays[f"keyframe.{number}.origins"])
-    evidence = torch.from_numpy(arrays["evidence"]).to(device)
+    lists = {name.removeprefix(_EVIDENCE): each for name, each in arrays.items() if name.startswith(_EVIDENCE)}
     plan = EmbeddingPlan(**plain["plan"], keyframes=keyframes)
-    return StreamState(plain["time_s"], arrays["small"], evidence, tracks, source, plan)
+    return StreamState(plain["time_s"], arrays["small"], from_arrays(lists, device), tracks, source, plan)
 
 
 def _observation_to_list(observation: Observation) -> list[int | float]:

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ovsr_ros.backends.contract import FoundSegments, FrameEmbeddings, Regions, StageClock
-from ovsr_ros.ops import evidence as votes
 from ovsr_ros.ops.motion import MotionEstimator, believe, shrink
 from ovsr_ros.ops.threads import one_thread
-from ovsr_ros.tracking.association import Association, associate
+from ovsr_ros.tracking.association import associate
 from ovsr_ros.tracking.detections import Detections
+from ovsr_ros.tracking.evidence import Evidence, no_evidence
 from ovsr_ros.tracking.options import TrackingOptions
 from ovsr_ros.tracking.reuse import MOST_UNKNOWN, EmbeddingPlan, seconds_since_observation
 from ovsr_ros.tracking.stream_state import StreamState
@@ -122,10 +122,9 @@ class Tracker:
             return replace(state, tracks=unknown, source=source, plan=EmbeddingPlan())
         self._motion = MotionEstimator()
         device = frame.regions.segment_map.device
-        evidence = torch.zeros(1, *small.shape[:2], device=device)
+        evidence = no_evidence((small.shape[0], small.shape[1]), device)
         return StreamState(time_s, small, evidence, Tracks.none(width, device), source, EmbeddingPlan())
 
-    @one_thread()
     def _move(self, state: StreamState, small: NDArray[np.uint8]) -> StreamState:
         """What is known, with evidence and positions where they are now; evidence as far as the motion is believed."""
         if not len(state.tracks):
@@ -133,10 +132,8 @@ class Tracker:
         origins = self._motion.origins(state.small, small)
         believed = believe(state.small, small, origins)
         if believed.mean() < _MIN_BELIEF:
-            nothing = torch.zeros_like(state.evidence[:1])
-            return replace(state, evidence=nothing, plan=EmbeddingPlan())  # every track is out of sight
-        belief = torch.from_numpy(believed).to(state.evidence.device)
-        carried = votes.carry(state.evidence, torch.from_numpy(origins).to(state.evidence.device)).mul_(belief)
+            return replace(state, evidence=state.evidence.emptied(), plan=EmbeddingPlan())  # all are out of sight
+        carried = state.evidence.carried(origins, believed)
         rows, columns = (np.arange(0, length, 4, dtype=np.float32) for length in small.shape[:2])
         shift_xy = np.median(np.stack(np.meshgrid(columns, rows), 2) - origins[::4, ::4], (0, 1)).astype(np.float32)
         return replace(
@@ -152,19 +149,18 @@ class Tracker:
         tracks = match.tracks
         tracks.seen_s[match.row_of_segment] = time_s
         memory = math.exp(-detections.passed_s / options.border_memory_s) if options.border_memory_s > 0 else 0.0
-        evidence = _gather(state.evidence, detections.cells, match, memory)
-
-        winners = votes.find_winners(evidence)
-        num_shown = torch.bincount(winners.flatten(), minlength=len(evidence))
-        numbers = torch.stack((num_shown.float(), evidence.flatten(1).amax(1))).cpu().numpy()
+        map_of_segment = np.concatenate(([0], 1 + match.row_of_segment))
+        evidence = state.evidence.gathered(detections.cells, map_of_segment, 1 + match.num_in_sight, memory)
+        winners, num_cells, peaks = evidence.winners()
         can_show = tracks.weights[: match.num_in_sight] > 0
         unknown = np.flatnonzero(~can_show)
-        waits = waits and numbers[0, 1 + unknown].sum() <= MOST_UNKNOWN * winners.numel()
+        waits = waits and num_cells[1 + unknown].sum() <= MOST_UNKNOWN * winners.numel()
         if not waits:
             can_show[match.row_of_segment] = True  # a track can be embedded only while it has a segment
-        shown = _without(evidence, unknown) if waits and len(unknown) else evidence
+        # While tracks wait for their embedding: where there is little for any other, none shows.
+        shown = evidence.lent(1 + unknown, _LEAST_LEFT) if waits and len(unknown) else evidence
         size_hw = (detections.regions.segment_map.shape[0], detections.regions.segment_map.shape[1])
-        regions = _paint(shown, winners, can_show, numbers[0], size_hw)
+        regions = _paint(shown, winners, can_show, num_cells, size_hw)
         rows = regions.cluster_ids
         since_s = seconds_since_observation(detections, match)
         plan = state.plan.follow(detections, match, regions, options, waits)
@@ -183,14 +179,14 @@ class Tracker:
         tracks.positions_xy[rows[whole]] = detections.to_cells(regions.centroids_xy[whole])
         tracks.areas[rows[whole]] = regions.areas_px[whole] * detections.scale**2
         in_sight = np.zeros(len(tracks), bool)
-        in_sight[: match.num_in_sight] = numbers[1, 1:] > _MIN_EVIDENCE
+        in_sight[: match.num_in_sight] = peaks[1:] > _MIN_EVIDENCE
         in_sight[rows] = True
         in_sight[match.row_of_segment] = True
         kept, evidence = _remember(tracks, in_sight, evidence, time_s, options)
         self._state = StreamState(time_s, detections.image, evidence, kept, state.source, plan)
         return FrameEmbeddings(
             regions,
-            embeddings=tracks.embeddings[torch.from_numpy(rows).to(evidence.device)],
+            embeddings=tracks.embeddings[torch.from_numpy(rows).to(tracks.embeddings.device)],
             stage_seconds={},
             track_ids=tracks.ids[rows],
             num_found=len(detections),
@@ -199,57 +195,35 @@ class Tracker:
 
 
 @one_thread()
-def _gather(evidence: Tensor, cells: Tensor, match: Association, memory: float) -> Tensor:
-    """Evidence with the frame's own: what is not remembered of a cell goes to the track of its segment."""
-    device = evidence.device
-    gathered = evidence.new_zeros(1 + match.num_in_sight, *cells.shape)
-    torch.mul(evidence, memory, out=gathered[: len(evidence)])
-    gain = 1 - gathered.sum(0).clamp_max(1)
-    channel_of_segment = torch.from_numpy(np.concatenate(([0], 1 + match.row_of_segment))).to(device)
-    return gathered.scatter_add_(0, channel_of_segment[cells][None], gain[None])
-
-
-def _without(evidence: Tensor, unknown: NDArray[np.int64]) -> Tensor:
-    """Evidence as it shows while tracks wait for their embedding: where there is little for any other, none shows."""
-    waiting = torch.from_numpy(1 + unknown).to(evidence.device)
-    seen = evidence.clone()
-    seen[0] += _LEAST_LEFT * evidence[waiting].sum(0)
-    return seen
-
-
-@one_thread()
 def _paint(
-    evidence: Tensor,
+    evidence: Evidence,
     winners: Tensor,
     can_show: NDArray[np.bool_],
-    num_cells: NDArray[np.float32],
+    num_cells: NDArray[np.int64],
     size_hw: tuple[int, int],
 ) -> Regions:
     """The tracks that show, as an image's segments; each one's cluster is its track's row."""
-    device = evidence.device
     num_showing = np.where(np.concatenate(([True], can_show)), num_cells, 0)
     shows = num_showing >= max(1.0, _MIN_AREA * winners.numel())
     if not shows[1:].any():
         shows = num_showing > 0
     shows[0] = True  # where no segment is, none is to show
     channels = np.flatnonzero(shows)
-    evidence = evidence if shows.all() else evidence[torch.from_numpy(channels).to(device)]
+    evidence = evidence.take(channels)
     if (num_cells[~shows] > 0).any():
-        winners = votes.find_winners(evidence)
+        winners = evidence.winners()[0]
     else:
         place = np.zeros(len(shows), np.int64)
         place[channels] = np.arange(len(channels))
-        winners = torch.from_numpy(place).to(device)[winners]
-    return Regions.from_labels(votes.upsample_labels(winners.int(), size_hw, evidence), channels[1:] - 1)
+        winners = torch.from_numpy(place).to(winners.device)[winners]
+    return Regions.from_labels(evidence.upsampled(winners, size_hw), channels[1:] - 1)
 
 
 @one_thread()
 def _remember(
-    tracks: Tracks, in_sight: NDArray[np.bool_], evidence: Tensor, time_s: float, options: TrackingOptions
-) -> tuple[Tracks, Tensor]:
+    tracks: Tracks, in_sight: NDArray[np.bool_], evidence: Evidence, time_s: float, options: TrackingOptions
+) -> tuple[Tracks, Evidence]:
     seen = np.flatnonzero(in_sight)
     lost = np.flatnonzero(~in_sight & (tracks.ids > 0) & (time_s - tracks.seen_s <= options.lost_s))
     lost = lost[np.argsort(-tracks.seen_s[lost], kind="stable")][:_MAX_OUT_OF_SIGHT]
-    channels = torch.from_numpy(np.concatenate(([0], 1 + seen))).to(evidence.device)
-    kept = evidence if len(channels) == len(evidence) else evidence[channels]
-    return tracks.take(np.concatenate((seen, lost))), kept
+    return tracks.take(np.concatenate((seen, lost))), evidence.take(np.concatenate(([0], 1 + seen)))

@@ -202,6 +202,15 @@ def test_a_part_that_fails_is_told_and_the_others_go_on(load_script, tmp_path, m
         script.main(["goood"])
 
 
+def test_tracks_by_lists_and_by_maps_are_compared(load_script, capsys, monkeypatch):
+    script = load_script("evidence")
+    monkeypatch.setattr(script, "SIZE_WH", (160, 120))
+    assert script.main(["--config", "demo", "--frames", "3"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["lists, ms a frame"] > 0
+    assert figures["pixels of another track"] < 0.01
+
+
 @pytest.mark.parametrize("name", ["frame", "growth", "memory", "ros", "run", "stream", "trident_node"])
 def test_every_script_explains_itself(load_script, name, capsys):
     with pytest.raises(SystemExit) as caught:

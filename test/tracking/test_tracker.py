@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from ovsr_ros.backends.contract import FrameEmbeddings, Regions
+from ovsr_ros.ops import native
 from ovsr_ros.tracking import Tracker, TrackingOptions
 
 SIZE_HW = (120, 160)
@@ -17,6 +18,13 @@ PERIOD_S = 0.1
 FLOOR, BALL, BOX = 0, 1, 2
 EMBEDDINGS = torch.nn.functional.normalize(torch.randn(8, 16, generator=torch.Generator().manual_seed(0)), dim=1)
 OPTIONS = TrackingOptions()
+
+
+@pytest.fixture(autouse=True, params=["lists", "maps"])
+def evidence(request, monkeypatch):
+    """As a CPU keeps it, and as other devices do."""
+    if request.param == "maps":
+        monkeypatch.setattr(native, "load", lambda: None)
 
 
 def texture(seed: int, size_hw: tuple[int, int] = SIZE_HW, low: int = 0, high: int = 255) -> np.ndarray:

@@ -31,12 +31,13 @@ class Scene:
         self._state: Any = None
         node.create_subscription(DiagnosticArray, "/ovsr/statistics", self._on_statistics, 10)
 
-    def observe(self, topic: str) -> list[float]:
-        """Subscribe to an image topic of the node; the list fills with the times at which messages come."""
+    def observe(self, topic: str, message_type: type[Any] | None = None) -> list[float]:
+        """Subscribe to a topic of the node, of images if nothing else; the list fills with the times of messages."""
         from sensor_msgs.msg import Image
 
         times: list[float] = []
-        self._node.create_subscription(Image, f"/ovsr/{topic}", lambda _: times.append(time.monotonic()), 1)
+        of = message_type or Image
+        self._node.create_subscription(of, f"/ovsr/{topic}", lambda _: times.append(time.monotonic()), 1)
         return times
 
     def statistics_over(self, seconds: float) -> list[dict[str, dict[str, float]]]:

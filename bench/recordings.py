@@ -3,6 +3,7 @@
 Rendered rooms: python bench/recordings.py [PART...] [--config pocket] [--frames 60] [--json FILE]
 
     label    a bag of 640x480 images is labelled, and labelled again by other words
+    node     frames a second of `label` against the node's, which has a camera of 30 Hz in the same room, in turns
     chunks   a stream in pieces against the same in one: how many pixels are labelled otherwise
     workers  the same bags by one worker of a Ray cluster and by two
     memory   the resident set after a tenth of many small frames, and in the end
@@ -49,6 +50,8 @@ def main() -> int:
     parser.add_argument("--size", default="640x480", help="of the stream that is cut")
     parser.add_argument("--chunk", type=float, default=15.0, help="seconds of a piece")
     parser.add_argument("--many", type=int, default=10_000, help="frames over which memory is watched")
+    parser.add_argument("--turns", type=int, default=3, help="of the node and of `label`")
+    parser.add_argument("--node-seconds", type=float, default=15.0, help="that the node is watched in a turn")
     parser.add_argument("--repeat", type=int, default=25, help="times that each of them is labelled again")
     parser.add_argument("--segments", type=int, default=1_000_000)
     parser.add_argument("--width", type=int, default=512, help="of an embedding, for the search")
@@ -160,6 +163,32 @@ def measure_memory(root: Path, arguments: argparse.Namespace, figures: dict[str,
         figures[f"memory: MiB after all {stage}"] = sizes[-1]
 
 
+def measure_node(root: Path, arguments: argparse.Namespace, figures: dict[str, float]) -> None:
+    """The node with a subscriber to what `label` writes; each of its processes has its share of the same cores."""
+    from node_scene import START_S, running
+    from ovsr_ros.msg import SegmentArray
+
+    bag = write_ros2(root / "room", images_of(room_images(arguments.frames, (640, 480), seed=35)))
+    warm = write_ros2(root / "warm", images_of(room_images(2, (640, 480), seed=35)))
+    check(label_bag(new_job(warm, root / "first", arguments)))  # models are loaded
+    ratios = []
+    for turn in range(arguments.turns):
+        parameters = {"categories": str(list(CATEGORIES)), "rate_hz": 30.0}
+        with running("cpu", arguments.config, parameters, {"size": "640x480", "rate_hz": 30.0}) as scene:
+            seen = [scene.observe("label_map"), scene.observe("confidence"), scene.observe("segments", SegmentArray)]
+            scene.wait(lambda seen=seen: min(map(len, seen)) >= 10, "ten frames of each", START_S)
+            count, began = len(seen[0]), time.perf_counter()
+            scene.wait_s(arguments.node_seconds)
+            node_hz = (len(seen[0]) - count) / (time.perf_counter() - began)
+        began = time.perf_counter()
+        check(label_bag(new_job(bag, root / f"out{turn}", arguments)))
+        label_hz = arguments.frames / (time.perf_counter() - began)
+        ratios.append(label_hz / node_hz)
+        figures[f"node: its frames a second, turn {turn + 1}"] = node_hz
+        figures[f"node: `label`'s frames a second, turn {turn + 1}"] = label_hz
+    figures["node: `label`, of the node's"] = float(np.median(ratios))
+
+
 def check(outcome: Outcome) -> None:
     if outcome.state != "done":
         raise SystemExit(f"{outcome.bag}: {outcome.state}: {'; '.join(outcome.notes)}")
@@ -193,6 +222,7 @@ def measure_search(root: Path, arguments: argparse.Namespace, figures: dict[str,
 
 PARTS = {
     "label": measure_labels,
+    "node": measure_node,
     "chunks": measure_chunks,
     "workers": measure_workers,
     "memory": measure_memory,

@@ -4,31 +4,32 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ray_cluster import (
+    Cluster,
+    Meanwhile,
+    contents,
+    is_done,
+    options_for,
+    remove_node_of,
+    three_nodes,
+    wait_for,
+    worker_of,
+)
 from room_bags import images_of, room_images, write_ros2
 
-os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # these two before Ray is imported
-os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # without such a cluster, Ray's addresses are the loopback's
-from ray.cluster_utils import Cluster
-
 from ovsr_ros.cli import main
-from ovsr_ros.recordings.record import read_record_or_none
 from ovsr_ros.recordings.table import FrameTable
 
 NUM_FRAMES = {"first": 4, "second": 24, "third": 4, "fourth": 24}
 OPTIONS = ["--config", "demo", "--set", "text.cache_directory=none", "--device", "cpu"]
 WORDS = ["--categories", "wall", "floor", "ball"]
-PATIENCE_S = 300
-NODE = {"node_ip_address": "127.0.0.1", "object_store_memory": 80 * 2**20, "include_dashboard": False}
 
 
 @pytest.fixture(scope="module")
@@ -50,71 +51,12 @@ def alone(bags, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    """A head without room for workers, and two nodes with room for one each; nothing of it is left."""
-    cluster = Cluster(initialize_head=True, head_node_args={**NODE, "num_cpus": 0})
-    try:
-        for _ in range(2):
-            cluster.add_node(num_cpus=1, **NODE)
+    with three_nodes() as cluster:
         yield cluster
-    finally:
-        session = cluster.head_node.get_session_dir_path()
-        cluster.shutdown()
-        shutil.rmtree(session, ignore_errors=True)
 
 
 def label(bags: list[Path], out: Path, *arguments: str) -> int:
     return main(["bags", "label", *map(str, bags), "--out", str(out), *OPTIONS, *WORDS, *arguments])
-
-
-def on(cluster: Cluster) -> list[str]:
-    return ["--ray", cluster.address, "--worker-cpus", "1"]
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "recording.json")
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
-
-
-def wait_for(find: Callable[[], object], what: str) -> object:
-    until = time.monotonic() + PATIENCE_S
-    while not (found := find()):
-        assert time.monotonic() < until, f"no {what} within {PATIENCE_S} s"
-        time.sleep(0.005)
-    return found
-
-
-def worker_of(folder: Path) -> int:
-    """The process that works on a bag, once it has found a frame; 0: none."""
-    try:
-        pid = int((folder / ".lock").read_text().split()[0])
-        return pid if (folder / ".frames.journal").stat().st_size else 0
-    except (OSError, IndexError):
-        return 0
-
-
-def parent_of(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-
-
-class Meanwhile(threading.Thread):
-    """Something that is done while the test waits for something else; what goes wrong is told in the end."""
-
-    def __init__(self, work: Callable[[], object]) -> None:
-        super().__init__(daemon=True)
-        self._work, self.error = work, None
-        self.start()
-
-    def run(self) -> None:
-        try:
-            self._work()
-        except BaseException as error:
-            self.error = error
-
-    def end(self) -> None:
-        self.join(PATIENCE_S)
-        assert not self.is_alive()
-        if self.error is not None:
-            raise self.error
 
 
 def test_a_bag_that_kills_its_workers_is_given_up_and_the_others_are_as_one_machine_makes_them(
@@ -131,7 +73,7 @@ def test_a_bag_that_kills_its_workers_is_given_up_and_the_others_are_as_one_mach
             killed.append(pid)
 
     killer = Meanwhile(kill_whoever_takes_it)
-    assert label(bags[:3], tmp_path, *on(cluster), "--json") == 3
+    assert label(bags[:3], tmp_path, *options_for(cluster), "--json") == 3
     killer.end()
     captured = capsys.readouterr()
     states = {Path(each["bag"]).name: each["state"] for each in json.loads(captured.out)["bags"]}
@@ -148,7 +90,7 @@ def test_the_pieces_of_a_long_bag_are_found_by_several_workers_and_joined(bags, 
     memories = {"lost_s": 0.3, "border_memory_s": 0.05, "score_memory_s": 0.05, "refresh_s": 0.1}
     short = [word for name, value in memories.items() for word in ("--set", f"tracking.{name}={value}")]
     assert label(bags[3:], tmp_path / "alone", "--chunk", "0.8", *short) == 0
-    assert label(bags[3:], tmp_path / "cluster", "--chunk", "0.8", *short, *on(cluster)) == 0
+    assert label(bags[3:], tmp_path / "cluster", "--chunk", "0.8", *short, *options_for(cluster)) == 0
     found = contents(tmp_path / "cluster" / "fourth")
     assert set(found) == {"frames.parquet", "labels/labels.mcap", "labels/metadata.yaml"}
     assert found == contents(tmp_path / "alone" / "fourth")
@@ -156,7 +98,7 @@ def test_the_pieces_of_a_long_bag_are_found_by_several_workers_and_joined(bags, 
 
 def test_when_driver_and_node_are_killed_every_bag_is_labelled_once(bags, alone, cluster, tmp_path, capsys) -> None:
     command = [sys.executable, "-c", "import sys; from ovsr_ros.cli import main; sys.exit(main(sys.argv[1:]))"]
-    arguments = ["bags", "label", *map(str, bags), "--out", str(tmp_path), *OPTIONS, *WORDS, *on(cluster)]
+    arguments = ["bags", "label", *map(str, bags), "--out", str(tmp_path), *OPTIONS, *WORDS, *options_for(cluster)]
     driver = subprocess.Popen([*command, *arguments], start_new_session=True)
     try:
         wait_for(lambda: is_done(tmp_path / "first"), "first bag")
@@ -166,14 +108,12 @@ def test_when_driver_and_node_are_killed_every_bag_is_labelled_once(bags, alone,
     done = {name: stamp_of(tmp_path / name) for name in NUM_FRAMES if is_done(tmp_path / name)}
     assert 1 <= len(done) < 4
 
-    nodes = {node.all_processes["raylet"][0].process.pid: node for node in cluster.worker_nodes}
-
     def kill_a_node() -> None:
         pid = wait_for(lambda: worker_of(tmp_path / "fourth"), "worker on the fourth bag")
-        cluster.remove_node(nodes[parent_of(pid)], allow_graceful=False)
+        remove_node_of(cluster, pid)
 
     killer = Meanwhile(kill_a_node)
-    assert label(bags, tmp_path, *on(cluster)) == 0
+    assert label(bags, tmp_path, *options_for(cluster)) == 0
     killer.end()
     assert len(cluster.worker_nodes) == 1
     assert capsys.readouterr().err.count("was labelled already") == len(done)
@@ -182,11 +122,6 @@ def test_when_driver_and_node_are_killed_every_bag_is_labelled_once(bags, alone,
         assert contents(tmp_path / name) == contents(alone / name)
         with FrameTable(tmp_path / name / "frames.parquet") as table:
             assert len({row.stamp_ns for row in table.rows()}) == len(table) == count
-
-
-def is_done(folder: Path) -> bool:
-    record = read_record_or_none(folder)
-    return record is not None and record["state"] == "done"
 
 
 def stamp_of(folder: Path) -> int:

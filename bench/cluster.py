@@ -4,8 +4,8 @@
 
 A head and two nodes on this machine, with a worker of one core each; bags of 5 to 90 small images of rooms. While they
 are labelled, workers are killed one after another, a node is cut off, and halfway the driver is killed and started
-again, with a new node where one is gone by then. One more bag kills whoever takes it. In the end every other bag's files
-are those that one process makes, byte for byte.
+again, with a new node where one is gone by then. One more bag kills whoever takes it. In the end every other bag is
+labelled as by one process, byte for byte.
 """
 
 from __future__ import annotations

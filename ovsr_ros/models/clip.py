@@ -24,7 +24,7 @@ from ovsr_ros.models.clip_dense import (
 )
 from ovsr_ros.models.device import inference, resolve_precision
 from ovsr_ros.models.lean import example_image, fold_batch_norms, speed_up_attention, store_products
-from ovsr_ros.models.lean_convolutions import pad_and_clamp_inside
+from ovsr_ros.models.lean_convolutions import make_convolutions_lean
 from ovsr_ros.models.open_clip_network import create_clip
 from ovsr_ros.models.packed import pack_products
 from ovsr_ros.models.timm_network import check_levels
@@ -69,7 +69,7 @@ class ClipModel:
         if self._has_maps:
             visual = network.visual.to(memory_format=torch.channels_last)
             folded = fold_batch_norms(visual, example_image())
-            network.visual = pad_and_clamp_inside(folded, example_image(), self._device)
+            network.visual = make_convolutions_lean(folded, example_image(), self._device)
         if self._dtype != torch.float32:
             store_products(network.visual, self._dtype)
         self._network = network.to(self._device)

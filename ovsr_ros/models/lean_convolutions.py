@@ -1,4 +1,4 @@
-"""Convolutions of a loaded network made cheaper to run: the same function without copies for padding and clamping."""
+"""Convolutions of a loaded network made cheaper to run: the same function, computed in a better way."""
 
 from __future__ import annotations
 
@@ -37,23 +37,46 @@ class UnpaddedConvolution(nn.Conv2d):
         return super().forward(input)
 
 
-class _Clamped(nn.Conv2d):
+class _Direct(nn.Conv2d):
+    """A convolution that oneDNN computes on a CPU with what follows it, by an operator of PyTorch's compiler.
+
+    In one thread PyTorch leaves the kernels of one pixel to a product of matrices, by a library that is slow on some
+    processors.
+    """
+
+    after: tuple[str, list[float]] = ("none", [])
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        input = input.to(weight.dtype)  # as autocast would
+        if input.device.type != "cpu" or weight.dtype not in (torch.float32, torch.bfloat16):
+            return self._finish(super()._conv_forward(input, weight, bias))
+        sizes = (self.padding, self.stride, self.dilation)
+        made: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            input, weight, bias, *sizes, self.groups, *self.after, ""
+        )
+        return made
+
+    def _finish(self, maps: Tensor) -> Tensor:
+        """What follows, by PyTorch's own operators."""
+        return maps
+
+
+class DirectConvolution(_Direct):
+    """A convolution with a kernel of one pixel, which nothing follows."""
+
+
+class _Clamped(_Direct):
     """Clamps what it gives to [low, high]; on a CPU while it is computed, which takes hardly more than not to clamp."""
 
     low: float
     high: float
 
-    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        input = input.to(weight.dtype)  # as autocast would
-        if input.device.type != "cpu" or weight.dtype not in (torch.float32, torch.bfloat16):
-            maps: Tensor = super()._conv_forward(input, weight, bias)
-            return maps.clamp_(self.low, self.high)
-        sizes = (self.padding, self.stride, self.dilation)
-        # oneDNN's, which PyTorch gives its compiler only.
-        fused: Tensor = torch.ops.mkldnn._convolution_pointwise(
-            input, weight, bias, *sizes, self.groups, "hardtanh", [self.low, self.high], ""
-        )
-        return fused
+    @property
+    def after(self) -> tuple[str, list[float]]:  # type: ignore[override]
+        return "hardtanh", [self.low, self.high]
+
+    def _finish(self, maps: Tensor) -> Tensor:
+        return maps.clamp_(self.low, self.high)
 
 
 class ClampedConvolution(_Clamped):
@@ -67,10 +90,10 @@ class ClampedUnpaddedConvolution(UnpaddedConvolution, _Clamped):
 _CLAMPED = {nn.Conv2d: ClampedConvolution, UnpaddedConvolution: ClampedUnpaddedConvolution}
 
 
-def pad_and_clamp_inside(network: Any, example: Tensor, device: torch.device) -> Any:
-    """`pad_inside`, and where the network is to run on a CPU `clamp_inside`."""
+def make_convolutions_lean(network: Any, example: Tensor, device: torch.device) -> Any:
+    """`pad_inside`, and where the network is to run on a CPU `clamp_inside` and `convolve_directly`."""
     padded = pad_inside(network, example)
-    return clamp_inside(padded, example) if device.type == "cpu" else padded
+    return convolve_directly(clamp_inside(padded, example), example) if device.type == "cpu" else padded
 
 
 def pad_inside(network: Any, example: Tensor) -> Any:
@@ -99,10 +122,33 @@ def clamp_inside(network: Any, example: Tensor) -> Any:
         convolution.__class__ = _CLAMPED[type(convolution)]
         convolution.low, convolution.high = 0.0, 6.0  # type: ignore[assignment]
         replace_module(changed, names[clamp], nn.Identity())
+    return _changed_or(network, changed, example) if pairs else network
+
+
+def convolve_directly(network: Any, example: Tensor) -> Any:
+    """The network, on a CPU, with each plain convolution of one pixel as `DirectConvolution`; not changed itself.
+
+    It comes back as is where there is none, or where PyTorch cannot do that. example: an input (1, 3, H, W), run
+    through both to compare.
+    """
+    changed = copy.deepcopy(network)
+    found = [module for module in changed.modules() if type(module) is nn.Conv2d and _is_pointwise(module)]
+    for module in found:
+        module.__class__ = DirectConvolution
+    return _changed_or(network, changed, example) if found else network
+
+
+def _changed_or(network: Any, changed: Any, example: Tensor) -> Any:
+    """The changed network, where it can be run and does the same."""
     try:
-        return changed if pairs and is_same(network, changed, example) else network
+        return changed if is_same(network, changed, example) else network
     except (AttributeError, RuntimeError):  # a PyTorch without this operator, or with another form of it
         return network
+
+
+def _is_pointwise(module: nn.Conv2d) -> bool:
+    ones = (1, 1)
+    return module.kernel_size == module.stride == module.dilation == ones and module.padding == (0, 0)
 
 
 def _can_clamp(module: nn.Conv2d) -> bool:

@@ -13,7 +13,7 @@ from ovsr_ros.models.checkpoint import load_weights, read_state_dict
 from ovsr_ros.models.clip_maps import ImageMaps
 from ovsr_ros.models.device import inference, resolve_precision
 from ovsr_ros.models.lean import example_image, fold_batch_norms, scale_in_place, store_products
-from ovsr_ros.models.lean_convolutions import pad_and_clamp_inside
+from ovsr_ros.models.lean_convolutions import make_convolutions_lean
 from ovsr_ros.models.timm_network import check_levels, create_network
 from ovsr_ros.models.weights import ResolvedModel, resolve
 
@@ -62,7 +62,7 @@ class FeatureExtractor:
         network.eval().requires_grad_(False)
         example = example_image()
         network = fold_batch_norms(network.to(memory_format=torch.channels_last), example)
-        network = pad_and_clamp_inside(scale_in_place(network, example), example, self._device)
+        network = make_convolutions_lean(scale_in_place(network, example), example, self._device)
         if self._dtype != torch.float32:
             store_products(network, self._dtype)
         self._network = network.to(self._device)

@@ -11,8 +11,11 @@ from ovsr_ros.models.lean import fold_batch_norms, store_products
 from ovsr_ros.models.lean_convolutions import (
     ClampedConvolution,
     ClampedUnpaddedConvolution,
+    DirectConvolution,
     UnpaddedConvolution,
     clamp_inside,
+    convolve_directly,
+    make_convolutions_lean,
     pad_inside,
 )
 
@@ -107,3 +110,40 @@ def test_without_pytorchs_operator_nothing_changes(lite: nn.Module, monkeypatch:
 
     monkeypatch.setattr(torch.ops, "mkldnn", Without())
     assert clamp_inside(lite, EXAMPLE) is lite
+    assert convolve_directly(lite, EXAMPLE) is lite
+
+
+@pytest.mark.parametrize("num_threads", [1, 2])
+@pytest.mark.parametrize("size_hw", [(64, 96), (71, 39), (1, 2)])
+def test_kernels_of_one_pixel_give_the_same(lite: nn.Module, size_hw: tuple[int, int], num_threads: int) -> None:
+    changed = make_convolutions_lean(lite, EXAMPLE, torch.device("cpu"))
+    assert count(changed, DirectConvolution) == 16
+    assert count(changed, nn.Conv2d) == 0
+    images = torch.randn(2, 3, *size_hw, generator=torch.Generator().manual_seed(5))
+    before = torch.get_num_threads()
+    torch.set_num_threads(num_threads)
+    try:
+        for found, expected in zip(maps_of(changed, images), maps_of(lite, images), strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_in_bfloat16_kernels_of_one_pixel_are_as_autocast_has_them() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 16, 1), nn.Tanh()).requires_grad_(False)
+    changed = convolve_directly(network, EXAMPLE)
+    assert [type(each) for each in changed] == [nn.Conv2d, DirectConvolution, nn.Tanh]
+    store_products(changed, torch.bfloat16)
+    with torch.autocast("cpu", torch.bfloat16):
+        found, expected = changed(EXAMPLE), network(EXAMPLE)
+    assert found.dtype == expected.dtype == torch.bfloat16
+    torch.testing.assert_close(found, expected, rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("other", [{"stride": 2}, {"padding": 1}, {"groups": 2}])
+def test_only_plain_kernels_of_one_pixel_are_changed(other: dict[str, int]) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 1, **other)).requires_grad_(False)
+    changed = convolve_directly(network, EXAMPLE)
+    assert (changed is network) == ("groups" not in other)
+    torch.testing.assert_close(changed(EXAMPLE), network(EXAMPLE))

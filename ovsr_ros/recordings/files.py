@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ovsr_ros.errors import RecordingError
 from ovsr_ros.recordings.job import LabelJob
 from ovsr_ros.recordings.journal import CHECKPOINT, ROWS
 from ovsr_ros.recordings.labels import FRAMES, OUTPUTS
+from ovsr_ros.recordings.outside_names import is_below
 from ovsr_ros.recordings.storage import Store, drop, fetched_bag, is_url, scratch_folder, scratch_for
 
 CHUNKS = ".chunks"
 OURS = {FRAMES, *OUTPUTS, CHUNKS, ROWS, CHECKPOINT}
 """What may be of an earlier run in a bag's folder, and is taken away then. Anything else there is not ours."""
+
+_PIECE = re.compile("[0-9]{15}")
 
 _KEEP_EVERY_S = 20.0
 """So much work is done again at most, where a machine that writes to a store is lost."""
@@ -89,6 +94,10 @@ class StoredFiles(Files):
         checkpoint.fetch(folder / CHECKPOINT)
         with (folder / ROWS).open("wb") as rows:
             for name in store.within(ROWS).names():
+                if not _PIECE.fullmatch(name):
+                    raise RecordingError(
+                        f"{store.within(ROWS, name).url!r}: expected keys of 15 digits there; remove that one"
+                    )
                 rows.seek(int(name))
                 rows.write(store.within(ROWS, name).read() or b"")
 
@@ -122,7 +131,7 @@ class StoredFiles(Files):
             self.publish(name)
         self.publish(last)
         for name in self.store.names():
-            if name not in own and name.partition("/")[0] in OURS:
+            if name not in own and name.partition("/")[0] in OURS and is_below(name):
                 self.store.within(name).remove()
 
     def leave(self) -> None:
@@ -131,11 +140,11 @@ class StoredFiles(Files):
 
 def open_files(job: LabelJob) -> Files:
     """A job's files; a recording that is in a store is not fetched yet. Raises ConfigError and RecordingError."""
-    scratch = scratch_folder(job.scratch)
-    bag = scratch_for(job.bag, scratch) if is_url(job.bag) else Path(job.bag)
-    if not is_url(job.folder):
-        return Files(bag, Path(job.folder))
-    return StoredFiles(bag, scratch_for(job.folder, scratch), store=Store.at(job.folder))
+    bag, folder = (
+        scratch_for(place, scratch_folder(job.scratch)) if is_url(place) else Path(place)
+        for place in (job.bag, job.folder)
+    )
+    return StoredFiles(bag, folder, store=Store.at(job.folder)) if is_url(job.folder) else Files(bag, folder)
 
 
 _at_hand: dict[Path, str] = {}

@@ -11,6 +11,7 @@ from typing import Any
 
 from ovsr_ros.errors import ConfigError, RecordingError
 from ovsr_ros.recordings.job import LabelJob, to_job
+from ovsr_ros.recordings.outside_names import is_plain
 from ovsr_ros.recordings.storage import Store, is_url, join, name_of, sizes_of
 from ovsr_ros.settings import Settings, values_in_use
 
@@ -41,7 +42,9 @@ def folder_for(bag: str, out: str, taken: Collection[str] = ()) -> str:
 
     Raises RecordingError where a store cannot be read.
     """
-    number, stem = 1, Path(name_of(bag)).stem
+    number, name = 1, name_of(bag)
+    # The stem of "...bag" is "..", which is another folder.
+    stem = next(each for each in (Path(name).stem, name, "bag") if is_plain(each))
     while True:
         folder = join(out, stem if number == 1 else f"{stem}_{number}")
         if folder not in taken and _owner_of(folder) in (None, bag):

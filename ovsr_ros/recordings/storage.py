@@ -11,6 +11,7 @@ import importlib
 import os
 import posixpath
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,11 +20,12 @@ from typing import Any
 
 from ovsr_ros.errors import ConfigError, RecordingError
 from ovsr_ros.recordings.locks import locked
+from ovsr_ros.recordings.outside_names import path_below
 
 _WHOLE_AT_ONCE = {"s3", "s3a", "gs", "gcs", "abfs", "az"}
 """Stores in which an object appears once all of it is there."""
 
-_USE = ".use"
+_LOCK, _USE, _VERSIONS = ".lock", ".use", ".versions"
 _FETCH_PATIENCE_S = 3600.0
 
 
@@ -50,13 +52,34 @@ def join(place: str, *names: str) -> str:
 
 
 def scratch_folder(chosen: str) -> Path:
-    """Where this machine keeps what it has fetched, and what is to be put back."""
-    return Path(chosen) if chosen else Path(tempfile.gettempdir()) / f"ovsr-scratch-{getpass.getuser()}"
+    """Where this machine keeps what it has fetched, and what is to be put back.
+
+    Raises ConfigError where the one among temporary files is somebody else's, whose links we would follow.
+    """
+    if chosen:
+        return Path(chosen)
+    folder = Path(tempfile.gettempdir()) / f"ovsr-scratch-{getpass.getuser()}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        about = folder.lstat()
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be made: {error.strerror or error}; name a folder: --scratch") from error
+    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid():
+        raise ConfigError(f"{folder}: is a link, or not this user's; name another folder: --scratch")
+    return folder
 
 
 def scratch_for(place: str, scratch: Path) -> Path:
-    """The path in a scratch folder that belongs to a place; its name is the place's."""
-    return scratch / hashlib.sha256(place.encode()).hexdigest()[:16] / name_of(place)
+    """The path in a scratch folder that belongs to a place; its name is the place's.
+
+    Raises RecordingError for a place whose last part is no file's name, such as "..".
+    """
+    name = name_of(place)
+    return path_below(_home_of(place, scratch), "" if name in (_LOCK, _USE, _VERSIONS) else name, place)
+
+
+def _home_of(place: str, scratch: Path) -> Path:
+    return scratch / hashlib.sha256(place.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -83,22 +106,23 @@ class Store:
         return Store(join(self.url, *names), self.fs, join(self.path, *names))
 
     def names(self) -> list[str]:
-        """Every file below, by its name from here; none where there is none. Raises RecordingError."""
-        with self._told():
-            try:
-                found = self.fs.find(self.path)
-            except FileNotFoundError:
-                return []
-            return sorted(name[len(self.path) :].lstrip("/") for name in found)
+        """Every file below, by its name from here, "" for this one itself; none where there is none.
+
+        As the store has them: see `outside_names`. Raises RecordingError.
+        """
+        return sorted(name[len(self.path) :].removeprefix("/") for name in self._find())
 
     def sizes(self) -> list[tuple[str, int]]:
         """Every file's name and bytes; a file's own, where it is one. Raises RecordingError."""
+        return sorted((posixpath.basename(name), int(info["size"])) for name, info in self._find().items())
+
+    def _find(self) -> dict[str, Any]:
         with self._told():
             try:
                 found = self.fs.find(self.path, detail=True)
             except FileNotFoundError:
-                return []
-            return sorted((posixpath.basename(name), int(info["size"])) for name, info in found.items())
+                return {}
+            return {name: info for name, info in found.items() if not name.endswith("/")}  # that is a folder's mark
 
     def matching(self) -> list[str]:
         """The URLs that the path, as a pattern with * and the like, stands for. Raises RecordingError."""
@@ -180,9 +204,10 @@ def fetched_bag(url: str, scratch: Path) -> Iterator[Path]:
         names = store.names()
         if not names:
             raise RecordingError(f"{url}: no such file or folder")
-        for name in names:
+        paths = [path_below(target, name, f"{url}/{name}") if name else target for name in names]
+        for name, path in zip(names, paths, strict=True):
             source = store.within(name) if name else store
-            _fetch_once(source, target / name if name else target, home / ".versions" / (name or "file"))
+            _fetch_once(source, path, home / _VERSIONS / path.relative_to(home))
         use = os.open(home / _USE, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(use, fcntl.LOCK_SH)
@@ -203,7 +228,7 @@ def _fetch_once(source: Store, path: Path, mark: Path) -> None:
 
 def drop(url: str, scratch: Path) -> None:
     """Take away what was fetched of a recording, unless another process uses it."""
-    home = scratch_for(url, scratch).parent
+    home = _home_of(url, scratch)
     try:
         use = os.open(home / _USE, os.O_RDWR)
     except FileNotFoundError:

@@ -148,6 +148,19 @@ def test_a_file_url_is_a_path() -> None:
     assert to_place("s3://bucket/a/") == "s3://bucket/a"
 
 
+def test_a_key_that_leads_out_of_the_scratch_folder_is_refused(s3, bags, tmp_path, capsys) -> None:
+    s3.put(str(bags / "room"), "robots/evil/room", recursive=True)
+    s3.pipe_file("robots/evil/room/../../../../x", b"x")
+    s3.put(str(bags / "old.bag"), "robots/evil/...bag")
+    scratch = tmp_path / "a" / "b" / "scratch"
+    assert label(["s3://robots/evil/*"], tmp_path / "out", "--scratch", scratch, "--json") == 1
+    captured = capsys.readouterr()
+    assert {each["state"] for each in json.loads(captured.out)["bags"]} == {"failed", "done"}
+    assert "'s3://robots/evil/room/../../../../x': expected a key without '..'" in captured.err
+    assert not [path for path in (tmp_path / "a").rglob("*") if path.is_file()]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["...bag", "room", "summary.json"]
+
+
 def test_what_is_wrong_with_a_store_is_one_line(s3, bags, tmp_path, capsys) -> None:
     assert label(["s3://robots/none.bag"], tmp_path / "out", "--scratch", tmp_path) == 1
     assert "s3://robots/none.bag: no such file or folder" in capsys.readouterr().err

@@ -67,4 +67,7 @@ def to_job(content: Mapping[str, Any]) -> LabelJob:
     for name in ("categories", "wanted"):
         plain[name] = tuple(plain[name])
     plain["ids"] = tuple((int(id), str(text)) for id, text in plain["ids"])
-    return LabelJob(**plain)
+    job = LabelJob(**plain)
+    if not (isinstance(job.bag, str) and isinstance(job.folder, str) and isinstance(job.values, Mapping)):
+        raise TypeError("expected texts for bag and folder, and values by name")
+    return job

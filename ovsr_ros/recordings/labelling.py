@@ -10,25 +10,33 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pyarrow as pa
+
 from ovsr_ros.errors import RecordingError
-from ovsr_ros.recordings.files import Files, drop_fetched, fetched, open_files
+from ovsr_ros.recordings.fetching import at_hand
+from ovsr_ros.recordings.files import Files, drop_fetched, fetched, open_files, open_folder
 from ovsr_ros.recordings.finding import begin, find_piece, gather, pieces_left
 from ovsr_ros.recordings.frames import Sampling
 from ovsr_ros.recordings.job import LabelJob, Outcome, Tell, tell_nobody, to_job
-from ovsr_ros.recordings.labels import FRAMES, write_json, write_labels
+from ovsr_ros.recordings.labels import FRAMES, OUTPUTS, write_json, write_labels
 from ovsr_ros.recordings.locks import locked
 from ovsr_ros.recordings.record import (
     RECORD,
     check_same,
     key_of_fast_half,
     key_of_slow_half,
+    read_kept,
     read_record,
     read_record_or_none,
     refuse_others,
 )
+from ovsr_ros.recordings.storage import is_url, to_place
 from ovsr_ros.recordings.table import FrameTable
 from ovsr_ros.recordings.words import check_model, choose_words, load_text_encoder, make_vocabulary
 from ovsr_ros.settings import Settings, load_settings
+
+_NEED_IMAGES = {"masks", "sheet"}
+"""What is made on request of the recording's images."""
 
 
 def label_bag(job: LabelJob, tell: Tell = tell_nobody) -> Outcome:
@@ -56,7 +64,7 @@ def begin_bag(job: LabelJob, tell: Tell = tell_nobody, most_pieces: int | None =
                     files.leave()
                     return ended
             left = [] if record is None else pieces_left(record, files)
-            if record is None or left or {"masks", "sheet"} & set(job.wanted):
+            if record is None or left or _NEED_IMAGES & set(job.wanted):
                 stack.enter_context(fetched(job))
             if record is None:
                 record = begin(job, settings, files, slow_key)
@@ -95,34 +103,58 @@ def end_bag(job: LabelJob, tell: Tell = tell_nobody) -> Outcome:
 
 
 def relabel_bag(
-    folder: Path,
+    folder: str | Path,
     categories: tuple[str, ...],
     ids: tuple[tuple[int, str], ...] = (),
     overrides: Mapping[str, object] | None = None,
     wanted: tuple[str, ...] = (),
-    out: Path | None = None,
+    out: str | Path | None = None,
     tell: Tell = tell_nobody,
+    scratch: str = "",
 ) -> Outcome:
     """Label what is kept of a bag by other words. overrides: of the options that words depend on, by dotted name.
 
-    out: where the labels go; None: in the place of those that are there.
+    folder: of the labelled bag, a path or URL. out: where the labels go, a path or URL; None: in the place of those
+    that are there. scratch: where what has a URL lies meanwhile; where it is named, the frames stay there.
 
     Raises ConfigError, VocabularyError and ModelError; what is wrong with the bag's files is in the outcome.
     """
     began = time.monotonic()
+    place = to_place(str(folder))
+    target = place if out is None else to_place(str(out))
+    refuse_others(overrides or {})
+    make_vocabulary(categories, ids)
     try:
-        record = read_record(folder)
-        job = to_job(record["job"])
-        refuse_others(overrides or {})
-        values = {**job.values, **(overrides or {})}
-        made = replace(job, values=values, categories=categories, ids=ids, wanted=wanted)
-        files = Files(Path(job.bag), out or folder)
-        outcome = _write(made, load_settings(None, values), files, record, tell, began, folder / FRAMES)
-        return replace(outcome, folder=str(files.folder))
+        with ExitStack() as stack:
+            source = stack.enter_context(at_hand(place, scratch, (RECORD, FRAMES), stays=bool(scratch)))
+            options = {**read_kept(source, place)["job"]["values"], **(overrides or {})}
+            record = read_record(source)
+            job = to_job(record["job"])
+            values = {**job.values, **(overrides or {})}
+            made = replace(job, values=values, categories=categories, ids=ids, wanted=wanted)
+            bag, no_bag = _images_at_hand(made, scratch, stack)
+            files = open_folder(target, bag, scratch)
+            stack.enter_context(locked(files.folder))
+            stack.callback(files.leave)
+            files.clear()
+            settings = load_settings(None, options)
+            outcome = _write(made, settings, files, record, tell, began, source / FRAMES, no_bag)
+            files.finish(RECORD, OUTPUTS)
+            return replace(outcome, folder=target)
     except RecordingError as error:
-        return Outcome(str(folder), str(out or folder), "failed", notes=(str(error),))
-    except OSError as error:
-        return Outcome(str(folder), str(out or folder), "failed", notes=(f"{folder}: {error.strerror or error}",))
+        return Outcome(place, target, "failed", notes=(str(error),))
+    except (OSError, pa.ArrowException) as error:
+        return Outcome(place, target, "failed", notes=(f"{place}: {getattr(error, 'strerror', None) or error}",))
+
+
+def _images_at_hand(job: LabelJob, scratch: str, stack: ExitStack) -> tuple[Path, str]:
+    """A job's recording, where pictures are to be made of it, until the stack ends; and why it cannot be had."""
+    if not (is_url(job.bag) and _NEED_IMAGES & set(job.wanted)):
+        return Path(job.bag), ""
+    try:
+        return stack.enter_context(at_hand(job.bag, scratch)), ""
+    except (RecordingError, OSError) as error:
+        return Path(job.bag), str(error)
 
 
 T = TypeVar("T")
@@ -165,8 +197,9 @@ def _write(
     tell: Tell,
     began: float,
     frames: Path,
+    no_bag: str = "",
 ) -> Outcome:
-    """The fast half. Raises OSError and RecordingError."""
+    """The fast half. no_bag: why the recording is not there, where that is known. Raises OSError and RecordingError."""
     clip = load_text_encoder(settings.pipeline)
     check_model(clip, record["clip"])
     wording = choose_words(clip, settings.pipeline, make_vocabulary(job.categories, job.ids))
@@ -180,6 +213,8 @@ def _write(
 
         recording = (files.bag, record["topic"])
         shares, problems = write_labels(files.folder, table, wording, recording, job.wanted, tell_frame)
+    if no_bag:
+        problems = [problem.replace(f"{files.bag}: no such file or folder", no_bag) for problem in problems]
     notes = [*([record["damage"]] if record["damage"] else []), *record["oddities"], *problems]
     state = "done" if record["is_whole"] and not problems else "partly"
     # What the folder was begun with stays: an interrupted run must find its bag again.

@@ -1,32 +1,20 @@
-"""Recordings and labels by URL, as fsspec has them: fetched to this machine's disk, and put back whole."""
+"""Recordings and labels by URL, as fsspec has them: each file is read and written whole."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
-import getpass
-import hashlib
 import importlib
-import os
 import posixpath
-import shutil
-import stat
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ovsr_ros.errors import ConfigError, RecordingError
-from ovsr_ros.recordings.locks import locked
-from ovsr_ros.recordings.outside_names import path_below
 
 _WHOLE_AT_ONCE = {"s3", "s3a", "gs", "gcs", "abfs", "az"}
 """Stores in which an object appears once all of it is there."""
-
-_LOCK, _USE, _VERSIONS = ".lock", ".use", ".versions"
-_FETCH_PATIENCE_S = 3600.0
 
 
 def is_url(place: str) -> bool:
@@ -49,37 +37,6 @@ def name_of(place: str) -> str:
 def join(place: str, *names: str) -> str:
     """A place within another."""
     return posixpath.join(place, *names)
-
-
-def scratch_folder(chosen: str) -> Path:
-    """Where this machine keeps what it has fetched, and what is to be put back.
-
-    Raises ConfigError where the one among temporary files is somebody else's, whose links we would follow.
-    """
-    if chosen:
-        return Path(chosen)
-    folder = Path(tempfile.gettempdir()) / f"ovsr-scratch-{getpass.getuser()}"
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        about = folder.lstat()
-    except OSError as error:
-        raise ConfigError(f"{folder}: cannot be made: {error.strerror or error}; name a folder: --scratch") from error
-    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid():
-        raise ConfigError(f"{folder}: is a link, or not this user's; name another folder: --scratch")
-    return folder
-
-
-def scratch_for(place: str, scratch: Path) -> Path:
-    """The path in a scratch folder that belongs to a place; its name is the place's.
-
-    Raises RecordingError for a place whose last part is no file's name, such as "..".
-    """
-    name = name_of(place)
-    return path_below(_home_of(place, scratch), "" if name in (_LOCK, _USE, _VERSIONS) else name, place)
-
-
-def _home_of(place: str, scratch: Path) -> Path:
-    return scratch / hashlib.sha256(place.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -115,6 +72,16 @@ class Store:
     def sizes(self) -> list[tuple[str, int]]:
         """Every file's name and bytes; a file's own, where it is one. Raises RecordingError."""
         return sorted((posixpath.basename(name), int(info["size"])) for name, info in self._find().items())
+
+    def folders(self) -> list[str]:
+        """The names of the folders in this one, as the store has them, or none. Raises RecordingError."""
+        with self._told():
+            try:
+                found = self.fs.ls(self.path, detail=True)
+            except FileNotFoundError:
+                return []
+            names = [str(each["name"]).rstrip("/") for each in found if each["type"] == "directory"]
+            return sorted(name[len(self.path) :].removeprefix("/") for name in names)
 
     def _find(self) -> dict[str, Any]:
         with self._told():
@@ -190,56 +157,6 @@ class Store:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise
             raise RecordingError(f"{self.url}: cannot be read or written: {error}") from error
-
-
-@contextlib.contextmanager
-def fetched_bag(url: str, scratch: Path) -> Iterator[Path]:
-    """A recording, a file or a folder, on this machine while it lasts; what is there already is not fetched again.
-
-    Raises RecordingError and OSError.
-    """
-    store, target = Store.at(url), scratch_for(url, scratch)
-    home = target.parent
-    with locked(home, _FETCH_PATIENCE_S):
-        names = store.names()
-        if not names:
-            raise RecordingError(f"{url}: no such file or folder")
-        paths = [path_below(target, name, f"{url}/{name}") if name else target for name in names]
-        for name, path in zip(names, paths, strict=True):
-            source = store.within(name) if name else store
-            _fetch_once(source, path, home / _VERSIONS / path.relative_to(home))
-        use = os.open(home / _USE, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(use, fcntl.LOCK_SH)
-        yield target
-    finally:
-        os.close(use)
-
-
-def _fetch_once(source: Store, path: Path, mark: Path) -> None:
-    version = source.version()
-    if path.exists() and mark.exists() and mark.read_text(encoding="utf-8") == version:
-        return
-    mark.unlink(missing_ok=True)
-    source.fetch(path)
-    mark.parent.mkdir(parents=True, exist_ok=True)
-    mark.write_text(version, encoding="utf-8")
-
-
-def drop(url: str, scratch: Path) -> None:
-    """Take away what was fetched of a recording, unless another process uses it."""
-    home = _home_of(url, scratch)
-    try:
-        use = os.open(home / _USE, os.O_RDWR)
-    except FileNotFoundError:
-        return
-    try:
-        fcntl.flock(use, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(home, ignore_errors=True)
-    except BlockingIOError:
-        return
-    finally:
-        os.close(use)
 
 
 def sizes_of(place: str) -> list[tuple[str, int]]:

@@ -350,13 +350,6 @@ def test_options_that_words_do_not_depend_on_are_refused(copied, capsys) -> None
     assert "expected an option that words depend on" in capsys.readouterr().err
 
 
-def test_urls_are_for_label_alone(capsys) -> None:
-    for arguments in (["relabel", "s3://robots/labels", "--categories", "mug"], ["find", "mug", "s3://robots/labels"]):
-        assert main(["bags", *arguments]) == 2
-        expected = "s3://robots/labels: expected a folder on this machine; fetch what label has written, or mount it"
-        assert expected in capsys.readouterr().err
-
-
 def test_a_thing_is_found_once_by_words_and_by_a_picture(labelled, images, tmp_path, capsys) -> None:
     sheet, clips = tmp_path / "hits.jpg", tmp_path / "clips"
     assert (

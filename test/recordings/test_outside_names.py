@@ -15,10 +15,11 @@ from rosbags.rosbag2 import StoragePlugin
 from ovsr_ros.cli import main
 from ovsr_ros.errors import ConfigError, RecordingError
 from ovsr_ros.recordings.bag import Bag
+from ovsr_ros.recordings.fetching import drop, fetched_files, scratch_folder, scratch_for
 from ovsr_ros.recordings.files import StoredFiles
 from ovsr_ros.recordings.outside_names import is_plain, path_below
 from ovsr_ros.recordings.record import folder_for
-from ovsr_ros.recordings.storage import Store, drop, fetched_bag, scratch_folder, scratch_for
+from ovsr_ros.recordings.storage import Store
 
 ODD = ["../x", "../../x", "/x", "a//x", "./x", "a/..", "..", "a\\x", "a/\0x", "a/./x", ""]
 WORDS = ["--config", "demo", "--set", "text.cache_directory=none", "--device", "cpu", "--categories", "wall", "floor"]
@@ -54,9 +55,10 @@ def store() -> fsspec.AbstractFileSystem:
 @pytest.mark.parametrize("odd", [name for name in ODD if name])
 def test_nothing_is_written_of_a_bag_with_an_odd_key(store, tmp_path: Path, odd: str) -> None:
     store.store.update({f"/bags/room/{name}": new_file(store, b"x") for name in ("a.mcap", odd)})
-    with pytest.raises(RecordingError, match="expected a key without"), fetched_bag("memory://bags/room", tmp_path):
+    scratch = tmp_path / "a" / "b" / "c"
+    with pytest.raises(RecordingError, match="expected a key without"), fetched_files("memory://bags/room", scratch):
         pass
-    assert not [path for path in tmp_path.parent.rglob("*") if path.is_file()]
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {".use"}
 
 
 def new_file(store: fsspec.AbstractFileSystem, content: bytes) -> object:
@@ -66,7 +68,7 @@ def new_file(store: fsspec.AbstractFileSystem, content: bytes) -> object:
 
 def test_a_folder_s_mark_is_no_file(store, tmp_path: Path) -> None:
     store.store.update({f"/bags/room/{name}": new_file(store, b"x") for name in ("", "a.mcap", "sub/")})
-    with fetched_bag("memory://bags/room", tmp_path) as path:
+    with fetched_files("memory://bags/room", tmp_path) as path:
         assert [each.name for each in path.rglob("*")] == ["a.mcap"]
 
 

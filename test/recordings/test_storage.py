@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import logging
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import fsspec
 import pytest
-from moto.server import ThreadedMotoServer
 from room_bags import ROS1 as ROS1_TYPES
 from room_bags import images_of, room_images, write_ros1, write_ros2
 
@@ -23,26 +19,6 @@ from ovsr_ros.recordings.storage import Store, to_place
 OPTIONS = ["--config", "demo", "--set", "text.cache_directory=none", "--device", "cpu"]
 WORDS = ["--categories", "wall", "floor", "ball"]
 NUM_FRAMES = 6
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[fsspec.AbstractFileSystem]:
-    """The store's file system, as whoever runs `ovsr` has it: by the environment's variables."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer("127.0.0.1", 0)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-            "AWS_ACCESS_KEY_ID": "key",
-            "AWS_SECRET_ACCESS_KEY": "secret",
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }.items():
-            patch.setenv(name, value)
-        store = fsspec.filesystem("s3", use_listings_cache=False)
-        yield store
-        server.stop()
 
 
 @pytest.fixture(scope="module")

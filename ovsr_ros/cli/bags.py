@@ -13,7 +13,7 @@ from ovsr_ros.cli.bags_find import add_find
 from ovsr_ros.cli.bags_output import Progress, exit_code, print_summary
 from ovsr_ros.cli.bags_places import add_scratch, scratch_of, write_summary
 from ovsr_ros.cli.bags_relabel import add_relabel
-from ovsr_ros.cli.bags_words import add_words, read_ids, wanted
+from ovsr_ros.cli.bags_words import Words, add_words, read_words, wanted
 from ovsr_ros.cli.config_arguments import add_config_arguments, load_chosen_settings, with_default_preset
 from ovsr_ros.errors import ConfigError
 
@@ -80,22 +80,21 @@ def _add_label(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run_label(arguments: argparse.Namespace) -> int:
     """Label each bag. 1 where one could not be labelled, 3 where something could not be read or was left out."""
-    ids = read_ids(arguments.ids)
+    words = read_words(arguments)  # a file that cannot be used is told before the seconds that torch takes
     by_default = arguments.config is None
     settings, remark = with_default_preset(arguments, lambda: _load_settings(arguments, by_default))
     if remark:
         print(f"ovsr: {remark}", file=sys.stderr)
-    categories = tuple(arguments.categories or ([] if ids else settings.node.categories))
-    jobs = _jobs(arguments, settings, categories, ids)
+    if not (words.categories or words.ids or words.vocabulary):
+        words = Words(tuple(settings.node.categories))
+    jobs = _jobs(arguments, settings, words)
     outcomes = _label(jobs) if arguments.ray is None else _label_on_cluster(jobs, arguments)
     summary = print_summary(outcomes, as_json=arguments.json)
     write_summary(arguments.out, summary)
     return exit_code(outcomes)
 
 
-def _jobs(
-    arguments: argparse.Namespace, settings: Settings, categories: tuple[str, ...], ids: tuple[tuple[int, str], ...]
-) -> list[LabelJob]:
+def _jobs(arguments: argparse.Namespace, settings: Settings, words: Words) -> list[LabelJob]:
     """A job a bag; each has a folder of its own."""
     from ovsr_ros.options import to_flat_dict
     from ovsr_ros.recordings.job import LabelJob
@@ -112,8 +111,9 @@ def _jobs(
             bag=bag,
             folder=folder,
             values=values,
-            categories=categories,
-            ids=ids,
+            categories=words.categories,
+            ids=words.ids,
+            vocabulary=words.vocabulary,
             topic=arguments.topic,
             depth=arguments.depth,
             camera_info=arguments.camera_info,

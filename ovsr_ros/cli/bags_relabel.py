@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ovsr_ros.cli.bags_output import Progress, exit_code, print_summary
 from ovsr_ros.cli.bags_places import add_scratch, scratch_of, write_summary
-from ovsr_ros.cli.bags_words import add_words, read_ids, wanted
+from ovsr_ros.cli.bags_words import add_words, read_words, wanted
 from ovsr_ros.config import parse_overrides
 
 if TYPE_CHECKING:
@@ -24,9 +24,8 @@ def add_relabel(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
         "--out", default="", metavar="DIR", help="another folder or URL to write to; else labels are replaced"
     )
     add_scratch(parser, "what has a URL lies; where it is named, kept frames stay there for the next time;")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="score_threshold, text.* or alignment.*"
-    )
+    options = "score_threshold, num_runners_up, text.*, alignment.* or examples.*"
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=options)
     parser.set_defaults(run=run_relabel)
 
 
@@ -36,7 +35,7 @@ def run_relabel(arguments: argparse.Namespace) -> int:
     from ovsr_ros.recordings.record import find_folders
     from ovsr_ros.recordings.storage import join, name_of, to_place
 
-    ids, overrides = read_ids(arguments.ids), parse_overrides(arguments.set)
+    words, overrides = read_words(arguments), parse_overrides(arguments.set)
     root = to_place(arguments.folder)
     places = find_folders(root)
     outcomes = []
@@ -44,9 +43,18 @@ def run_relabel(arguments: argparse.Namespace) -> int:
         name = name_of(place)
         out = join(to_place(arguments.out), name) if arguments.out else None
         with Progress(name, number, len(places)) as progress:
-            words = tuple(arguments.categories)
             outcomes.append(
-                relabel_bag(place, words, ids, overrides, wanted(arguments), out, progress.tell, scratch_of(arguments))
+                relabel_bag(
+                    place,
+                    words.categories,
+                    words.ids,
+                    overrides,
+                    wanted(arguments),
+                    out,
+                    progress.tell,
+                    scratch_of(arguments),
+                    words.vocabulary,
+                )
             )
     summary = print_summary(outcomes, as_json=arguments.json)
     write_summary(arguments.out or root, summary)

@@ -18,6 +18,7 @@ from ovsr_ros.recordings.files import Files, drop_fetched, fetched, open_files, 
 from ovsr_ros.recordings.finding import begin, find_piece, gather, pieces_left
 from ovsr_ros.recordings.frames import Sampling
 from ovsr_ros.recordings.job import LabelJob, Outcome, Tell, tell_nobody, to_job
+from ovsr_ros.recordings.job_words import read_words
 from ovsr_ros.recordings.labels import FRAMES, OUTPUTS, write_json, write_labels
 from ovsr_ros.recordings.locks import locked
 from ovsr_ros.recordings.record import (
@@ -32,8 +33,9 @@ from ovsr_ros.recordings.record import (
 )
 from ovsr_ros.recordings.storage import is_url, to_place
 from ovsr_ros.recordings.table import FrameTable
-from ovsr_ros.recordings.words import check_model, choose_words, load_text_encoder, make_vocabulary
+from ovsr_ros.recordings.words import check_model, choose_words, load_text_encoder
 from ovsr_ros.settings import Settings, load_settings
+from ovsr_ros.teaching import explain_unused_examples
 
 _NEED_IMAGES = {"masks", "sheet"}
 """What is made on request of the recording's images."""
@@ -111,19 +113,21 @@ def relabel_bag(
     out: str | Path | None = None,
     tell: Tell = tell_nobody,
     scratch: str = "",
+    vocabulary: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """Label what is kept of a bag by other words. overrides: of the options that words depend on, by dotted name.
 
     folder: of the labelled bag, a path or URL. out: where the labels go, a path or URL; None: in the place of those
     that are there. scratch: where what has a URL lies meanwhile; where it is named, the frames stay there.
+    vocabulary: see `LabelJob`.
 
-    Raises ConfigError, VocabularyError and ModelError; what is wrong with the bag's files is in the outcome.
+    Raises ConfigError, VocabularyError, VocabularyFileError and ModelError; the outcome has what is wrong with files.
     """
     began = time.monotonic()
     place = to_place(str(folder))
     target = place if out is None else to_place(str(out))
     refuse_others(overrides or {})
-    make_vocabulary(categories, ids)
+    read_words(categories, ids, vocabulary or {})
     try:
         with ExitStack() as stack:
             source = stack.enter_context(at_hand(place, scratch, (RECORD, FRAMES), stays=bool(scratch)))
@@ -131,7 +135,8 @@ def relabel_bag(
             record = read_record(source)
             job = to_job(record["job"])
             values = {**job.values, **(overrides or {})}
-            made = replace(job, values=values, categories=categories, ids=ids, wanted=wanted)
+            made = replace(job, values=values, categories=categories, ids=ids, vocabulary=vocabulary or {})
+            made = replace(made, wanted=wanted)
             bag, no_bag = _images_at_hand(made, scratch, stack)
             files = open_folder(target, bag, scratch)
             stack.enter_context(locked(files.folder))
@@ -164,7 +169,7 @@ def _guarded(job: LabelJob, work: Callable[[Settings, Files, float], T]) -> Outc
     """What the work returns, or what is wrong with the bag."""
     began = time.monotonic()
     settings = load_settings(None, job.values)
-    make_vocabulary(job.categories, job.ids)
+    read_words(job.categories, job.ids, job.vocabulary)
     Sampling(job.rate_hz, job.every)
     try:
         return work(settings, open_files(job), began)
@@ -202,7 +207,8 @@ def _write(
     """The fast half. no_bag: why the recording is not there, where that is known. Raises OSError and RecordingError."""
     clip = load_text_encoder(settings.pipeline)
     check_model(clip, record["clip"])
-    wording = choose_words(clip, settings.pipeline, make_vocabulary(job.categories, job.ids))
+    vocabulary = read_words(job.categories, job.ids, job.vocabulary)
+    wording = choose_words(clip, settings.pipeline, vocabulary)
     done = 0
     with FrameTable(frames) as table:
 
@@ -215,7 +221,8 @@ def _write(
         shares, problems = write_labels(files.folder, table, wording, recording, job.wanted, tell_frame)
     if no_bag:
         problems = [problem.replace(f"{files.bag}: no such file or folder", no_bag) for problem in problems]
-    notes = [*([record["damage"]] if record["damage"] else []), *record["oddities"], *problems]
+    unused = explain_unused_examples(vocabulary, clip.model_id, settings.pipeline.backend)
+    notes = [note for note in (record["damage"], *record["oddities"], *problems, unused) if note]
     state = "done" if record["is_whole"] and not problems else "partly"
     # What the folder was begun with stays: an interrupted run must find its bag again.
     finished = {

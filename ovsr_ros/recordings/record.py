@@ -147,6 +147,7 @@ def key_of_fast_half(job: LabelJob) -> str:
     """What the labels depend on beside the frames."""
     chosen = {name: value for name, value in job.values.items() if name.startswith(_WORDS_ONLY)}
     parts: list[Any] = [job.categories, job.ids, sorted(job.wanted), chosen]
+    parts += [job.vocabulary] if job.vocabulary else []
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 

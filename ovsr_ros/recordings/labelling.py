@@ -23,6 +23,7 @@ from ovsr_ros.recordings.labels import FRAMES, OUTPUTS, write_json, write_labels
 from ovsr_ros.recordings.locks import locked
 from ovsr_ros.recordings.record import (
     RECORD,
+    as_found,
     check_same,
     key_of_fast_half,
     key_of_slow_half,
@@ -36,6 +37,9 @@ from ovsr_ros.recordings.table import FrameTable
 from ovsr_ros.recordings.words import check_model, choose_words, load_text_encoder
 from ovsr_ros.settings import Settings, load_settings
 from ovsr_ros.teaching import explain_unused_examples
+
+_UNLABELLED = ("begun", "found")
+"""States of a bag's record: its frames, or its labels, are not all there."""
 
 _NEED_IMAGES = {"masks", "sheet"}
 """What is made on request of the recording's images."""
@@ -186,7 +190,7 @@ def _done(found: Outcome | tuple[int, ...]) -> Outcome:
 
 def _ended(record: Mapping[str, Any], job: LabelJob) -> Outcome | None:
     """What became of a bag that is labelled already; None where something is left to do."""
-    if record["state"] in ("begun", "found") or record["fast_key"] != key_of_fast_half(job):
+    if record["state"] in _UNLABELLED or record["fast_key"] != key_of_fast_half(job):
         return None
     shares = record["summary"]
     notes = (*record["notes"], "was labelled already")
@@ -209,6 +213,10 @@ def _write(
     check_model(clip, record["clip"])
     vocabulary = read_words(job.categories, job.ids, job.vocabulary)
     wording = choose_words(clip, settings.pipeline, vocabulary)
+    if record["state"] not in _UNLABELLED and files.has(RECORD):
+        # Or whoever is stopped from here on leaves labels by these words under a record of those.
+        write_json(files.folder / RECORD, as_found(record))
+        files.publish(RECORD)
     done = 0
     with FrameTable(frames) as table:
 

@@ -115,6 +115,11 @@ def _owner_of(folder: str) -> str | None:
         return None
 
 
+def as_found(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of a bag whose frames are found, and which is not labelled by any words."""
+    return {**record, "state": "found", "fast_key": "", "notes": [], "summary": {}}
+
+
 def about_frames(record: Mapping[str, Any], settings: Settings) -> dict[str, object]:
     """What a table says of itself: where its frames are from, and what they were found by; no word, no folder."""
     names = ("topic", "depth_topic", "camera_info_topic", "clip", "slow_key")

@@ -67,7 +67,7 @@ class Store:
 
         As the store has them: see `outside_names`. Raises RecordingError.
         """
-        return sorted(name[len(self.path) :].removeprefix("/") for name in self._find())
+        return sorted(map(self._from_here, self._find()))
 
     def sizes(self) -> list[tuple[str, int]]:
         """Every file's name and bytes; a file's own, where it is one. Raises RecordingError."""
@@ -81,7 +81,7 @@ class Store:
             except FileNotFoundError:
                 return []
             names = [str(each["name"]).rstrip("/") for each in found if each["type"] == "directory"]
-            return sorted(name[len(self.path) :].removeprefix("/") for name in names)
+            return sorted(self._from_here(name) for name in names if self._is_below(name))
 
     def _find(self) -> dict[str, Any]:
         with self._told():
@@ -89,7 +89,15 @@ class Store:
                 found = self.fs.find(self.path, detail=True)
             except FileNotFoundError:
                 return {}
-            return {name: info for name, info in found.items() if not name.endswith("/")}  # that is a folder's mark
+        # A name that ends with / is a folder's mark; one from elsewhere, a link on a page say, is not ours.
+        return {name: info for name, info in found.items() if not name.endswith("/") and self._is_below(name)}
+
+    def _is_below(self, name: str) -> bool:
+        root = self.path.rstrip("/")
+        return not root or name == root or name.startswith(f"{root}/")
+
+    def _from_here(self, name: str) -> str:
+        return name[len(self.path.rstrip("/")) :].removeprefix("/")
 
     def matching(self) -> list[str]:
         """The URLs that the path, as a pattern with * and the like, stands for. Raises RecordingError."""

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-import fsspec
 import pytest
-from moto.server import ThreadedMotoServer
+
+if TYPE_CHECKING:
+    import fsspec
 
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[fsspec.AbstractFileSystem]:
     """The store's file system, as whoever runs `ovsr` has it: by the environment's variables."""
+    import fsspec  # here, as most files need neither
+    from moto.server import ThreadedMotoServer
+
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer("127.0.0.1", 0)
     server.start()

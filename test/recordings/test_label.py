@@ -328,6 +328,21 @@ def test_other_words_without_a_network_give_what_labelling_anew_gives(bag, copie
     assert beside == expected
 
 
+def test_who_is_stopped_while_labelling_by_other_words_leaves_no_mixture(bag, copied, labelled, monkeypatch) -> None:
+    def stop(*arguments: object) -> None:
+        raise Killed
+
+    arguments = (bag, "--out", copied, "--masks", "--coco", "--sheet")
+    for other in (lambda: main(["bags", "relabel", str(copied), "--categories", "mug"]), lambda: label(*arguments[:3])):
+        with monkeypatch.context() as patch:
+            patch.setattr(labels_module.LabelWriter, "write_frame", stop)
+            with pytest.raises(Killed):
+                other()
+        assert not (copied / "room" / "coco.json").exists()
+        assert label(*arguments) == 0
+        assert contents(copied / "room") == contents(labelled / "room"), "what was there before is made again"
+
+
 def test_ids_are_those_of_a_label_space_that_is_named(copied, tmp_path, capsys) -> None:
     (tmp_path / "ids.txt").write_text("# ours\n7: wall; ceiling\n200: floor\n3: ball\n")
     assert main(["bags", "relabel", str(copied), "--ids", str(tmp_path / "ids.txt")]) == 0

@@ -13,6 +13,7 @@ from room_bags import images_of, room_images, write_ros1, write_ros2
 
 from ovsr_ros.cli import main
 from ovsr_ros.recordings import files
+from ovsr_ros.recordings.fetching import drop, fetched_files
 from ovsr_ros.recordings.journal import Journal
 from ovsr_ros.recordings.storage import Store, to_place
 
@@ -117,6 +118,24 @@ def test_a_file_is_whole_or_not_there_in_other_file_systems_too(tmp_path: Path) 
     assert Store.at("memory://place").names() == ["b.txt"]
     store.fetch(tmp_path / "c" / "b.txt")
     assert (tmp_path / "c" / "b.txt").read_text() == "whole"
+
+
+def test_nobody_takes_away_what_another_one_fetches_or_uses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "memory://shared/room"
+    for name in ("a.mcap", "metadata.yaml"):
+        Store.at(f"{url}/{name}").write(b"x")
+    fetch = Store.fetch
+
+    def fetch_and_drop(self: Store, path: Path) -> None:
+        fetch(self, path)
+        drop(url, tmp_path)
+
+    monkeypatch.setattr(Store, "fetch", fetch_and_drop)
+    with fetched_files(url, tmp_path) as path:
+        drop(url, tmp_path)
+        assert sorted(each.name for each in path.iterdir()) == ["a.mcap", "metadata.yaml"]
+    drop(url, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_file_url_is_a_path() -> None:

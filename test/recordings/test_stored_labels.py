@@ -149,7 +149,8 @@ def test_what_is_stopped_is_made_good_by_the_same_command(s3, url, expected, tmp
         patch.setattr(Store, "put", stop)
         with pytest.raises(Killed):
             relabel(url, "--scratch", tmp_path)
-    assert json.loads(s3.cat_file(f"{url}/old/recording.json"))["job"]["categories"] == FIRST[1:]
+    record = json.loads(s3.cat_file(f"{url}/old/recording.json"))
+    assert (record["state"], record["job"]["categories"]) == ("found", FIRST[1:]), "it says that labels are to be made"
     assert relabel(url, "--scratch", tmp_path) == 0
     assert stored(s3, url) == contents(expected)
 

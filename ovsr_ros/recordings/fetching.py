@@ -10,7 +10,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from ovsr_ros.errors import ConfigError, RecordingError
@@ -98,6 +98,8 @@ def fetched_files(url: str, scratch: Path, names: Sequence[str] = ()) -> Iterato
             if not wanted:
                 raise RecordingError(f"{url}: no such file or folder")
             paths = [path_below(target, name, f"{url}/{name}") if name else target for name in wanted]
+            if not names:
+                _remove_others(target, paths)
             for name, path in zip(wanted, paths, strict=True):
                 source = store.within(name) if name else store
                 _fetch_once(source, path, home / _VERSIONS / path.relative_to(home))
@@ -105,6 +107,13 @@ def fetched_files(url: str, scratch: Path, names: Sequence[str] = ()) -> Iterato
     finally:
         if use >= 0:
             os.close(use)
+
+
+def _remove_others(folder: Path, paths: Collection[Path]) -> None:
+    """What an earlier fetch has left, and the store has no more, is no part of the place."""
+    for path in folder.rglob("*") if folder.is_dir() else ():
+        if path.is_file() and path not in paths:
+            path.unlink()
 
 
 def _fetch_once(source: Store, path: Path, mark: Path) -> None:

@@ -134,6 +134,9 @@ def test_nobody_takes_away_what_another_one_fetches_or_uses(tmp_path: Path, monk
     with fetched_files(url, tmp_path) as path:
         drop(url, tmp_path)
         assert sorted(each.name for each in path.iterdir()) == ["a.mcap", "metadata.yaml"]
+    Store.at(f"{url}/a.mcap").remove()
+    with fetched_files(url, tmp_path) as path:
+        assert [each.name for each in path.iterdir()] == ["metadata.yaml"], "what the store has no more is no part"
     drop(url, tmp_path)
     assert not list(tmp_path.iterdir())
 

@@ -14,6 +14,7 @@ from ovsr_ros.errors import ImageError, VocabularyError
 from ovsr_ros.image_files import encode_jpeg
 from ovsr_ros.ops.image import check_image
 from ovsr_ros.pipeline import Pipeline, State
+from ovsr_ros.vocabulary.category import Vocabulary
 from ovsr_ros.vocabulary.example import Example
 
 THUMBNAIL_PX = 96
@@ -116,15 +117,20 @@ def _size(shape: tuple[int, ...]) -> str:
 
 def explain_unused(state: State) -> str:
     """Which examples in force count for nothing, why, and what to do; empty where all count."""
-    unused = state.vocabulary.examples_of_others(state.example_model_id)
+    return explain_unused_examples(state.vocabulary, state.example_model_id, state.options.backend)
+
+
+def explain_unused_examples(vocabulary: Vocabulary, model_id: str, backend: str) -> str:
+    """As `explain_unused`. model_id: of the model whose examples count; empty: the backend, by name, compares none."""
+    unused = vocabulary.examples_of_others(model_id)
     if not unused:
         return ""
-    names = [f"'{category.name}'" for category in state.vocabulary.categories if set(category.examples) & set(unused)]
+    names = [f"'{category.name}'" for category in vocabulary.categories if set(category.examples) & set(unused)]
     listed = ", ".join(names[:_MOST_NAMED]) + (f" and {len(names) - _MOST_NAMED} more" * (len(names) > _MOST_NAMED))
-    if not state.example_model_id:
-        why, todo = f"the backend {state.options.backend} compares images with words only", "they are kept"
+    if not model_id:
+        why, todo = f"the backend {backend} compares images with words only", "they are kept"
     else:
         why = "they were taught to other weights than those in use"
         todo = "they are kept for these; teach them again (~/teach), or take them out"
     are = "is" if len(unused) == 1 else "are"
-    return f"{len(unused)} of {len(state.vocabulary.examples)} examples {are} not used ({listed}): {why}; {todo}"
+    return f"{len(unused)} of {len(vocabulary.examples)} examples {are} not used ({listed}): {why}; {todo}"

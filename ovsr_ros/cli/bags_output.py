@@ -92,3 +92,10 @@ def print_hits(hits: Sequence[Hit], as_json: bool) -> None:
             f"{number:3d}  {hit.score:.3f}  {hit.stamp_ns / 1e9:.3f}  {hit.bag}  "
             f"{right - left}x{bottom - top} at {left},{top}  {seen}"
         )
+
+
+def print_problems(problems: Sequence[str]) -> bool:
+    """Whether there are any; each is a line on the standard error."""
+    for problem in problems:
+        print(f"ovsr: {problem}", file=sys.stderr)
+    return bool(problems)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
@@ -49,6 +50,7 @@ class Bag:
         self._store = get_typestore(Stores.ROS1_NOETIC) if self.is_ros1 else _ROS2
         self._reader: AnyReader | None = None
         try:
+            _check_uri(path)
             reader = AnyReader([path], default_typestore=self._store)
             self._reader = self._stack.enter_context(reader)
         except Exception as error:  # its own, sqlite's, struct's, yaml's: whatever is wrong, what there is may be read
@@ -170,6 +172,25 @@ def _files_of(path: Path) -> list[Path]:
     if path.suffix not in BAG_SUFFIXES:
         raise RecordingError(f"{path}: expected a bag ({', '.join(BAG_SUFFIXES)}, or a folder of a ROS 2 bag)")
     return [path]
+
+
+def _check_uri(path: Path) -> None:
+    """Raises RecordingError for a bag in SQLite that rosbags would look for by another name: it opens files by URI,
+    where "%2e%2e%2fx.db3" is "../x.db3".
+    """
+    names = [str(path), *(file.name for file in path.iterdir())] if path.is_dir() else [str(path)]
+    if any(set(name) & {"%", "?", "#"} for name in names) and _may_be_sqlite(path):
+        raise RecordingError("expected a .db3 without %, ? and # in its name and its folders' names; rename it")
+
+
+def _may_be_sqlite(path: Path) -> bool:
+    if not path.is_dir():
+        return path.suffix == ".db3"
+    try:
+        metadata = yaml.safe_load((path / "metadata.yaml").read_text(encoding="utf-8"))
+        return bool(metadata["rosbag2_bagfile_information"]["storage_identifier"] != "mcap")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, yaml.YAMLError):
+        return True
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

@@ -11,7 +11,6 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 
 from ovsr_ros.errors import RecordingError
 from ovsr_ros.recordings.bag import Bag
-from ovsr_ros.recordings.labels import LABELS
 from ovsr_ros.recordings.messages import message_types
 from ovsr_ros.recordings.salvage import Record
 from ovsr_ros.recordings.search import Hit
@@ -19,9 +18,10 @@ from ovsr_ros.recordings.search import Hit
 _TOPICS = ("topic", "depth_topic", "camera_info_topic")
 
 
-def cut_clip(hit: Hit, record: dict[str, object], path: Path, seconds: float) -> int:
+def cut_clip(hit: Hit, sources: tuple[Path, Path], record: dict[str, object], path: Path, seconds: float) -> int:
     """Write a bag of what was recorded up to so many seconds before and after a hit; how many messages it has.
 
+    sources: the hit's bag, and the bag of its labels, which need not be there. record: of the labelled bag.
     path: a folder, which is replaced. The words are those in force: they are in each clip.
 
     Raises RecordingError where the recording is not there any more, OSError as where the disk is full.
@@ -34,16 +34,15 @@ def cut_clip(hit: Hit, record: dict[str, object], path: Path, seconds: float) ->
     count = 0
     try:
         with contextlib.ExitStack() as stack:
-            sources = [(stack.enter_context(Bag(Path(hit.bag))), topics)]
-            labels = Path(hit.folder) / LABELS
-            if labels.is_dir():
-                bag = stack.enter_context(Bag(labels))
-                sources.append((bag, set(bag.topics)))
+            bags = [(stack.enter_context(Bag(sources[0])), topics)]
+            if sources[1].is_dir():
+                bag = stack.enter_context(Bag(sources[1]))
+                bags.append((bag, set(bag.topics)))
             writer = Writer(part, version=8, storage_plugin=StoragePlugin.MCAP)
             writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
             connections = {}
             with writer:
-                for bag, wanted in sources:
+                for bag, wanted in bags:
                     for message in _around(bag, wanted, hit.log_ns - around, hit.log_ns + around + 1):
                         if message.topic not in connections:
                             kind = message.message_type

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ovsr_ros.errors import RecordingError
+from ovsr_ros.recordings.fetching import drop, fetched_files, scratch_folder, scratch_for
 from ovsr_ros.recordings.job import LabelJob
 from ovsr_ros.recordings.journal import CHECKPOINT, ROWS
 from ovsr_ros.recordings.labels import FRAMES, OUTPUTS
-from ovsr_ros.recordings.storage import Store, drop, fetched_bag, is_url, scratch_folder, scratch_for
+from ovsr_ros.recordings.locks import LOCK
+from ovsr_ros.recordings.outside_names import is_below
+from ovsr_ros.recordings.storage import Store, is_url
 
 CHUNKS = ".chunks"
 OURS = {FRAMES, *OUTPUTS, CHUNKS, ROWS, CHECKPOINT}
 """What may be of an earlier run in a bag's folder, and is taken away then. Anything else there is not ours."""
+
+_PIECE = re.compile("[0-9]{15}")
 
 _KEEP_EVERY_S = 20.0
 """So much work is done again at most, where a machine that writes to a store is lost."""
@@ -50,8 +57,11 @@ class Files:
     def forget(self, part: str) -> None:
         """The journal of a part is of no use any more, or the part. Raises RecordingError."""
 
-    def finish(self, last: str) -> None:
-        """All is written, and nothing but that is to be there; the file `last` says so. Raises RecordingError."""
+    def finish(self, last: str, ours: Collection[str] = OURS) -> None:
+        """All is written; the file `last` says so. What else is `ours` is taken away. Raises RecordingError."""
+
+    def clear(self) -> None:
+        """What is but a copy is of no use: it goes, and the work begins with an empty folder. Raises OSError."""
 
     def leave(self) -> None:
         """Nothing more is to be done: what is but a copy goes."""
@@ -89,6 +99,10 @@ class StoredFiles(Files):
         checkpoint.fetch(folder / CHECKPOINT)
         with (folder / ROWS).open("wb") as rows:
             for name in store.within(ROWS).names():
+                if not _PIECE.fullmatch(name):
+                    raise RecordingError(
+                        f"{store.within(ROWS, name).url!r}: expected keys of 15 digits there; remove that one"
+                    )
                 rows.seek(int(name))
                 rows.write(store.within(ROWS, name).read() or b"")
 
@@ -115,15 +129,22 @@ class StoredFiles(Files):
         for name in (CHECKPOINT, ROWS):
             store.within(name).remove()
 
-    def finish(self, last: str) -> None:
+    def finish(self, last: str, ours: Collection[str] = OURS) -> None:
         own = {str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file()}
         own = {name for name in own if not name.startswith(".")}
         for name in sorted(own - {last}):
             self.publish(name)
         self.publish(last)
         for name in self.store.names():
-            if name not in own and name.partition("/")[0] in OURS:
+            if name not in own and name.partition("/")[0] in ours and is_below(name):
                 self.store.within(name).remove()
+
+    def clear(self) -> None:
+        for path in self.folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != LOCK:
+                path.unlink()
 
     def leave(self) -> None:
         shutil.rmtree(self.folder.parent, ignore_errors=True)
@@ -131,11 +152,15 @@ class StoredFiles(Files):
 
 def open_files(job: LabelJob) -> Files:
     """A job's files; a recording that is in a store is not fetched yet. Raises ConfigError and RecordingError."""
-    scratch = scratch_folder(job.scratch)
-    bag = scratch_for(job.bag, scratch) if is_url(job.bag) else Path(job.bag)
-    if not is_url(job.folder):
-        return Files(bag, Path(job.folder))
-    return StoredFiles(bag, scratch_for(job.folder, scratch), store=Store.at(job.folder))
+    bag = scratch_for(job.bag, scratch_folder(job.scratch)) if is_url(job.bag) else Path(job.bag)
+    return open_folder(job.folder, bag, job.scratch)
+
+
+def open_folder(place: str, bag: Path, scratch: str) -> Files:
+    """The files of a bag at a path or URL. scratch: see `scratch_folder`. Raises ConfigError and RecordingError."""
+    if not is_url(place):
+        return Files(bag, Path(place))
+    return StoredFiles(bag, scratch_for(place, scratch_folder(scratch)), store=Store.at(place))
 
 
 _at_hand: dict[Path, str] = {}
@@ -155,7 +180,7 @@ def fetched(job: LabelJob) -> Iterator[None]:
     if before is not None and before != job.bag:
         drop(before, scratch)
     _at_hand[scratch] = job.bag
-    with fetched_bag(job.bag, scratch):
+    with fetched_files(job.bag, scratch):
         yield
 
 

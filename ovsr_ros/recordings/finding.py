@@ -23,7 +23,7 @@ from ovsr_ros.recordings.job import LabelJob, Tell
 from ovsr_ros.recordings.journal import Journal
 from ovsr_ros.recordings.labels import FRAMES, write_json
 from ovsr_ros.recordings.locks import locked
-from ovsr_ros.recordings.record import RECORD, about_frames, read_record
+from ovsr_ros.recordings.record import RECORD, about_frames, as_found, read_record
 from ovsr_ros.recordings.table import FrameTable, to_batch, write_table
 from ovsr_ros.recordings.topics import choose_topics
 from ovsr_ros.settings import Settings, values_in_use
@@ -157,7 +157,7 @@ def _write_whole(
 ) -> None:
     write_table(files.folder / FRAMES, batches, about_frames(record, settings))
     files.publish(FRAMES)
-    write_json(files.folder / RECORD, {**record, "state": "found", "fast_key": "", "notes": [], "summary": {}})
+    write_json(files.folder / RECORD, as_found(record))
     files.publish(RECORD)
 
 

@@ -23,8 +23,9 @@ class LabelJob:
 
     bag: its path or URL. folder: what its files are written to, a path or URL. values: every option of the pipeline and
     the node, by dotted name. ids: (id, names) of a label space. wanted: of `labels.WANTED`. chunk_s: see
-    `chunks.plan_chunks`; 0: never cut. scratch: where what has a URL lies meanwhile; empty: among temporary files. The
-    rest as the command has it.
+    `chunks.plan_chunks`; 0: never cut. scratch: where what has a URL lies meanwhile; empty: among temporary files.
+    vocabulary: words with ids, colours and examples, as `job_words.to_words` has them, in the place of categories and
+    ids; empty: none. The rest as the command has it.
     """
 
     bag: str
@@ -40,6 +41,7 @@ class LabelJob:
     wanted: tuple[str, ...] = ()
     chunk_s: float = 0.0
     scratch: str = ""
+    vocabulary: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -67,4 +69,7 @@ def to_job(content: Mapping[str, Any]) -> LabelJob:
     for name in ("categories", "wanted"):
         plain[name] = tuple(plain[name])
     plain["ids"] = tuple((int(id), str(text)) for id, text in plain["ids"])
-    return LabelJob(**plain)
+    job = LabelJob(**plain)
+    if not (isinstance(job.bag, str) and isinstance(job.folder, str) and isinstance(job.values, Mapping)):
+        raise TypeError("expected texts for bag and folder, and values by name")
+    return job

@@ -10,25 +10,39 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pyarrow as pa
+
 from ovsr_ros.errors import RecordingError
-from ovsr_ros.recordings.files import Files, drop_fetched, fetched, open_files
+from ovsr_ros.recordings.fetching import at_hand
+from ovsr_ros.recordings.files import Files, drop_fetched, fetched, open_files, open_folder
 from ovsr_ros.recordings.finding import begin, find_piece, gather, pieces_left
 from ovsr_ros.recordings.frames import Sampling
 from ovsr_ros.recordings.job import LabelJob, Outcome, Tell, tell_nobody, to_job
-from ovsr_ros.recordings.labels import FRAMES, write_json, write_labels
+from ovsr_ros.recordings.job_words import read_words
+from ovsr_ros.recordings.labels import FRAMES, OUTPUTS, write_json, write_labels
 from ovsr_ros.recordings.locks import locked
 from ovsr_ros.recordings.record import (
     RECORD,
+    as_found,
     check_same,
     key_of_fast_half,
     key_of_slow_half,
+    read_kept,
     read_record,
     read_record_or_none,
     refuse_others,
 )
+from ovsr_ros.recordings.storage import is_url, to_place
 from ovsr_ros.recordings.table import FrameTable
-from ovsr_ros.recordings.words import check_model, choose_words, load_text_encoder, make_vocabulary
+from ovsr_ros.recordings.words import check_model, choose_words, load_text_encoder
 from ovsr_ros.settings import Settings, load_settings
+from ovsr_ros.teaching import explain_unused_examples
+
+_UNLABELLED = ("begun", "found")
+"""States of a bag's record: its frames, or its labels, are not all there."""
+
+_NEED_IMAGES = {"masks", "sheet"}
+"""What is made on request of the recording's images."""
 
 
 def label_bag(job: LabelJob, tell: Tell = tell_nobody) -> Outcome:
@@ -56,7 +70,7 @@ def begin_bag(job: LabelJob, tell: Tell = tell_nobody, most_pieces: int | None =
                     files.leave()
                     return ended
             left = [] if record is None else pieces_left(record, files)
-            if record is None or left or {"masks", "sheet"} & set(job.wanted):
+            if record is None or left or _NEED_IMAGES & set(job.wanted):
                 stack.enter_context(fetched(job))
             if record is None:
                 record = begin(job, settings, files, slow_key)
@@ -95,34 +109,61 @@ def end_bag(job: LabelJob, tell: Tell = tell_nobody) -> Outcome:
 
 
 def relabel_bag(
-    folder: Path,
+    folder: str | Path,
     categories: tuple[str, ...],
     ids: tuple[tuple[int, str], ...] = (),
     overrides: Mapping[str, object] | None = None,
     wanted: tuple[str, ...] = (),
-    out: Path | None = None,
+    out: str | Path | None = None,
     tell: Tell = tell_nobody,
+    scratch: str = "",
+    vocabulary: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """Label what is kept of a bag by other words. overrides: of the options that words depend on, by dotted name.
 
-    out: where the labels go; None: in the place of those that are there.
+    folder: of the labelled bag, a path or URL. out: where the labels go, a path or URL; None: in the place of those
+    that are there. scratch: where what has a URL lies meanwhile; where it is named, the frames stay there.
+    vocabulary: see `LabelJob`.
 
-    Raises ConfigError, VocabularyError and ModelError; what is wrong with the bag's files is in the outcome.
+    Raises ConfigError, VocabularyError, VocabularyFileError and ModelError; the outcome has what is wrong with files.
     """
     began = time.monotonic()
+    place = to_place(str(folder))
+    target = place if out is None else to_place(str(out))
+    refuse_others(overrides or {})
+    read_words(categories, ids, vocabulary or {})
     try:
-        record = read_record(folder)
-        job = to_job(record["job"])
-        refuse_others(overrides or {})
-        values = {**job.values, **(overrides or {})}
-        made = replace(job, values=values, categories=categories, ids=ids, wanted=wanted)
-        files = Files(Path(job.bag), out or folder)
-        outcome = _write(made, load_settings(None, values), files, record, tell, began, folder / FRAMES)
-        return replace(outcome, folder=str(files.folder))
+        with ExitStack() as stack:
+            source = stack.enter_context(at_hand(place, scratch, (RECORD, FRAMES), stays=bool(scratch)))
+            options = {**read_kept(source, place)["job"]["values"], **(overrides or {})}
+            record = read_record(source)
+            job = to_job(record["job"])
+            values = {**job.values, **(overrides or {})}
+            made = replace(job, values=values, categories=categories, ids=ids, vocabulary=vocabulary or {})
+            made = replace(made, wanted=wanted)
+            bag, no_bag = _images_at_hand(made, scratch, stack)
+            files = open_folder(target, bag, scratch)
+            stack.enter_context(locked(files.folder))
+            stack.callback(files.leave)
+            files.clear()
+            settings = load_settings(None, options)
+            outcome = _write(made, settings, files, record, tell, began, source / FRAMES, no_bag)
+            files.finish(RECORD, OUTPUTS)
+            return replace(outcome, folder=target)
     except RecordingError as error:
-        return Outcome(str(folder), str(out or folder), "failed", notes=(str(error),))
-    except OSError as error:
-        return Outcome(str(folder), str(out or folder), "failed", notes=(f"{folder}: {error.strerror or error}",))
+        return Outcome(place, target, "failed", notes=(str(error),))
+    except (OSError, pa.ArrowException) as error:
+        return Outcome(place, target, "failed", notes=(f"{place}: {getattr(error, 'strerror', None) or error}",))
+
+
+def _images_at_hand(job: LabelJob, scratch: str, stack: ExitStack) -> tuple[Path, str]:
+    """A job's recording, where pictures are to be made of it, until the stack ends; and why it cannot be had."""
+    if not (is_url(job.bag) and _NEED_IMAGES & set(job.wanted)):
+        return Path(job.bag), ""
+    try:
+        return stack.enter_context(at_hand(job.bag, scratch)), ""
+    except (RecordingError, OSError) as error:
+        return Path(job.bag), str(error)
 
 
 T = TypeVar("T")
@@ -132,7 +173,7 @@ def _guarded(job: LabelJob, work: Callable[[Settings, Files, float], T]) -> Outc
     """What the work returns, or what is wrong with the bag."""
     began = time.monotonic()
     settings = load_settings(None, job.values)
-    make_vocabulary(job.categories, job.ids)
+    read_words(job.categories, job.ids, job.vocabulary)
     Sampling(job.rate_hz, job.every)
     try:
         return work(settings, open_files(job), began)
@@ -149,7 +190,7 @@ def _done(found: Outcome | tuple[int, ...]) -> Outcome:
 
 def _ended(record: Mapping[str, Any], job: LabelJob) -> Outcome | None:
     """What became of a bag that is labelled already; None where something is left to do."""
-    if record["state"] in ("begun", "found") or record["fast_key"] != key_of_fast_half(job):
+    if record["state"] in _UNLABELLED or record["fast_key"] != key_of_fast_half(job):
         return None
     shares = record["summary"]
     notes = (*record["notes"], "was labelled already")
@@ -165,11 +206,17 @@ def _write(
     tell: Tell,
     began: float,
     frames: Path,
+    no_bag: str = "",
 ) -> Outcome:
-    """The fast half. Raises OSError and RecordingError."""
+    """The fast half. no_bag: why the recording is not there, where that is known. Raises OSError and RecordingError."""
     clip = load_text_encoder(settings.pipeline)
     check_model(clip, record["clip"])
-    wording = choose_words(clip, settings.pipeline, make_vocabulary(job.categories, job.ids))
+    vocabulary = read_words(job.categories, job.ids, job.vocabulary)
+    wording = choose_words(clip, settings.pipeline, vocabulary)
+    if record["state"] not in _UNLABELLED and files.has(RECORD):
+        # Or whoever is stopped from here on leaves labels by these words under a record of those.
+        write_json(files.folder / RECORD, as_found(record))
+        files.publish(RECORD)
     done = 0
     with FrameTable(frames) as table:
 
@@ -180,7 +227,10 @@ def _write(
 
         recording = (files.bag, record["topic"])
         shares, problems = write_labels(files.folder, table, wording, recording, job.wanted, tell_frame)
-    notes = [*([record["damage"]] if record["damage"] else []), *record["oddities"], *problems]
+    if no_bag:
+        problems = [problem.replace(f"{files.bag}: no such file or folder", no_bag) for problem in problems]
+    unused = explain_unused_examples(vocabulary, clip.model_id, settings.pipeline.backend)
+    notes = [note for note in (record["damage"], *record["oddities"], *problems, unused) if note]
     state = "done" if record["is_whole"] and not problems else "partly"
     # What the folder was begun with stays: an interrupted run must find its bag again.
     finished = {

@@ -69,7 +69,7 @@ def write_labels(
             segmentation = wording.label(row)
             if not index:
                 threshold = wording.options.score_threshold
-                labels.write_vocabulary(vocabulary, threshold, row.stamp_ns, row.log_ns)
+                labels.write_vocabulary(vocabulary, threshold, row.stamp_ns, row.log_ns, wording.clip.model_id)
             labels.write_frame(row, segmentation, names)
             counts += _count_pixels(row, segmentation)
             if coco is not None:

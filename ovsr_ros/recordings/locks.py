@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ovsr_ros.errors import RecordingError
 
-_LOCK = ".lock"
+LOCK = ".lock"
 _PATIENCE_S = 30.0
 
 
@@ -26,7 +26,7 @@ def locked(folder: Path, patience_s: float = _PATIENCE_S) -> Iterator[None]:
     Raises RecordingError where another one holds it for longer, OSError where nothing can be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path, until = folder / _LOCK, time.monotonic() + patience_s
+    path, until = folder / LOCK, time.monotonic() + patience_s
     while True:
         lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:

@@ -98,9 +98,15 @@ class LabelWriter:
             self._writer.abort()
         shutil.rmtree(self._part.parent, ignore_errors=True)
 
-    def write_vocabulary(self, vocabulary: Vocabulary, score_threshold: float, stamp_ns: int, log_ns: int) -> None:
-        """The words, before the first frame that they label. score_threshold: 0 to 1."""
+    def write_vocabulary(
+        self, vocabulary: Vocabulary, score_threshold: float, stamp_ns: int, log_ns: int, model_id: str = ""
+    ) -> None:
+        """The words, before the first frame that they label.
+
+        score_threshold: 0 to 1. model_id: of the model whose examples count.
+        """
         t, header = self._types, self._header(stamp_ns, "")
+        new_example = t["ovsr_ros/msg/Example"]
         categories = [
             t["ovsr_ros/msg/Category"](
                 id=category.id,
@@ -108,7 +114,7 @@ class LabelWriter:
                 synonyms=list(category.synonyms),
                 id_chosen=category.is_id_chosen,
                 color=t["std_msgs/msg/ColorRGBA"](*(float(channel) / 255.0 for channel in category.color_rgb), a=1.0),
-                examples=[],
+                examples=[new_example(each.id, each.model_id == model_id) for each in category.examples],
             )
             for category in vocabulary.categories
         ]

@@ -9,14 +9,25 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ovsr_ros.errors import ConfigError, RecordingError
 from ovsr_ros.recordings.job import LabelJob, to_job
+from ovsr_ros.recordings.labels import FRAMES
+from ovsr_ros.recordings.outside_names import is_plain
 from ovsr_ros.recordings.storage import Store, is_url, join, name_of, sizes_of
 from ovsr_ros.settings import Settings, values_in_use
+from ovsr_ros.vocabulary.text_embeddings import NO_DIRECTORY
 
 RECORD = "recording.json"
 _WORDS_ONLY = ("score_threshold", "num_runners_up", "text.", "alignment.", "examples.")
 """Options that only the fast half depends on."""
+
+
+_FOUND = ("topic", "depth_topic", "camera_info_topic", "clip", "frames", "damage", "oddities", "is_whole")
+"""What is known once a bag's frames are found."""
+
+_CACHE = "text.cache_directory"
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -27,6 +38,48 @@ def read_record(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RecordingError(f"{folder}: expected a bag that `ovsr bags label` has labelled: {error}") from error
     return record
+
+
+def read_kept(folder: Path, place: str) -> dict[str, Any]:
+    """What is known of a bag whose frames are kept. folder: where it lies, of the place that has the name.
+
+    Options that are another machine's own, of one that comes out of a store, are as they are by default.
+
+    Raises RecordingError where there is none, or its frames are not found yet.
+    """
+    record = read_record(folder)
+    missing = [name for name in _FOUND if name not in record]
+    if record["state"] == "begun" or missing:
+        raise RecordingError(f"{folder}: its frames are not found yet; run `ovsr bags label` to its end first")
+    job = record["job"]
+    return {**record, "job": {**job, "values": _values_here(job["values"])}} if is_url(place) else record
+
+
+def _values_here(values: Mapping[str, object]) -> dict[str, object]:
+    """Without a folder that a store's file would have us write to, and a GPU of another machine's."""
+    found = dict(values)
+    if found.get(_CACHE) != NO_DIRECTORY:
+        found.pop(_CACHE, None)
+    if str(found.get("device", "")).startswith("cuda") and not torch.cuda.is_available():
+        found.pop("device")
+    return found
+
+
+def find_folders(root: str) -> list[str]:
+    """The places of labelled bags: this one, or those in it, in the order of their names. root: a path or URL.
+
+    Raises RecordingError where there is none, or a store cannot be read, ConfigError as `Store.at`.
+    """
+    if is_url(root):
+        store = Store.at(root)
+        names = [name for name in store.folders() if name and "/" not in name]
+        found = [root] if store.within(FRAMES).exists() else []
+        found += [join(root, name) for name in names if store.within(name, FRAMES).exists()]
+    else:
+        found = sorted(str(path.parent) for path in (*Path(root).glob(FRAMES), *Path(root).glob(f"*/{FRAMES}")))
+    if not found:
+        raise RecordingError(f"{root}: expected bags that `ovsr bags label` has labelled, or one of them, got none")
+    return found
 
 
 def read_record_or_none(folder: Path) -> dict[str, Any] | None:
@@ -41,7 +94,9 @@ def folder_for(bag: str, out: str, taken: Collection[str] = ()) -> str:
 
     Raises RecordingError where a store cannot be read.
     """
-    number, stem = 1, Path(name_of(bag)).stem
+    number, name = 1, name_of(bag)
+    # The stem of "...bag" is "..", which is another folder.
+    stem = next(each for each in (Path(name).stem, name, "bag") if is_plain(each))
     while True:
         folder = join(out, stem if number == 1 else f"{stem}_{number}")
         if folder not in taken and _owner_of(folder) in (None, bag):
@@ -58,6 +113,11 @@ def _owner_of(folder: str) -> str | None:
         return str(json.loads(content)["job"]["bag"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def as_found(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of a bag whose frames are found, and which is not labelled by any words."""
+    return {**record, "state": "found", "fast_key": "", "notes": [], "summary": {}}
 
 
 def about_frames(record: Mapping[str, Any], settings: Settings) -> dict[str, object]:
@@ -92,6 +152,7 @@ def key_of_fast_half(job: LabelJob) -> str:
     """What the labels depend on beside the frames."""
     chosen = {name: value for name, value in job.values.items() if name.startswith(_WORDS_ONLY)}
     parts: list[Any] = [job.categories, job.ids, sorted(job.wanted), chosen]
+    parts += [job.vocabulary] if job.vocabulary else []
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 

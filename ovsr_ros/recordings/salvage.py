@@ -5,6 +5,7 @@ A recorder that is killed leaves such files, and so does a disk that is full. Ev
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import struct
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import quote
 
 from ovsr_ros.errors import RecordingError
 from ovsr_ros.recordings.compression import UNPACKERS
@@ -206,7 +208,8 @@ _MESSAGES = "SELECT topic_id, timestamp, data FROM messages NOT INDEXED ORDER BY
 
 def _read_sqlite3(path: Path) -> Iterator[Record]:
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as connection:
+        uri = f"file:{quote(os.fsencode(path))}?mode=ro&immutable=1"  # or a name with % or ? would be another file's
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
             # Or SQLite refuses a file that has fewer pages than it says, whatever is asked for.
             connection.execute("PRAGMA writable_schema = ON")
             topics = {id: (name, kind) for id, name, kind in connection.execute("SELECT id, name, type FROM topics")}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
@@ -15,8 +16,9 @@ from ovsr_ros.backends.contract import Regions, StageClock
 from ovsr_ros.errors import RecordingError
 from ovsr_ros.ops.image import check_image, to_tensor
 from ovsr_ros.pipeline import Pipeline
+from ovsr_ros.recordings.fetching import at_hand
 from ovsr_ros.recordings.labels import FRAMES
-from ovsr_ros.recordings.record import read_record
+from ovsr_ros.recordings.record import RECORD, read_kept
 from ovsr_ros.recordings.table import FrameTable
 from ovsr_ros.recordings.words import check_model, load_text_encoder, text_cache
 from ovsr_ros.settings import Settings, load_settings
@@ -28,6 +30,7 @@ _COLUMNS = ("stamp_ns", "log_ns", "track_ids", "boxes_xyxy", "embeddings")
 class Hit:
     """A thing that was found: a track, where it is most like what was asked for.
 
+    folder: of its labelled bag, and bag: paths or URLs.
     score: cosine, -1 to 1. box_xyxy: pixels, right and bottom exclusive. track_id: 0 where nothing was tracked, and
     each frame's segment is a thing of its own. frames: in how many it is seen, from first_ns to last_ns, stamps.
     """
@@ -43,17 +46,6 @@ class Hit:
     frames: int
     first_ns: int
     last_ns: int
-
-
-def find_folders(root: Path) -> list[Path]:
-    """The folders of labelled bags: this one, or those in it, in the order of their names.
-
-    Raises RecordingError where there is none.
-    """
-    found = sorted(path.parent for path in (*root.glob(FRAMES), *root.glob(f"*/{FRAMES}")))
-    if not found:
-        raise RecordingError(f"{root}: expected bags that `ovsr bags label` has labelled, or one of them, got none")
-    return found
 
 
 class Query:
@@ -97,18 +89,31 @@ class Query:
         return np.asarray(frame.embeddings[0].float().cpu().numpy())
 
 
-def find(folders: Sequence[Path], query: Query, limit: int = 20, min_score: float = -1.0) -> list[Hit]:
+def find(
+    places: Sequence[str], query: Query, limit: int = 20, min_score: float = -1.0, scratch: str = ""
+) -> tuple[list[Hit], list[str]]:
     """The things that are most like the query, the best first; each track is one thing.
 
-    Raises RecordingError for a folder that cannot be read, ModelError where the query cannot be encoded.
+    places: folders of labelled bags, paths or URLs. scratch: where frames that have a URL lie meanwhile; where it is
+    named, they stay there for the next search.
+
+    Returns the hits, and what could not be searched, in words. Raises ModelError where the query cannot be encoded,
+    ConfigError as `at_hand`.
     """
     hits: list[Hit] = []
-    for folder in folders:
-        record = read_record(folder)
-        vector = query.embedding_for(record)
-        hits += [hit for hit in _find_in(folder, record, vector) if hit.score >= min_score]
+    problems: list[str] = []
+    for place in places:
+        try:
+            with at_hand(place, scratch, (RECORD, FRAMES), stays=bool(scratch)) as folder:
+                record = read_kept(folder, place)
+                vector = query.embedding_for(record)
+                found = (hit for hit in _find_in(folder, record, vector) if hit.score >= min_score)
+                hits += [replace(hit, folder=place) for hit in found]
+        except (RecordingError, OSError, pa.ArrowException) as error:
+            told = str(getattr(error, "strerror", None) or error)
+            problems.append(f"not searched: {place}: {told.removeprefix(f'{place}: ')}")
         hits = sorted(hits, key=lambda hit: (-hit.score, hit.folder, hit.stamp_ns, hit.box_xyxy))[:limit]
-    return hits
+    return hits, problems
 
 
 def score_rows(embeddings: NDArray[np.float16], vector: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,30 +1,20 @@
-"""Recordings and labels by URL, as fsspec has them: fetched to this machine's disk, and put back whole."""
+"""Recordings and labels by URL, as fsspec has them: each file is read and written whole."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
-import getpass
-import hashlib
 import importlib
-import os
 import posixpath
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ovsr_ros.errors import ConfigError, RecordingError
-from ovsr_ros.recordings.locks import locked
 
 _WHOLE_AT_ONCE = {"s3", "s3a", "gs", "gcs", "abfs", "az"}
 """Stores in which an object appears once all of it is there."""
-
-_USE = ".use"
-_FETCH_PATIENCE_S = 3600.0
 
 
 def is_url(place: str) -> bool:
@@ -47,16 +37,6 @@ def name_of(place: str) -> str:
 def join(place: str, *names: str) -> str:
     """A place within another."""
     return posixpath.join(place, *names)
-
-
-def scratch_folder(chosen: str) -> Path:
-    """Where this machine keeps what it has fetched, and what is to be put back."""
-    return Path(chosen) if chosen else Path(tempfile.gettempdir()) / f"ovsr-scratch-{getpass.getuser()}"
-
-
-def scratch_for(place: str, scratch: Path) -> Path:
-    """The path in a scratch folder that belongs to a place; its name is the place's."""
-    return scratch / hashlib.sha256(place.encode()).hexdigest()[:16] / name_of(place)
 
 
 @dataclass(frozen=True)
@@ -83,22 +63,41 @@ class Store:
         return Store(join(self.url, *names), self.fs, join(self.path, *names))
 
     def names(self) -> list[str]:
-        """Every file below, by its name from here; none where there is none. Raises RecordingError."""
-        with self._told():
-            try:
-                found = self.fs.find(self.path)
-            except FileNotFoundError:
-                return []
-            return sorted(name[len(self.path) :].lstrip("/") for name in found)
+        """Every file below, by its name from here, "" for this one itself; none where there is none.
+
+        As the store has them: see `outside_names`. Raises RecordingError.
+        """
+        return sorted(map(self._from_here, self._find()))
 
     def sizes(self) -> list[tuple[str, int]]:
         """Every file's name and bytes; a file's own, where it is one. Raises RecordingError."""
+        return sorted((posixpath.basename(name), int(info["size"])) for name, info in self._find().items())
+
+    def folders(self) -> list[str]:
+        """The names of the folders in this one, as the store has them, or none. Raises RecordingError."""
+        with self._told():
+            try:
+                found = self.fs.ls(self.path, detail=True)
+            except FileNotFoundError:
+                return []
+            names = [str(each["name"]).rstrip("/") for each in found if each["type"] == "directory"]
+            return sorted(self._from_here(name) for name in names if self._is_below(name))
+
+    def _find(self) -> dict[str, Any]:
         with self._told():
             try:
                 found = self.fs.find(self.path, detail=True)
             except FileNotFoundError:
-                return []
-            return sorted((posixpath.basename(name), int(info["size"])) for name, info in found.items())
+                return {}
+        # A name that ends with / is a folder's mark; one from elsewhere, a link on a page say, is not ours.
+        return {name: info for name, info in found.items() if not name.endswith("/") and self._is_below(name)}
+
+    def _is_below(self, name: str) -> bool:
+        root = self.path.rstrip("/")
+        return not root or name == root or name.startswith(f"{root}/")
+
+    def _from_here(self, name: str) -> str:
+        return name[len(self.path.rstrip("/")) :].removeprefix("/")
 
     def matching(self) -> list[str]:
         """The URLs that the path, as a pattern with * and the like, stands for. Raises RecordingError."""
@@ -166,55 +165,6 @@ class Store:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise
             raise RecordingError(f"{self.url}: cannot be read or written: {error}") from error
-
-
-@contextlib.contextmanager
-def fetched_bag(url: str, scratch: Path) -> Iterator[Path]:
-    """A recording, a file or a folder, on this machine while it lasts; what is there already is not fetched again.
-
-    Raises RecordingError and OSError.
-    """
-    store, target = Store.at(url), scratch_for(url, scratch)
-    home = target.parent
-    with locked(home, _FETCH_PATIENCE_S):
-        names = store.names()
-        if not names:
-            raise RecordingError(f"{url}: no such file or folder")
-        for name in names:
-            source = store.within(name) if name else store
-            _fetch_once(source, target / name if name else target, home / ".versions" / (name or "file"))
-        use = os.open(home / _USE, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(use, fcntl.LOCK_SH)
-        yield target
-    finally:
-        os.close(use)
-
-
-def _fetch_once(source: Store, path: Path, mark: Path) -> None:
-    version = source.version()
-    if path.exists() and mark.exists() and mark.read_text(encoding="utf-8") == version:
-        return
-    mark.unlink(missing_ok=True)
-    source.fetch(path)
-    mark.parent.mkdir(parents=True, exist_ok=True)
-    mark.write_text(version, encoding="utf-8")
-
-
-def drop(url: str, scratch: Path) -> None:
-    """Take away what was fetched of a recording, unless another process uses it."""
-    home = scratch_for(url, scratch).parent
-    try:
-        use = os.open(home / _USE, os.O_RDWR)
-    except FileNotFoundError:
-        return
-    try:
-        fcntl.flock(use, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(home, ignore_errors=True)
-    except BlockingIOError:
-        return
-    finally:
-        os.close(use)
 
 
 def sizes_of(place: str) -> list[tuple[str, int]]:

@@ -91,7 +91,8 @@ def text_cache(clip: ClipModel, options: PipelineOptions) -> TextEmbeddingCache:
 def choose_words(clip: ClipModel, options: PipelineOptions, vocabulary: Vocabulary) -> Wording:
     """These words, encoded."""
     with torch.inference_mode():
-        classifier = TextClassifier.build(vocabulary, text_cache(clip, options), options.text.unlabeled_names)
+        texts, others = text_cache(clip, options), options.text.unlabeled_names
+        classifier = TextClassifier.build(vocabulary, texts, others, examples_of=clip.model_id)
     return Wording(options, vocabulary, classifier.to(resolve_device(options.device)), clip)
 
 

@@ -85,7 +85,7 @@ class VocabularyFile:
             content = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise VocabularyFileError(f"{self.path}: expected JSON, got something else: {error}") from error
-        state, left_out = _from_content(content, self.path)
+        state, left_out = from_content(content, self.path)
         self.left_out = tuple(left_out)
         with self._lock:
             self._saved_version = state.vocabulary.version
@@ -116,7 +116,7 @@ class VocabularyFile:
                 state = registry.state
                 try:
                     with write_atomically(self.path, is_durable=True) as file:
-                        file.write((json.dumps(_to_content(state), indent=1, ensure_ascii=False) + "\n").encode())
+                        file.write((json.dumps(to_content(state), indent=1, ensure_ascii=False) + "\n").encode())
                 except OSError as error:
                     self._problem = _explain(self.path, error)
                 else:
@@ -130,7 +130,8 @@ class VocabularyFile:
             self._claim = -1
 
 
-def _to_content(state: RegistryState) -> dict[str, Any]:
+def to_content(state: RegistryState) -> dict[str, Any]:
+    """What a file holds, for JSON."""
     return {
         "format": FORMAT,
         "format_version": _format_version(state),
@@ -161,7 +162,11 @@ def _format_version(state: RegistryState) -> int:
     return _WITHOUT_CHOSEN_IDS if state.num_examples else _WITHOUT_EXAMPLES
 
 
-def _from_content(content: Any, path: Path) -> tuple[RegistryState, list[str]]:
+def from_content(content: Any, path: Path) -> tuple[RegistryState, list[str]]:
+    """What `to_content` made of a state, and what of it had to be left out, and why. path: where it is from.
+
+    Raises VocabularyFileError for anything else.
+    """
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise VocabularyFileError(f"{path}: expected a file that this node wrote, with 'format': '{FORMAT}'")
     if content.get("format_version") not in range(_WITHOUT_EXAMPLES, FORMAT_VERSION + 1):

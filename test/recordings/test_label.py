@@ -328,6 +328,21 @@ def test_other_words_without_a_network_give_what_labelling_anew_gives(bag, copie
     assert beside == expected
 
 
+def test_who_is_stopped_while_labelling_by_other_words_leaves_no_mixture(bag, copied, labelled, monkeypatch) -> None:
+    def stop(*arguments: object) -> None:
+        raise Killed
+
+    arguments = (bag, "--out", copied, "--masks", "--coco", "--sheet")
+    for other in (lambda: main(["bags", "relabel", str(copied), "--categories", "mug"]), lambda: label(*arguments[:3])):
+        with monkeypatch.context() as patch:
+            patch.setattr(labels_module.LabelWriter, "write_frame", stop)
+            with pytest.raises(Killed):
+                other()
+        assert not (copied / "room" / "coco.json").exists()
+        assert label(*arguments) == 0
+        assert contents(copied / "room") == contents(labelled / "room"), "what was there before is made again"
+
+
 def test_ids_are_those_of_a_label_space_that_is_named(copied, tmp_path, capsys) -> None:
     (tmp_path / "ids.txt").write_text("# ours\n7: wall; ceiling\n200: floor\n3: ball\n")
     assert main(["bags", "relabel", str(copied), "--ids", str(tmp_path / "ids.txt")]) == 0
@@ -348,13 +363,6 @@ def test_ids_are_those_of_a_label_space_that_is_named(copied, tmp_path, capsys) 
 def test_options_that_words_do_not_depend_on_are_refused(copied, capsys) -> None:
     assert main(["bags", "relabel", str(copied), "--categories", "mug", "--set", "regions.min_area=0.1"]) == 2
     assert "expected an option that words depend on" in capsys.readouterr().err
-
-
-def test_urls_are_for_label_alone(capsys) -> None:
-    for arguments in (["relabel", "s3://robots/labels", "--categories", "mug"], ["find", "mug", "s3://robots/labels"]):
-        assert main(["bags", *arguments]) == 2
-        expected = "s3://robots/labels: expected a folder on this machine; fetch what label has written, or mount it"
-        assert expected in capsys.readouterr().err
 
 
 def test_a_thing_is_found_once_by_words_and_by_a_picture(labelled, images, tmp_path, capsys) -> None:

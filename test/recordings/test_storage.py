@@ -3,46 +3,23 @@
 from __future__ import annotations
 
 import json
-import logging
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import fsspec
 import pytest
-from moto.server import ThreadedMotoServer
 from room_bags import ROS1 as ROS1_TYPES
 from room_bags import images_of, room_images, write_ros1, write_ros2
 
 from ovsr_ros.cli import main
 from ovsr_ros.recordings import files
+from ovsr_ros.recordings.fetching import drop, fetched_files
 from ovsr_ros.recordings.journal import Journal
 from ovsr_ros.recordings.storage import Store, to_place
 
 OPTIONS = ["--config", "demo", "--set", "text.cache_directory=none", "--device", "cpu"]
 WORDS = ["--categories", "wall", "floor", "ball"]
 NUM_FRAMES = 6
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[fsspec.AbstractFileSystem]:
-    """The store's file system, as whoever runs `ovsr` has it: by the environment's variables."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer("127.0.0.1", 0)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-            "AWS_ACCESS_KEY_ID": "key",
-            "AWS_SECRET_ACCESS_KEY": "secret",
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }.items():
-            patch.setenv(name, value)
-        store = fsspec.filesystem("s3", use_listings_cache=False)
-        yield store
-        server.stop()
 
 
 @pytest.fixture(scope="module")
@@ -143,9 +120,43 @@ def test_a_file_is_whole_or_not_there_in_other_file_systems_too(tmp_path: Path) 
     assert (tmp_path / "c" / "b.txt").read_text() == "whole"
 
 
+def test_nobody_takes_away_what_another_one_fetches_or_uses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "memory://shared/room"
+    for name in ("a.mcap", "metadata.yaml"):
+        Store.at(f"{url}/{name}").write(b"x")
+    fetch = Store.fetch
+
+    def fetch_and_drop(self: Store, path: Path) -> None:
+        fetch(self, path)
+        drop(url, tmp_path)
+
+    monkeypatch.setattr(Store, "fetch", fetch_and_drop)
+    with fetched_files(url, tmp_path) as path:
+        drop(url, tmp_path)
+        assert sorted(each.name for each in path.iterdir()) == ["a.mcap", "metadata.yaml"]
+    Store.at(f"{url}/a.mcap").remove()
+    with fetched_files(url, tmp_path) as path:
+        assert [each.name for each in path.iterdir()] == ["metadata.yaml"], "what the store has no more is no part"
+    drop(url, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_file_url_is_a_path() -> None:
     assert to_place("file:///a/b/") == "/a/b"
     assert to_place("s3://bucket/a/") == "s3://bucket/a"
+
+
+def test_a_key_that_leads_out_of_the_scratch_folder_is_refused(s3, bags, tmp_path, capsys) -> None:
+    s3.put(str(bags / "room"), "robots/evil/room", recursive=True)
+    s3.pipe_file("robots/evil/room/../../../../x", b"x")
+    s3.put(str(bags / "old.bag"), "robots/evil/...bag")
+    scratch = tmp_path / "a" / "b" / "scratch"
+    assert label(["s3://robots/evil/*"], tmp_path / "out", "--scratch", scratch, "--json") == 1
+    captured = capsys.readouterr()
+    assert {each["state"] for each in json.loads(captured.out)["bags"]} == {"failed", "done"}
+    assert "'s3://robots/evil/room/../../../../x': expected a key without '..'" in captured.err
+    assert not [path for path in (tmp_path / "a").rglob("*") if path.is_file()]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["...bag", "room", "summary.json"]
 
 
 def test_what_is_wrong_with_a_store_is_one_line(s3, bags, tmp_path, capsys) -> None:

@@ -68,7 +68,7 @@ class Segmenter:
 
     models: the pipeline's. warn_of_image: told what is wrong with an image that is used. track_ids: where the ids of
         tracks come from. is_paused: whether no frame is to be published for now.
-    view: how the images of the stream are turned, and what is ignored in them.
+    look: how an image of the stream of a height and width is turned, and what is ignored in it; asked when it is taken.
     recent: the frames published last, to be pointed at.
     """
 
@@ -82,7 +82,7 @@ class Segmenter:
         warn_of_image: Warn,
         track_ids: Iterator[int],
         is_paused: Callable[[], bool] = lambda: False,
-        view: View | None = None,
+        look: Callable[[tuple[int, int]], View] = lambda size_hw: View(),
     ) -> None:
         self.pipeline = pipeline
         self.models = models
@@ -92,7 +92,7 @@ class Segmenter:
         self._warn_of_image = warn_of_image
         self._tracker = Tracker(track_ids)
         self._is_paused = is_paused
-        self._view = view or View()
+        self._look = look
         self.recent = RecentFrames()
         self._publishing = False
         self._frame_lock = threading.Lock()
@@ -152,7 +152,8 @@ class Segmenter:
         converted = time.monotonic()
         # A stamp of 0 is none; the tracks need to know how much time has passed all the same.
         time_s = to_ns(message.header.stamp) / 1e9 or arrival
-        upright = self._view.upright(image)
+        view = self._look(image.shape[:2])
+        upright = view.upright(image)
         found = self.models.find(upright)
         is_found = time.monotonic()
         wait_for_turn()
@@ -167,7 +168,7 @@ class Segmenter:
         with self._labelled(frame, upright.shape[:2], self._is_publishing) as labelled:
             if labelled is None:
                 return
-            segmentation = self._view.own(labelled.segmentation)
+            segmentation = view.own(labelled.segmentation)
             labelled_at = time.monotonic()
             embeddings = None
             if isinstance(frame, FrameEmbeddings):  # before: who has seen it may point at it

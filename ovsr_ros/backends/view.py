@@ -65,6 +65,16 @@ class View:
             image_rgb = np.where(self._ignored_in(image_rgb.shape[:2])[..., None], _FILL_RGB, image_rgb)
         return np.ascontiguousarray(np.rot90(image_rgb, -self.rotation // 90))
 
+    def upright_mask(self, size_hw: tuple[int, int]) -> NDArray[np.bool_] | None:
+        """What is ignored in the upright image of one of that height and width, True there; None: nothing.
+
+        Raises ImageError as `upright`.
+        """
+        if self.ignored is None:
+            return None
+        ignored = self._ignored_in(size_hw)
+        return np.ascontiguousarray(np.rot90(ignored, -self.rotation // 90)) if ignored.any() else None
+
     def of_size(self, size_hw: tuple[int, int]) -> View:
         """This view of images of that height and width, its mask at their size. Raises ImageError as `upright`."""
         return self if self.ignored is None else View(self.rotation, self._ignored_in(size_hw))

@@ -154,7 +154,7 @@ class Segmenter:
         time_s = to_ns(message.header.stamp) / 1e9 or arrival
         view = self._look(image.shape[:2])
         upright = view.upright(image)
-        found = self.models.find(upright)
+        found = self.models.find(upright, view.upright_mask(image.shape[:2]))
         is_found = time.monotonic()
         wait_for_turn()
         begin_turn = time.monotonic()

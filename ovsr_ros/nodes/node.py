@@ -44,6 +44,7 @@ from ovsr_ros.nodes.process import EXIT_FAILED
 from ovsr_ros.nodes.publishers import offer
 from ovsr_ros.nodes.segmenter import ArrivedImage, Segmenter
 from ovsr_ros.nodes.services import Services
+from ovsr_ros.nodes.target_frame import TargetFrame, import_tf2
 from ovsr_ros.nodes.worker import NewestItemWorker, WaitForTurn
 from ovsr_ros.pipeline import Pipeline
 from ovsr_ros.vocabulary.category import Operation, parse_category
@@ -218,6 +219,9 @@ class OvsrNode(ParameterNode):
         begin = time.monotonic()
         self.restore_vocabulary()
         self._view = View.read(self.node_options.rotation, self.node_options.ignore_mask)
+        target_frame = self.node_options.target_frame
+        if target_frame:
+            import_tf2(target_frame)  # before it takes a while
         self.get_logger().info("loading models ...")
         pipeline = Pipeline(self.pipeline_options, self.registry)
         outputs = Outputs(
@@ -234,6 +238,7 @@ class OvsrNode(ParameterNode):
             self._track_ids,
             lambda: self._pause.is_set,
             self._look,
+            TargetFrame(self, target_frame) if target_frame else None,
         )
         try:
             pipeline.warm_up(WARM_UP_HW)
@@ -413,6 +418,7 @@ class OvsrNode(ParameterNode):
             unused_examples="" if segmenter is None else segmenter.explain_unused_examples(),
             depth=None if depth is None else depth.health(),
             masks=masks,
+            target=None if segmenter is None or segmenter.target_frame is None else segmenter.target_frame.health(),
         )
         self._diagnostics.publish(to_diagnostics(self.get_fully_qualified_name(), health, self.get_clock().now()))
         self._statistics.publish(health.statistics, health.counts, health.device, self._pause.is_set)

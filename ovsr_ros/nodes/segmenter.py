@@ -26,6 +26,7 @@ from ovsr_ros.nodes.labelled_frame import LabelledFrame
 from ovsr_ros.nodes.model_access import ModelAccess
 from ovsr_ros.nodes.outputs import Outputs
 from ovsr_ros.nodes.recent_frames import RecentFrames
+from ovsr_ros.nodes.target_frame import TargetFrame
 from ovsr_ros.nodes.worker import WaitForTurn
 from ovsr_ros.pipeline import Pipeline, State
 from ovsr_ros.results import Segmentation
@@ -69,6 +70,7 @@ class Segmenter:
     models: the pipeline's. warn_of_image: told what is wrong with an image that is used. track_ids: where the ids of
         tracks come from. is_paused: whether no frame is to be published for now.
     look: how an image of the stream of a height and width is turned, and what is ignored in it; asked when it is taken.
+    target_frame: where things are placed; None: in the camera's optical frame.
     recent: the frames published last, to be pointed at.
     """
 
@@ -83,6 +85,7 @@ class Segmenter:
         track_ids: Iterator[int],
         is_paused: Callable[[], bool] = lambda: False,
         look: Callable[[tuple[int, int]], View] = lambda size_hw: View(),
+        target_frame: TargetFrame | None = None,
     ) -> None:
         self.pipeline = pipeline
         self.models = models
@@ -93,6 +96,7 @@ class Segmenter:
         self._tracker = Tracker(track_ids)
         self._is_paused = is_paused
         self._look = look
+        self.target_frame = target_frame
         self.recent = RecentFrames()
         self._publishing = False
         self._frame_lock = threading.Lock()
@@ -164,6 +168,9 @@ class Segmenter:
         embedded = time.monotonic()
         # Before the lock: who changes the vocabulary is not to wait for a depth image.
         depth = None if wanted is None else wanted.take(image.shape[:2])
+        target = None
+        if self.target_frame is not None and depth is not None and self._outputs.wants_places():
+            target = self.target_frame.find(message.header)
         depth_taken = time.monotonic()
         with self._labelled(frame, upright.shape[:2], self._is_publishing) as labelled:
             if labelled is None:
@@ -182,6 +189,7 @@ class Segmenter:
                 depth,
                 embeddings,
                 self.pipeline.state.example_model_id,
+                target,
             )
             self._outputs.publish_frame(published_frame)
         published = time.monotonic()
@@ -237,6 +245,8 @@ class Segmenter:
             self._publishing = False
             self.recent.clear()
             self._outputs.close()
+            if self.target_frame is not None:
+                self.target_frame.close()
             self.pipeline.close()
 
     def _is_stopped(self) -> bool:

@@ -44,7 +44,7 @@ from ovsr_ros.nodes.process import EXIT_FAILED
 from ovsr_ros.nodes.publishers import offer
 from ovsr_ros.nodes.segmenter import ArrivedImage, Segmenter
 from ovsr_ros.nodes.services import Services
-from ovsr_ros.nodes.target_frame import TargetFrame, import_tf2
+from ovsr_ros.nodes.target_frame import TargetFrame
 from ovsr_ros.nodes.worker import NewestItemWorker, WaitForTurn
 from ovsr_ros.pipeline import Pipeline
 from ovsr_ros.vocabulary.category import Operation, parse_category
@@ -86,6 +86,7 @@ class OvsrNode(ParameterNode):
         self._depth: DepthSource | None = None
         self._view = View()
         self._masks: MaskSource | None = None
+        self._target_frame: TargetFrame | None = None
         self._track_ids = itertools.count(1)  # outlives the models: an id is never given twice
         self._monitor = StreamMonitor(self.node_options.statistics_window_s)
         self._log_error = ThrottledLog(lambda text: self.get_logger().error(text), _ERROR_PERIOD_S)
@@ -219,9 +220,8 @@ class OvsrNode(ParameterNode):
         begin = time.monotonic()
         self.restore_vocabulary()
         self._view = View.read(self.node_options.rotation, self.node_options.ignore_mask)
-        target_frame = self.node_options.target_frame
-        if target_frame:
-            import_tf2(target_frame)  # before it takes a while
+        if self.node_options.target_frame and self._target_frame is None:
+            self._target_frame = TargetFrame(self, self.node_options.target_frame)
         self.get_logger().info("loading models ...")
         pipeline = Pipeline(self.pipeline_options, self.registry)
         outputs = Outputs(
@@ -238,7 +238,7 @@ class OvsrNode(ParameterNode):
             self._track_ids,
             lambda: self._pause.is_set,
             self._look,
-            TargetFrame(self, target_frame) if target_frame else None,
+            self._target_frame,
         )
         try:
             pipeline.warm_up(WARM_UP_HW)
@@ -418,7 +418,7 @@ class OvsrNode(ParameterNode):
             unused_examples="" if segmenter is None else segmenter.explain_unused_examples(),
             depth=None if depth is None else depth.health(),
             masks=masks,
-            target=None if segmenter is None or segmenter.target_frame is None else segmenter.target_frame.health(),
+            target=None if self._target_frame is None else self._target_frame.health(),
         )
         self._diagnostics.publish(to_diagnostics(self.get_fully_qualified_name(), health, self.get_clock().now()))
         self._statistics.publish(health.statistics, health.counts, health.device, self._pause.is_set)

@@ -96,7 +96,7 @@ class Segmenter:
         self._tracker = Tracker(track_ids)
         self._is_paused = is_paused
         self._look = look
-        self.target_frame = target_frame
+        self._target_frame = target_frame
         self.recent = RecentFrames()
         self._publishing = False
         self._frame_lock = threading.Lock()
@@ -169,8 +169,10 @@ class Segmenter:
         # Before the lock: who changes the vocabulary is not to wait for a depth image.
         depth = None if wanted is None else wanted.take(image.shape[:2])
         target = None
-        if self.target_frame is not None and depth is not None and self._outputs.wants_places():
-            target = self.target_frame.find(message.header)
+        if self._target_frame is not None:
+            is_wanted = depth is not None and self._outputs.wants_places()
+            find = self._target_frame.find if is_wanted else self._target_frame.nowhere
+            target = find(message.header)
         depth_taken = time.monotonic()
         with self._labelled(frame, upright.shape[:2], self._is_publishing) as labelled:
             if labelled is None:
@@ -245,8 +247,6 @@ class Segmenter:
             self._publishing = False
             self.recent.clear()
             self._outputs.close()
-            if self.target_frame is not None:
-                self.target_frame.close()
             self.pipeline.close()
 
     def _is_stopped(self) -> bool:

@@ -43,13 +43,16 @@ class TargetHealth:
 class TargetFrame:
     """Listens to /tf and /tf_static, and finds the transform that holds when an image was taken. Never waits for one.
 
+    It listens as long as the node lives: tf2's subscriptions have rclpy's events, which cannot be destroyed safely
+    while an executor of several threads looks at them.
+
     frame: as tf2 names it.
 
     Raises ConfigError where tf2_ros is not installed, or no frame can have that name.
     """
 
     def __init__(self, node: Node, frame: str) -> None:
-        self._tf2 = import_tf2(frame)
+        self._tf2 = _import_tf2(frame)
         self._node = node
         self._frame = frame
         self._buffer = self._tf2.Buffer()
@@ -65,29 +68,29 @@ class TargetFrame:
 
         To be called in the order of the images.
         """
-        target = Header(stamp=header.stamp, frame_id=self._frame)
         stamp_ns = to_ns(header.stamp)
-        if stamp_ns < self._last_ns - _STEP_BACK_NS:
-            self._buffer.clear()  # or it would leave out the new round's transforms, being older than its newest
-        self._last_ns = stamp_ns
+        if stamp_ns:
+            if stamp_ns < self._last_ns - _STEP_BACK_NS:
+                self._buffer.clear()  # or it would leave out the new round's transforms, being older than its newest
+            self._last_ns = stamp_ns
         try:
             found = self._buffer.lookup_transform(self._frame, header.frame_id, Time.from_msg(header.stamp))
             transform = to_rigid_transform(found)
         except (self._tf2.TransformException, ValueError) as error:
             self._note(self._explain(header.frame_id, error), missed=1)
-            return Target(target, None)
+            return self.nowhere(header)
         self._note("", found=1)
-        return Target(target, transform)
+        return Target(self.nowhere(header).header, transform)
+
+    def nowhere(self, header: Header) -> Target:
+        """As `find`, where nobody asks: without a transform."""
+        return Target(Header(stamp=header.stamp, frame_id=self._frame), None)
 
     def health(self) -> TargetHealth:
         """The state now."""
         with self._lock:
             recent = self._problem if time.monotonic() - self._noted < _RECENT_S else ""
             return TargetHealth(self._frame, recent, self._found, self._missed)
-
-    def close(self) -> None:
-        """Listen no more."""
-        self._listener.unregister()
 
     def _explain(self, source: str, error: Exception) -> str:
         if isinstance(error, self._tf2.ExtrapolationException):
@@ -120,8 +123,7 @@ class TargetFrame:
             self._node.get_logger().warning(problem)
 
 
-def import_tf2(frame: str) -> Any:
-    """The package tf2_ros, for a target frame. Raises ConfigError as `TargetFrame`."""
+def _import_tf2(frame: str) -> Any:
     if frame.startswith("/") or frame.strip() != frame:
         raise ConfigError(
             f"target_frame: expected a frame as tf2 names it, without a slash or a blank around it, got '{frame}'"

@@ -158,3 +158,15 @@ def test_whose_topic_nobody_uses_is_told_nothing(start_arm, ovsr):
     assert ovsr.diagnostic("image input", "ignore_mask") == ""
     assert ovsr.diagnostic("image input", "since last mask [s]") == "-"
     assert arm.node.count_subscribers("/ignore_mask") == 0
+
+
+def test_a_mask_that_comes_while_the_node_rests_counts_for_the_first_image_after_it(start_node, new_ovsr, client):
+    ovsr = new_ovsr(client, subscribe=False)
+    arm = Arm(start_node(image_timeout_s=3600.0), ovsr)
+    ovsr.wait_until_active()
+    client.wait(lambda: ovsr.status_message("segmentation") == "no subscribers: resting", "the node to rest")
+    arm.publish(ARM)
+    assert arm.node._worker.is_resting
+    for topic in ("label_map", "segment_map"):
+        ovsr.watch(arm.node, f"/ovsr/{topic}", Image)
+    arm.expect(ARM)

@@ -217,3 +217,12 @@ def test_a_reduced_image_is_masked_at_its_own_size(backend):
     half = np.ascontiguousarray(view.upright(picture())[::2, ::2])
     regions = backend.smaller().find(half, ignored).regions
     np.testing.assert_array_equal(regions.segment_map.numpy() == 0, ignored[::2, ::2])
+
+
+def test_where_nothing_is_left_at_a_lower_resolution_there_are_no_segments(backend):
+    ignored = np.ones(IMAGE_HW, bool)
+    ignored[4, 4] = False
+    half = np.ascontiguousarray(View(0, ignored).upright(picture())[::2, ::2])
+    frame = backend.smaller().find(half, ignored).embed_all()
+    assert len(frame) == 0
+    assert frame.embeddings.shape == (0, backend.clip.embedding_dim)

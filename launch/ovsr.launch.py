@@ -30,6 +30,11 @@ ARGUMENTS = {
     "image_transport": ("", "raw or compressed"),
     "depth": ("", "depth image registered to the image (16UC1 mm, 32FC1 m), for 3D; empty: depth"),
     "camera_info": ("", "the image's calibration, for 3D; empty: camera_info beside the image"),
+    "ignore_mask": (
+        "",
+        "topic of masks, not 0 where nothing is to be looked at: the robot's own arm; empty: ignore_mask. A fixed mask "
+        "is a file, which the parameter ignore_mask names in params_file",
+    ),
     "categories": (
         "",
         'what to look for: "mug; cup; #ff8000, ball" is two categories, the first with a synonym and a colour; or a '

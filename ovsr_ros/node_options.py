@@ -67,6 +67,12 @@ class NodeOptions:
         "any segment, and unlabeled; empty: none",
         read_only=True,
     )
+    target_frame: str = option(
+        "",
+        help="frame in which ~/detections_3d and ~/markers say where things are, such as base_link or map, through tf2 "
+        "at the image's stamp; empty: the camera's optical frame",
+        read_only=True,
+    )
     image_timeout_s: float = option(
         5.0, help="how long no image may come before the node says so", min=0.1, max=3600.0, unit="s"
     )

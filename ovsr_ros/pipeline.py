@@ -65,12 +65,14 @@ class FoundImage:
     """What is known of an image, (H, W, 3) uint8 RGB, by itself, before it joins a stream; made by `Pipeline.find`.
 
     frame: of the image, or of a smaller one where `reduction` says so. options: those in force when that began.
+    ignored: as given to that.
     """
 
     image_rgb: NDArray[np.uint8]
     frame: Frame | FoundSegments
     options: PipelineOptions
     reduction: Reduction
+    ignored: NDArray[np.bool_] | None = None
 
 
 class Pipeline:
@@ -182,20 +184,27 @@ class Pipeline:
 
     # --- Images ---
 
-    def find(self, image_rgb: NDArray[np.uint8], reduction: Reduction = FULL) -> FoundImage:
+    def find(
+        self, image_rgb: NDArray[np.uint8], reduction: Reduction = FULL, ignored: NDArray[np.bool_] | None = None
+    ) -> FoundImage:
         """What is known of an image by itself: the slow half. Several may be in work at once.
 
-        image_rgb: (H, W, 3) uint8 RGB, both sides at least 16 pixels. reduction: to work in less memory.
+        image_rgb: (H, W, 3) uint8 RGB, both sides at least 16 pixels. reduction: to work in less memory. ignored: what
+        is to be in no segment, see `SegmentFinder`; nothing to a backend that is none.
 
         Raises ImageError for anything else.
         """
         state = self.state
         options = state.options
-        if options.tracking.enabled and options.tracking.reuse_embeddings and isinstance(state.backend, SegmentFinder):
+        reuses = options.tracking.enabled and options.tracking.reuse_embeddings
+        frame: Frame | FoundSegments
+        if isinstance(state.backend, SegmentFinder) and (reuses or ignored is not None):
             check_image(image_rgb)
-            frame = reduce(state.backend, reduction).find(reduction.shrink(image_rgb))
-            return FoundImage(image_rgb, frame, options, reduction)
-        return FoundImage(image_rgb, self.embed(image_rgb, reduction), options, reduction)
+            found = reduce(state.backend, reduction).find(reduction.shrink(image_rgb), ignored)
+            frame = found if reuses else found.embed_all()
+        else:
+            frame = self.embed(image_rgb, reduction)
+        return FoundImage(image_rgb, frame, options, reduction, ignored)
 
     def join(self, found: FoundImage, tracker: Tracker, time_s: float) -> Frame:
         """The image becomes the next of a stream: its segments as the tracker follows them, if `tracking.enabled`.

@@ -44,6 +44,7 @@ ROS = {
     "rcl_interfaces",
     "rclpy",
     "std_srvs",
+    "tf2_ros",
 }
 MODEL_LIBRARIES = {
     *("huggingface_hub", "open_clip", "safetensors", "segment_anything", "timm", "tokenizers", "transformers"),

@@ -186,8 +186,12 @@ class Backend(Protocol[FrameT]):
 class SegmentFinder(Protocol):
     """A backend whose slow half finds segments before it embeds them: `embed` is `find` and all `embed_rows`."""
 
-    def find(self, image_rgb: NDArray[np.uint8]) -> FoundSegments:
-        """The segments of an image, (H, W, 3) uint8 RGB."""
+    def find(self, image_rgb: NDArray[np.uint8], ignored: NDArray[np.bool_] | None = None) -> FoundSegments:
+        """The segments of an image, (H, W, 3) uint8 RGB.
+
+        ignored: (h, w), at any resolution of its aspect, True where the image is to be in no segment, and what is there
+        is to take no part in finding the others; not everywhere.
+        """
         ...
 
 

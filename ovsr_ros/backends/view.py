@@ -65,6 +65,33 @@ class View:
             image_rgb = np.where(self._ignored_in(image_rgb.shape[:2])[..., None], _FILL_RGB, image_rgb)
         return np.ascontiguousarray(np.rot90(image_rgb, -self.rotation // 90))
 
+    def upright_mask(self, size_hw: tuple[int, int]) -> NDArray[np.bool_] | None:
+        """What is ignored in the upright image of one of that height and width, True there; None: nothing.
+
+        Raises ImageError as `upright`.
+        """
+        if self.ignored is None:
+            return None
+        ignored = self._ignored_in(size_hw)
+        return np.ascontiguousarray(np.rot90(ignored, -self.rotation // 90)) if ignored.any() else None
+
+    def of_size(self, size_hw: tuple[int, int]) -> View:
+        """This view of images of that height and width, its mask at their size. Raises ImageError as `upright`."""
+        return self if self.ignored is None else View(self.rotation, self._ignored_in(size_hw))
+
+    def with_mask(self, mask: NDArray[np.bool_], size_hw: tuple[int, int]) -> View:
+        """This view of images of that height and width, with a mask's pixels ignored as well.
+
+        mask: (h, w), as `ignored`. Raises ImageError where it has another aspect or leaves nothing to be looked at, and
+        as `upright`.
+        """
+        ignored = _resize(mask, size_hw)
+        if self.ignored is not None:
+            ignored = ignored | self._ignored_in(size_hw)
+        if ignored.all():
+            raise ImageError("covers the whole image, so that nothing is left to be looked at")
+        return View(self.rotation, ignored)
+
     def own(self, segmentation: Segmentation) -> Segmentation:
         """The segmentation of an upright image, in the pixels of the image as it came, of which none is ignored."""
         if self.rotation == 0 and self.ignored is None:
@@ -96,17 +123,25 @@ class View:
         height, width = size_hw
         found = self._resized.get((height, width))
         if found is None:
-            rows, columns = self.ignored.shape
-            if abs(rows * width / (columns * height) - 1) > _SAME_ASPECT:
-                raise ImageError(
-                    f"ignore_mask: is {columns}x{rows}, which is not the image's aspect, {width}x{height}; give a mask "
-                    "of the camera's image"
-                )
-            resized = cv2.resize(self.ignored.view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
-            found = resized.astype(bool)
+            try:
+                found = _resize(self.ignored, (height, width))
+            except ImageError as error:
+                raise ImageError(f"ignore_mask: {error}") from error
             self._resized.clear()  # cameras have one size
             self._resized[(height, width)] = found
         return found
+
+
+def _resize(mask: NDArray[np.bool_], size_hw: tuple[int, int]) -> NDArray[np.bool_]:
+    """(h, w) -> (H, W). Raises ImageError, whose text begins with "is", where the aspect is another."""
+    (rows, columns), (height, width) = mask.shape, size_hw
+    if (rows, columns) == (height, width):
+        return mask
+    if abs(rows * width / (columns * height) - 1) > _SAME_ASPECT:
+        raise ImageError(
+            f"is {columns}x{rows}, which is not the image's aspect, {width}x{height}; give a mask of the camera's image"
+        )
+    return cv2.resize(mask.view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST).astype(bool)
 
 
 def _is_kept(segment_map: NDArray[np.uint16], ignored: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -51,6 +51,20 @@ def explain_unknown_encoding(message: Any) -> str:
     )
 
 
+def read_mask(message: Any, warn: Warn = no_warning) -> NDArray[np.bool_]:
+    """Where the image of a sensor_msgs/Image is not 0: (H, W).
+
+    Of one channel (mono8, 8UC1, mono16, 16UC1) every bit counts, of other encodings what `read_image` makes of them.
+    Raises ImageError as `read_image`, whose `warn` this is.
+    """
+    encoding = find_encoding(message.encoding)
+    if encoding is None or encoding not in (ENCODINGS["mono8"], ENCODINGS["mono16"]):
+        is_set: NDArray[np.bool_] = np.any(read_image(message, warn), axis=2)
+        return is_set
+    is_set = read_rows(message, encoding, warn) != 0  # (H, W * bytes)
+    return is_set if encoding.bytes_per_value == 1 else is_set[:, ::2] | is_set[:, 1::2]
+
+
 def decode_compressed(message: Any) -> NDArray[np.uint8]:
     """The image of a sensor_msgs/CompressedImage (jpeg, png, whatever OpenCV reads) as (H, W, 3) uint8 RGB.
 

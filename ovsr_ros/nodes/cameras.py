@@ -13,7 +13,7 @@ from ovsr_ros.config import read_words
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.nodes.topic_names import find_namespace_problem, find_topic_problem
 
-TOPICS = ("image", "depth", "camera_info")
+TOPICS = ("image", "depth", "camera_info", "ignore_mask")
 """The node's inputs, each of which a camera may name."""
 
 _NOTHING = (None, "", "~", "null")

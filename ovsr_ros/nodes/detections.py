@@ -35,12 +35,12 @@ class DetectionTopics:
             self.spatial = (offer(node, Detection3DArray, "~/detections_3d", output_qos(), group),)
 
     def publish(self, frame: LabelledFrame) -> None:
-        """Publish those that somebody subscribes to; without depth there are none in space."""
+        """Publish those that somebody subscribes to; of a frame without places none in space."""
         for publisher in self.flat:
             if publisher.get_subscription_count():
                 publisher.publish(_to_detections_2d(frame))
         for publisher in self.spatial:
-            if frame.depth is not None and publisher.get_subscription_count():
+            if frame.has_places and publisher.get_subscription_count():
                 publisher.publish(_to_detections_3d(frame))
 
 
@@ -60,14 +60,14 @@ def _to_detections_3d(frame: LabelledFrame) -> Any:
     found = []
     for segment in labelled_segments(frame, with_places=True):
         assert segment.place is not None
-        detection = Detection3D(header=frame.header, results=_hypotheses(segment), id=_track(segment))
+        detection = Detection3D(header=frame.places_header, results=_hypotheses(segment), id=_track(segment))
         detection.bbox.center = Pose(position=_to_point(segment.place.center), orientation=Quaternion(w=1.0))
         x, y, z = (float(value) for value in segment.place.size)
         detection.bbox.size = Vector3(x=x, y=y, z=z)
         for result in detection.results:
             result.pose.pose.position = _to_point(segment.place.position)
         found.append(detection)
-    return Detection3DArray(header=frame.header, detections=found)
+    return Detection3DArray(header=frame.places_header, detections=found)
 
 
 def _hypotheses(segment: LabelledSegment) -> list[Any]:

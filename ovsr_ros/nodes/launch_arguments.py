@@ -236,7 +236,8 @@ def _read_processes(given: Mapping[str, str], is_compressed: bool) -> tuple[Node
     for name, topic in topics.items():
         problem = find_topic_problem(topic)
         if problem:
-            raise ConfigError(f"{name}: expected a topic such as /camera/{name}, got {topic!r}: {problem}")
+            hint = "; a file is for the parameter of that name, in params_file" if name == "ignore_mask" else ""
+            raise ConfigError(f"{name}: expected a topic such as /camera/{name}, got {topic!r}: {problem}{hint}")
     if "cameras" not in given:
         return (NodeProcess(namespace, "ovsr", topics),)
     cameras = [

@@ -99,15 +99,19 @@ class ModelAccess:
         """Share the processor's cores among the images in flight; called on each thread that works on one."""
         torch.set_num_threads(max(1, _NUM_THREADS // self.frames_in_flight))
 
-    def find(self, image_rgb: NDArray[np.uint8]) -> FoundImage:
+    def find(self, image_rgb: NDArray[np.uint8], ignored: NDArray[np.bool_] | None = None) -> FoundImage:
         """See `Pipeline.find`. Raises OvsrError when memory runs out even at half the resolution, here and below."""
-        return self._within_memory(image_rgb.shape[:2], lambda reduction: self._pipeline.find(image_rgb, reduction))
+        return self._within_memory(
+            image_rgb.shape[:2], lambda reduction: self._pipeline.find(image_rgb, reduction, ignored)
+        )
 
     def join(self, found: FoundImage, tracker: Tracker, time_s: float) -> Frame:
         """See `Pipeline.join`."""
 
         def join(reduction: Reduction) -> Frame:
-            again = found if reduction == found.reduction else self._pipeline.find(found.image_rgb, reduction)
+            if reduction == found.reduction:
+                return self._pipeline.join(found, tracker, time_s)
+            again = self._pipeline.find(found.image_rgb, reduction, found.ignored)
             return self._pipeline.join(again, tracker, time_s)
 
         return self._within_memory(found.image_rgb.shape[:2], join, found.reduction)

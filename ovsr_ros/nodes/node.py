@@ -34,6 +34,7 @@ from ovsr_ros.nodes.health.throttle import ThrottledLog
 from ovsr_ros.nodes.health.throughput import Throughput
 from ovsr_ros.nodes.input.depth_source import DepthSource
 from ovsr_ros.nodes.input.image_source import ImageMessage, ImageSource
+from ovsr_ros.nodes.input.mask_source import MaskSource
 from ovsr_ros.nodes.input.pace import Pace
 from ovsr_ros.nodes.model_access import ModelAccess
 from ovsr_ros.nodes.outputs import Outputs
@@ -43,6 +44,7 @@ from ovsr_ros.nodes.process import EXIT_FAILED
 from ovsr_ros.nodes.publishers import offer
 from ovsr_ros.nodes.segmenter import ArrivedImage, Segmenter
 from ovsr_ros.nodes.services import Services
+from ovsr_ros.nodes.target_frame import TargetFrame
 from ovsr_ros.nodes.worker import NewestItemWorker, WaitForTurn
 from ovsr_ros.pipeline import Pipeline
 from ovsr_ros.vocabulary.category import Operation, parse_category
@@ -82,6 +84,9 @@ class OvsrNode(ParameterNode):
         self._pause = Pause(self._apply_pause, lambda text: self.get_logger().info(text), lambda: self._state)
         self._source: ImageSource | None = None
         self._depth: DepthSource | None = None
+        self._view = View()
+        self._masks: MaskSource | None = None
+        self._target_frame: TargetFrame | None = None
         self._track_ids = itertools.count(1)  # outlives the models: an id is never given twice
         self._monitor = StreamMonitor(self.node_options.statistics_window_s)
         self._log_error = ThrottledLog(lambda text: self.get_logger().error(text), _ERROR_PERIOD_S)
@@ -153,6 +158,8 @@ class OvsrNode(ParameterNode):
             lambda: self.node_options.depth,
             self.segmenter.asks_for_depth,
         )
+        self._masks = MaskSource(self, self.inputs, self._view)
+        self._match_inputs()
         self.segmenter.start()
         period_s = 1.0 / self.node_options.rate_hz
         self._pace = Pace(
@@ -212,7 +219,9 @@ class OvsrNode(ParameterNode):
     def _load(self) -> None:
         begin = time.monotonic()
         self.restore_vocabulary()
-        view = View.read(self.node_options.rotation, self.node_options.ignore_mask)
+        self._view = View.read(self.node_options.rotation, self.node_options.ignore_mask)
+        if self.node_options.target_frame and self._target_frame is None:
+            self._target_frame = TargetFrame(self, self.node_options.target_frame)
         self.get_logger().info("loading models ...")
         pipeline = Pipeline(self.pipeline_options, self.registry)
         outputs = Outputs(
@@ -228,7 +237,8 @@ class OvsrNode(ParameterNode):
             self._oddities,
             self._track_ids,
             lambda: self._pause.is_set,
-            view,
+            self._look,
+            self._target_frame,
         )
         try:
             pipeline.warm_up(WARM_UP_HW)
@@ -263,6 +273,9 @@ class OvsrNode(ParameterNode):
         if self._depth is not None:
             self._depth.close()
             self._depth = None
+        if self._masks is not None:
+            self._masks.close()
+            self._masks = None
         self._silence.reset()
         if self.segmenter is not None:
             self.segmenter.stop()
@@ -305,6 +318,10 @@ class OvsrNode(ParameterNode):
         pace = self._pace
         if pace is not None:
             pace.image_arrived()
+
+    def _look(self, size_hw: tuple[int, int]) -> View:
+        masks = self._masks
+        return self._view if masks is None else masks.view(size_hw)
 
     def _is_wanted(self) -> bool:
         segmenter = self.segmenter
@@ -353,9 +370,12 @@ class OvsrNode(ParameterNode):
             source.topic,
             lambda: source.explain_silence(self._monitor.num_lost()),
         )
-        depth = self._depth
-        for subscribed in [] if depth is None else depth.match():
-            self.get_logger().info(f"subscribed to {subscribed}")
+        self._match_inputs()
+
+    def _match_inputs(self) -> None:
+        for source in (self._depth, self._masks):
+            for subscribed in [] if source is None else source.match():
+                self.get_logger().info(f"subscribed to {subscribed}")
 
     def _publish_diagnostics(self) -> None:
         with self._diagnostics_lock:
@@ -368,7 +388,8 @@ class OvsrNode(ParameterNode):
         statistics = self._monitor.snapshot()
         is_losing = statistics.loses_images and not self._silence.text
         losses = source.explain_losses() if is_losing and source is not None else ""
-        for problem in (unserved, starved, namesakes, losses):
+        masks = None if self._masks is None else self._masks.health()
+        for problem in (unserved, starved, namesakes, losses, "" if masks is None else masks.problem):
             if problem:
                 self._log_warning(problem)
         health = NodeHealth(
@@ -396,6 +417,8 @@ class OvsrNode(ParameterNode):
             vocabulary_file_problem=self.keeper.problem,
             unused_examples="" if segmenter is None else segmenter.explain_unused_examples(),
             depth=None if depth is None else depth.health(),
+            masks=masks,
+            target=None if self._target_frame is None else self._target_frame.health(),
         )
         self._diagnostics.publish(to_diagnostics(self.get_fully_qualified_name(), health, self.get_clock().now()))
         self._statistics.publish(health.statistics, health.counts, health.device, self._pause.is_set)

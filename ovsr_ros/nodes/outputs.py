@@ -119,6 +119,10 @@ class Outputs:
         """Whether anybody subscribes to what is made of depth: points, or segments in any form. False once closed."""
         return self._is_wanted(self._labeled_points, self._segments, self._markers, *self._detections.spatial)
 
+    def wants_places(self) -> bool:
+        """Whether anybody subscribes to what is placed in the target frame. False once closed."""
+        return self._is_wanted(self._markers, *self._detections.spatial)
+
     def explain_unserved(self) -> str:
         """Who subscribes and gets nothing, why, and what to do; empty where everybody is served, and once closed."""
         with self._open_lock:

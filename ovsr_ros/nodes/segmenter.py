@@ -26,6 +26,7 @@ from ovsr_ros.nodes.labelled_frame import LabelledFrame
 from ovsr_ros.nodes.model_access import ModelAccess
 from ovsr_ros.nodes.outputs import Outputs
 from ovsr_ros.nodes.recent_frames import RecentFrames
+from ovsr_ros.nodes.target_frame import TargetFrame
 from ovsr_ros.nodes.worker import WaitForTurn
 from ovsr_ros.pipeline import Pipeline, State
 from ovsr_ros.results import Segmentation
@@ -68,7 +69,8 @@ class Segmenter:
 
     models: the pipeline's. warn_of_image: told what is wrong with an image that is used. track_ids: where the ids of
         tracks come from. is_paused: whether no frame is to be published for now.
-    view: how the images of the stream are turned, and what is ignored in them.
+    look: how an image of the stream of a height and width is turned, and what is ignored in it; asked when it is taken.
+    target_frame: where things are placed; None: in the camera's optical frame.
     recent: the frames published last, to be pointed at.
     """
 
@@ -82,7 +84,8 @@ class Segmenter:
         warn_of_image: Warn,
         track_ids: Iterator[int],
         is_paused: Callable[[], bool] = lambda: False,
-        view: View | None = None,
+        look: Callable[[tuple[int, int]], View] = lambda size_hw: View(),
+        target_frame: TargetFrame | None = None,
     ) -> None:
         self.pipeline = pipeline
         self.models = models
@@ -92,7 +95,8 @@ class Segmenter:
         self._warn_of_image = warn_of_image
         self._tracker = Tracker(track_ids)
         self._is_paused = is_paused
-        self._view = view or View()
+        self._look = look
+        self._target_frame = target_frame
         self.recent = RecentFrames()
         self._publishing = False
         self._frame_lock = threading.Lock()
@@ -152,8 +156,9 @@ class Segmenter:
         converted = time.monotonic()
         # A stamp of 0 is none; the tracks need to know how much time has passed all the same.
         time_s = to_ns(message.header.stamp) / 1e9 or arrival
-        upright = self._view.upright(image)
-        found = self.models.find(upright)
+        view = self._look(image.shape[:2])
+        upright = view.upright(image)
+        found = self.models.find(upright, view.upright_mask(image.shape[:2]))
         is_found = time.monotonic()
         wait_for_turn()
         begin_turn = time.monotonic()
@@ -163,11 +168,16 @@ class Segmenter:
         embedded = time.monotonic()
         # Before the lock: who changes the vocabulary is not to wait for a depth image.
         depth = None if wanted is None else wanted.take(image.shape[:2])
+        target = None
+        if self._target_frame is not None:
+            is_wanted = depth is not None and self._outputs.wants_places()
+            find = self._target_frame.find if is_wanted else self._target_frame.nowhere
+            target = find(message.header)
         depth_taken = time.monotonic()
         with self._labelled(frame, upright.shape[:2], self._is_publishing) as labelled:
             if labelled is None:
                 return
-            segmentation = self._view.own(labelled.segmentation)
+            segmentation = view.own(labelled.segmentation)
             labelled_at = time.monotonic()
             embeddings = None
             if isinstance(frame, FrameEmbeddings):  # before: who has seen it may point at it
@@ -181,6 +191,7 @@ class Segmenter:
                 depth,
                 embeddings,
                 self.pipeline.state.example_model_id,
+                target,
             )
             self._outputs.publish_frame(published_frame)
         published = time.monotonic()

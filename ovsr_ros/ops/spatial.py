@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +45,34 @@ class RegisteredDepth:
 
 
 @dataclass(frozen=True)
+class RigidTransform:
+    """From one frame to another: what is at p in the first is at rotation @ p + translation in the second.
+
+    rotation: (3, 3) float64. translation: (3,) float64, metres.
+    """
+
+    rotation: NDArray[np.float64]
+    translation: NDArray[np.float64]
+
+    @classmethod
+    def from_quaternion(cls, xyzw: Sequence[float], translation: Sequence[float]) -> RigidTransform:
+        """Raises ValueError for what is no rotation, the quaternion 0, and what is not finite."""
+        x, y, z, w = xyzw
+        norm = x * x + y * y + z * z + w * w
+        if not (np.isfinite([norm, *translation]).all() and norm > 0):
+            raise ValueError(f"expected a rotation and a translation, got the quaternion {xyzw} and {translation}")
+        s = 2 / norm
+        rotation = np.array(
+            [
+                [1 - s * (y * y + z * z), s * (x * y - z * w), s * (x * z + y * w)],
+                [s * (x * y + z * w), 1 - s * (x * x + z * z), s * (y * z - x * w)],
+                [s * (x * z - y * w), s * (y * z + x * w), 1 - s * (x * x + y * y)],
+            ]
+        )
+        return cls(rotation, np.array(translation, np.float64))
+
+
+@dataclass(frozen=True)
 class SegmentLocations:
     """Where N segments are, of those of their pixels whose depth is known. NaN where there is none.
 
@@ -77,11 +106,15 @@ def to_coordinates(depth: RegisteredDepth) -> tuple[Array, Array, Array]:
 
 
 def locate_segments(
-    depth: RegisteredDepth, segment_map: NDArray[np.uint16], ids: NDArray[np.uint16]
+    depth: RegisteredDepth,
+    segment_map: NDArray[np.uint16],
+    ids: NDArray[np.uint16],
+    rotation: NDArray[np.float64] | None = None,
 ) -> SegmentLocations:
     """Where the segments with these ids are.
 
-    segment_map: (H, W) uint16, segment id per pixel, 0 none. ids: (N,) uint16.
+    segment_map: (H, W) uint16, segment id per pixel, 0 none. ids: (N,) uint16. rotation: (3, 3), of the points about
+    the camera's centre: x, y and z are along another frame's axes, and boxes upright in that.
 
     Medians and boxes are off by at most 1/131070 of the segment's extent (0.03 mm at 4 m): points are sorted by 16-bit
     steps, in a tenth of the time. Of images of more than LOOKED_AT_PX pixels, all are counted, but only about
@@ -117,6 +150,8 @@ def locate_segments(
         points = _points_of(depth, pixels[order[end - count : end]])
         distances = np.sqrt(points[0] * points[0] + points[1] * points[1] + points[2] * points[2])
         (result.distances_m[index],) = _ranked(distances, (count - 1) // 2)
+        if rotation is not None:
+            points = tuple(rotation.astype(np.float32) @ np.stack(points))
         outliers = round(OUTLIER_SHARE * (count - 1))
         for axis, values in enumerate(points):
             result.positions_m[index, axis] = values.mean()

@@ -95,6 +95,24 @@ def test_a_mask_is_of_any_resolution_of_the_image_s_aspect():
         view.upright(np.zeros((20, 40, 3), np.uint8))
 
 
+def test_a_mask_more_is_laid_over_a_view_s_own():
+    own = np.arange(8)[None].repeat(6, 0) >= 6  # (6, 8): the right quarter
+    more = np.arange(30)[:, None].repeat(40, 1) < 15  # (30, 40): the upper half
+    for base, expected in ((View(90), more), (View(90, own), more | own.repeat(5, 0).repeat(5, 1))):
+        view = base.with_mask(more, (30, 40))
+        assert view.rotation == 90
+        np.testing.assert_array_equal(view.ignored, expected)
+    both = View(0, own)
+    with pytest.raises(ImageError, match=r"^is 40x30, which is not the image's aspect, 40x20"):
+        View().with_mask(more, (20, 40))
+    with pytest.raises(ImageError, match=r"^covers the whole image"):
+        both.with_mask(~own, (30, 40))
+    with pytest.raises(ImageError, match=r"^ignore_mask: is 8x6"):
+        both.of_size((20, 40))
+    assert both.of_size((30, 40)).ignored.shape == (30, 40)
+    np.testing.assert_array_equal(both.ignored, own)
+
+
 def test_what_is_ignored_changes_nothing_that_the_networks_see(seeded_models):
     """Whatever is under the mask, the rest is segmented and labelled alike."""
     image = striped_image()

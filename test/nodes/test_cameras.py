@@ -90,7 +90,7 @@ def test_a_topic_is_refused_if_and_only_if_rcl_refuses_it(topic):
 
 def test_a_camera_may_be_a_name_alone_and_may_name_every_input():
     assert parse_cameras("front, rear") == (Camera("front"), Camera("rear"))
-    topics = {"image": "rgb", "depth": "/depth", "camera_info": "rgb/info"}
+    topics = {"image": "rgb", "depth": "/depth", "camera_info": "rgb/info", "ignore_mask": "/arm/mask"}
     (camera,) = parse_cameras(f"{{robot1/front: {topics}}}")
     assert (camera.name, dict(camera.topics)) == ("robot1/front", topics)
 
@@ -138,7 +138,7 @@ def test_a_camera_may_be_a_name_alone_and_may_name_every_input():
         ("front/=/a", "got 'front/': it ends with a slash"),
         ("/", "got '/'"),
         ("f" * 201, "201 characters, at most 200"),
-        ("{front: {imgae: /a}}", "image, depth, camera_info, got 'imgae'"),
+        ("{front: {imgae: /a}}", "image, depth, camera_info, ignore_mask, got 'imgae'"),
     ],
 )
 def test_cameras_that_cannot_be_read_are_refused_with_the_reason(text, named):

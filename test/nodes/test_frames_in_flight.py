@@ -24,7 +24,7 @@ class Meeting:
         self._find = pipeline.find
         pipeline.find = self
 
-    def __call__(self, image, reduction):
+    def __call__(self, image, reduction, ignored=None):
         with self._condition:
             self.threads.add(threading.get_ident())
             self._at_once += 1
@@ -32,7 +32,7 @@ class Meeting:
             self._condition.notify_all()
             self._condition.wait_for(lambda: self.most_at_once >= self._expected, TIMEOUT_S)
         try:
-            return self._find(image, reduction)
+            return self._find(image, reduction, ignored)
         finally:
             with self._condition:
                 self._at_once -= 1

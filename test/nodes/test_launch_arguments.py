@@ -232,6 +232,7 @@ def test_launch_s_own_arguments_are_known():
         ("image", "/a b", "image: expected a topic such as /camera/image, got '/a b': ' ' (character 3)"),
         ("depth", "/a//b", "depth: expected a topic such as /camera/depth, got '/a//b': two slashes"),
         ("camera_info", "/1", "camera_info: expected a topic"),
+        ("ignore_mask", "/etc/body.png", "; a file is for the parameter of that name, in params_file"),
         ("namespace", "robot-1", "namespace: expected a name such as /robot1, got 'robot-1': '-' (character 6)"),
         ("namespace", "1", "begins with a digit"),
         ("namespace", "a" * 300, "300 characters, at most 200"),

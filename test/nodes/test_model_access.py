@@ -155,7 +155,7 @@ def test_work_that_runs_out_of_memory_is_done_again_smaller_and_tracks_go_on(sta
         def __getattr__(self, name):
             return getattr(pipeline, name)
 
-        def find(self, image_rgb, reduction=FULL):
+        def find(self, image_rgb, reduction=FULL, ignored=None):
             if "find" in short and not reduction:
                 raise SHORTAGE
             return pipeline.find(image_rgb, reduction)

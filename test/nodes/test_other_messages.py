@@ -15,7 +15,10 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from geometry_msgs.msg import TransformStamped
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
 
 from ovsr_ros import srv
@@ -25,6 +28,8 @@ from ovsr_ros.nodes.demo.camera import to_camera_info, to_depth_message
 
 REPLACE = srv.SetVocabulary.Request.REPLACE
 INSTALLED = all(importlib.util.find_spec(package) for package in ("vision_msgs", "bond"))
+HAS_TF2 = importlib.util.find_spec("tf2_ros") is not None
+TF2_STAND_IN = Path(__file__).resolve().parent.parent / "support" / "tf2_stand_in"
 
 PACKAGE_XML = """<?xml version="1.0"?>
 <package format="3">
@@ -120,7 +125,11 @@ class Observer:
 
 
 def with_this_folder(environment):
-    path = os.pathsep.join((str(Path(__file__).parent), environment.get("PYTHONPATH", "")))
+    return with_folders(environment, Path(__file__).parent)
+
+
+def with_folders(environment, *folders):
+    path = os.pathsep.join((*map(str, folders), environment.get("PYTHONPATH", "")))
     return {**environment, "PYTHONPATH": path}
 
 
@@ -258,6 +267,56 @@ def check_hypotheses(frame, segment, detection):
     expected = [(segment.label, segment.score), *((each.label, each.score) for each in segment.runners_up)]
     assert [name for name, _ in detection["results"]] == [name for name, _ in expected if name != "something else"]
     assert detection["results"][0][1] == pytest.approx(segment.score, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_detections_in_space_are_in_the_target_frame(run_module, ovsr, node_config, other_environment):
+    """By a tf2_ros that is installed, or the stand-in's; see test_target_frame.py, which has the transforms."""
+    environment = with_folders(other_environment, Path(__file__).parent, *([] if HAS_TF2 else [TF2_STAND_IN]))
+    run_module(
+        "ovsr_ros.nodes.ovsr_node", "--ros-args", "-p", f"config:={node_config}", "-p", "depth.wait_s:=1.0",
+        "-p", "target_frame:=camera_link",
+        environment=environment,
+    )  # fmt: skip
+    observer = Observer(run_module("other_messages_observer", environment=environment))
+    ovsr.wait_until_active()
+    kind, pose = TransformStamped, TransformStamped(child_frame_id="some_camera")
+    pose.header.frame_id = "camera_link"
+    pose.transform.translation.z = 0.5
+    (turn := pose.transform.rotation).x, turn.y, turn.z, turn.w = -0.5, 0.5, -0.5, 0.5
+    if HAS_TF2:
+        from tf2_msgs.msg import TFMessage
+
+        kind, pose = TFMessage, TFMessage(transforms=[pose])
+    latched = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+    ovsr.client.publisher("/tf_static", kind, latched).publish(pose)
+    seen = Scene(3, split="test").render(0.0, (160, 120))
+    depths = ovsr.client.publisher("/depth", Image, 10)
+    infos = ovsr.client.publisher("/camera_info", CameraInfo, 10)
+
+    def look():
+        header = ovsr.new_header()
+        infos.publish(to_camera_info((120, 160), seen.camera_matrix, header))
+        depths.publish(to_depth_message(seen.depth_m, "32FC1", header))
+        frame = ovsr.label(to_image_message(seen.image, "rgb8", header))
+        stamp = [header.stamp.sec, header.stamp.nanosec]
+        found = [each for each in observer.of("detections_3d") if each["stamp"] == stamp]
+        return (frame, found[0]["detections"]) if found else None
+
+    frame, detections = ovsr.client.wait(look, "detections in space")
+    placed = [segment for segment in frame.segments if segment.class_id != 255 and segment.depth_count]
+    assert len(placed) == len(detections) > 1
+    for segment, detection in zip(placed, detections, strict=True):
+        assert detection["frame"] == "camera_link"
+        low, high = (np.array([getattr(box, axis) for axis in "xyz"]) for box in (segment.box_min, segment.box_max))
+        for found, (right, down, forward) in (
+            (detection["center"], (low + high) / 2),
+            (detection["positions"][0], [getattr(segment.position, axis) for axis in "xyz"]),
+        ):
+            assert found == pytest.approx([forward, -right, 0.5 - down], abs=2e-3)
+        width, height, length = high - low
+        assert detection["size"] == pytest.approx([length, width, height], abs=2e-3)
+        assert detection["upright"] == 1.0
 
 
 @pytest.mark.slow

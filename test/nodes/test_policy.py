@@ -10,8 +10,8 @@ import pytest
 POLICY = Path(__file__).resolve().parent.parent.parent / "config" / "ovsr.policy.xml"
 OF_VISION_MSGS = {f"/ovsr/{name}" for name in ("label_info", "detections", "detections_3d")}
 """There where vision_msgs is installed."""
-AT_TIMES = {"/depth", "/camera_info", "/clock", "/parameter_events"}
-"""Subscribed to while depth has publishers, and with use_sim_time."""
+AT_TIMES = {"/depth", "/camera_info", "/ignore_mask", "/tf", "/tf_static", "/clock", "/parameter_events"}
+"""Subscribed to while depth, or the mask, has publishers, with target_frame, and with use_sim_time."""
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from ovsr_ros.ops.spatial import (
     Intrinsics,
     RegisteredDepth,
+    RigidTransform,
     is_known,
     locate_segments,
     resize_nearest,
@@ -164,3 +165,25 @@ def test_resizing_takes_the_nearest_pixel():
     np.testing.assert_array_equal(resize_nearest(small, (2, 4)), [[1, 1, 2, 2], [3, 3, 4, 4]])
     np.testing.assert_array_equal(resize_nearest(np.arange(6, dtype=np.float32)[None], (1, 2)), [[1, 4]])
     assert resize_nearest(small, (2, 2)) is small
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_along_other_axes_boxes_are_those_of_the_turned_points(seed):
+    """Not the turned box of the points, which would be larger: against turning each point."""
+    rng = np.random.default_rng(seed)
+    depth = RegisteredDepth(rng.uniform(0.5, 4, (30, 40)).astype(np.float32), Intrinsics(40.0, 40.0, 19.5, 14.5))
+    segment_map = (np.arange(40)[None].repeat(30, 0) // 14).astype(np.uint16)
+    ids = np.array([1, 2], np.uint16)
+    turn = RigidTransform.from_quaternion(rng.normal(size=4), (0, 0, 0)).rotation
+    np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-12)
+    assert np.linalg.det(turn) == pytest.approx(1)
+    found, unturned = (locate_segments(depth, segment_map, ids, rotation) for rotation in (turn, None))
+    points = to_points(depth) @ turn.T
+    np.testing.assert_array_equal(found.depth_counts, unturned.depth_counts)
+    np.testing.assert_array_equal(found.distances_m, unturned.distances_m)
+    np.testing.assert_allclose(found.positions_m, unturned.positions_m @ turn.T, atol=1e-4)
+    for row, id in enumerate(ids):
+        inside = np.sort(points[segment_map == id], axis=0)
+        outliers = round(0.02 * (len(inside) - 1))
+        np.testing.assert_allclose(found.box_min_m[row], inside[outliers], atol=1e-3)
+        np.testing.assert_allclose(found.box_max_m[row], inside[-1 - outliers], atol=1e-3)

@@ -118,11 +118,11 @@ class OvsrBackend:
         return self.find(image_rgb).embed_all()
 
     @torch.inference_mode()
-    def find(self, image_rgb: NDArray[np.uint8]) -> FoundSegments:
+    def find(self, image_rgb: NDArray[np.uint8], ignored: NDArray[np.bool_] | None = None) -> FoundSegments:
         """The stages before CLIP; the others follow for the segments that are asked for."""
         clock = StageClock(self.device)
         image = to_tensor(image_rgb, self.device)
-        regions, grid = find_segments(image, self.extractor, self.options, clock)
+        regions, grid = find_segments(image, self.extractor, self.options, clock, ignored)
         return self._to_found(image, regions, clock, grid.last)
 
     def embed_regions(self, image: Tensor, regions: Regions, clock: StageClock) -> FrameEmbeddings:
@@ -197,34 +197,51 @@ class OvsrBackend:
 
 
 def describe_image(
-    image: Tensor, extractor: FeatureMaps, options: OvsrOptions, clock: StageClock
+    image: Tensor,
+    extractor: FeatureMaps,
+    options: OvsrOptions,
+    clock: StageClock,
+    ignored: NDArray[np.bool_] | None = None,
 ) -> tuple[GridFeatures, Tensor, Tensor]:
-    """The stages before clustering: the grid's features, its latents (N, r), and their singular values."""
+    """The stages before clustering: the grid's features, its latents (N, r), and their singular values.
+
+    ignored: as of `find_segments`.
+    """
     with clock.stage("features"):
-        grid = compute_features(image, extractor, options.features)
+        grid = compute_features(image, extractor, options.features, ignored)
     with clock.stage("latent"):
         latents, singular_values = compute_latents(grid.features, options.latent)
     with clock.stage("smoothing"), one_thread():
-        latents, singular_values = smooth_latents(latents, singular_values, grid.image, grid.grid_hw, options.smoothing)
+        latents, singular_values = smooth_latents(
+            latents, singular_values, grid.image, grid.grid_hw, options.smoothing, grid.kept
+        )
     return grid, latents, singular_values
 
 
 def find_segments(
-    image: Tensor, extractor: FeatureMaps, options: OvsrOptions, clock: StageClock
+    image: Tensor,
+    extractor: FeatureMaps,
+    options: OvsrOptions,
+    clock: StageClock,
+    ignored: NDArray[np.bool_] | None = None,
 ) -> tuple[Regions, GridFeatures]:
-    """The stages before any word: segments of an image (1, 3, H, W) uint8 on the extractor's device, and its grid."""
-    grid, latents, singular_values = describe_image(image, extractor, options, clock)
+    """The stages before any word: segments of an image (1, 3, H, W) uint8 on the extractor's device, and its grid.
+
+    ignored: as of `SegmentFinder`. Cells of the grid of which most is ignored are in no matrix and no cluster.
+    """
+    grid, latents, singular_values = describe_image(image, extractor, options, clock, ignored)
     with clock.stage("clusters"):
         if grid.has_contrast:
-            num_clusters = count_clusters(latents, singular_values, grid.grid_hw, options.clusters)
-            clusters = cluster(latents, num_clusters, grid.grid_hw, options.clusters)
+            num_clusters = count_clusters(latents, singular_values, grid.grid_hw, options.clusters, grid.kept)
+            clusters = cluster(latents, num_clusters, grid.grid_hw, options.clusters, grid.kept)
         else:
             # On an image of one colour, all that features differ by is the network's padding at the border.
             clusters = np.zeros(grid.grid_hw, np.int64)
     with clock.stage("refinement"):
         clusters = refine_clusters(clusters, image, options.refinement)
     with clock.stage("regions"), one_thread():
-        return find_regions(clusters, (image.shape[2], image.shape[3]), image.device, options.regions), grid
+        size_hw = (image.shape[2], image.shape[3])
+        return find_regions(clusters, size_hw, image.device, options.regions, ignored), grid
 
 
 def load(options: OvsrOptions, device: torch.device, precision: str, allow_download: bool) -> OvsrBackend:

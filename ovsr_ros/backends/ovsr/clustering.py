@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from ovsr_ros.backends.ovsr.ignored import spread
 from ovsr_ros.backends.ovsr.latent import singular_values_of
 from ovsr_ros.backends.ovsr.merging import merge_clusters
 from ovsr_ros.ops.ward import METHODS, linkage
@@ -69,13 +70,15 @@ def count_clusters(
     singular_values: Tensor,
     grid_hw: tuple[int, int],
     options: ClusterOptions,
+    kept: NDArray[np.bool_] | None = None,
 ) -> int:
     """The number of clusters of a grid with latents (N, r), N = rows * columns, row by row.
 
-    singular_values: of the feature matrix (N, C), descending.
+    singular_values: of the feature matrix (N, C), descending. kept: (rows, columns), the N cells that the latents are
+    of; None: all.
     """
     if options.count_rule == "effective_rank":
-        count = round(options.rank_factor * effective_rank(singular_values_of_blocks(latents, grid_hw, BLOCK)))
+        count = round(options.rank_factor * effective_rank(singular_values_of_blocks(latents, grid_hw, BLOCK, kept)))
     elif options.count_rule == "energy":
         count = count_by_energy(singular_values, options.count_fraction)
     else:
@@ -83,25 +86,49 @@ def count_clusters(
     return clamp_count(count, options.k_min, options.k_max, len(latents))
 
 
-def cluster(latents: Tensor, num_clusters: int, grid_hw: tuple[int, int], options: ClusterOptions) -> NDArray[np.int64]:
-    """Cluster labels of the grid, (rows, columns) from 0. The tree of merges, and so its cut, live on the host."""
+def cluster(
+    latents: Tensor,
+    num_clusters: int,
+    grid_hw: tuple[int, int],
+    options: ClusterOptions,
+    kept: NDArray[np.bool_] | None = None,
+) -> NDArray[np.int64]:
+    """Cluster labels of the grid, (rows, columns) from 0. The tree of merges, and so its cut, live on the host.
+
+    kept: as of `count_clusters`; the other cells get the nearest one's label.
+    """
     if options.metric == "cosine":
         latents = functional.normalize(latents, dim=1)
     tree = linkage(latents, options.linkage)
-    if num_clusters >= options.merge_from:
-        return tree.cut(num_clusters).reshape(grid_hw)
-    parts = tree.cut(min(options.merge_from, len(latents))).reshape(grid_hw)
-    return merge_clusters(parts, latents.double().cpu().numpy(), num_clusters, options.border_weight)
+    merges = num_clusters < options.merge_from
+    labels = tree.cut(min(options.merge_from, len(latents)) if merges else num_clusters)
+    if kept is None:
+        parts = labels.reshape(grid_hw)
+    else:
+        parts = np.full(grid_hw, -1, np.int64)
+        parts[kept] = labels
+    if merges:
+        parts = merge_clusters(parts, latents.double().cpu().numpy(), num_clusters, options.border_weight)
+    return parts if kept is None else spread(parts, kept)
 
 
-def singular_values_of_blocks(latents: Tensor, grid_hw: tuple[int, int], block: int) -> Tensor:
+def singular_values_of_blocks(
+    latents: Tensor, grid_hw: tuple[int, int], block: int, kept: NDArray[np.bool_] | None = None
+) -> Tensor:
     """Singular values of the means of latents (N, r) over about block x block cells of the grid, descending.
 
-    A mean over a block has lost the texture within it: what is left is what sets regions apart.
+    A mean over a block has lost the texture within it: what is left is what sets regions apart. kept: as of
+    `count_clusters`; a block counts by how much of it is kept.
     """
     blocks_hw = (-(-grid_hw[0] // block), -(-grid_hw[1] // block))
-    means = functional.adaptive_avg_pool2d(latents.T.reshape(1, -1, *grid_hw), blocks_hw)[0].flatten(1)  # (r, M)
-    return singular_values_of(means.T)
+    if kept is None:
+        means = functional.adaptive_avg_pool2d(latents.T.reshape(1, -1, *grid_hw), blocks_hw)[0].flatten(1)  # (r, M)
+        return singular_values_of(means.T)
+    of_cell = torch.from_numpy(kept).to(latents.device)
+    cells = latents.new_zeros(*grid_hw, 1 + latents.shape[1])
+    cells[of_cell] = functional.pad(latents, (1, 0), value=1.0)
+    share, *sums = functional.adaptive_avg_pool2d(cells.permute(2, 0, 1)[None], blocks_hw)[0].flatten(1)  # (M,) each
+    return singular_values_of((torch.stack(sums) / share.clamp_min(1e-6).sqrt()).T)
 
 
 def effective_rank(singular_values: Tensor) -> float:

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from ovsr_ros.backends.ovsr.ignored import find_kept, find_untouched
 from ovsr_ros.models.clip_maps import ImageMaps
 from ovsr_ros.ops.image import has_contrast, normalize, resize, scaled_size_hw
 from ovsr_ros.options import option
@@ -83,7 +86,7 @@ class GridFeatures:
     """features: (rows * columns, C) float32, row by row. image: (1, 3, h, w) uint8, as the network saw it.
 
     has_contrast: whether the image shows anything. last: the map that embeds its parts, where the network has one; see
-    `ImageMaps`.
+    `ImageMaps`. kept: (rows, columns), the cells that the rows of features are of, where that is not every cell.
     """
 
     features: Tensor
@@ -91,6 +94,7 @@ class GridFeatures:
     grid_hw: tuple[int, int]
     has_contrast: bool
     last: Tensor | None = None
+    kept: NDArray[np.bool_] | None = None
 
 
 def grid_size_hw(image_hw: tuple[int, int], grid_rows: int) -> tuple[int, int]:
@@ -103,16 +107,23 @@ def grid_size_hw(image_hw: tuple[int, int], grid_rows: int) -> tuple[int, int]:
     return rows, columns
 
 
-def compute_features(image: Tensor, extractor: FeatureMaps, options: FeatureOptions) -> GridFeatures:
-    """Features of an image (1, 3, H, W) uint8 on the extractor's device.
+def compute_features(
+    image: Tensor, extractor: FeatureMaps, options: FeatureOptions, ignored: NDArray[np.bool_] | None = None
+) -> GridFeatures:
+    """Features of an image (1, 3, H, W) uint8 on the extractor's device, but of what is ignored in it, (H', W').
 
     Order: resize the image, network, resize each level to the grid, normalise, concatenate. Normalisation comes after
     the resize so that the deviation is that of the rows which the SVD sees.
     """
     grid_hw = grid_size_hw((image.shape[2], image.shape[3]), options.grid_rows)
     small, maps = look_at(image, extractor, options)
-    features = describe_cells(maps.levels, grid_hw, options.normalization)
-    return GridFeatures(features, small, grid_hw, bool(has_contrast(small)[0]), maps.last)
+    kept = None if ignored is None else find_kept(ignored, grid_hw)
+    features = describe_cells(maps.levels, grid_hw, options.normalization, kept)
+    seen = small
+    if ignored is not None and kept is not None:
+        untouched = find_untouched(ignored, (small.shape[2], small.shape[3]))
+        seen = small[:, :, torch.from_numpy(untouched).to(small.device)][..., None]  # (1, 3, P, 1)
+    return GridFeatures(features, small, grid_hw, seen.numel() == 0 or bool(has_contrast(seen)[0]), maps.last, kept)
 
 
 def look_at(image: Tensor, extractor: FeatureMaps, options: FeatureOptions) -> tuple[Tensor, ImageMaps]:
@@ -125,12 +136,20 @@ def look_at(image: Tensor, extractor: FeatureMaps, options: FeatureOptions) -> t
     return small, extractor.look(normalize(small, extractor.mean, extractor.std))
 
 
-def describe_cells(levels: Sequence[Tensor], grid_hw: tuple[int, int], method: str) -> Tensor:
-    """Features of a grid's cells, (rows * columns, C) float32, row by row, from feature maps (1, C_l, h_l, w_l)."""
+def describe_cells(
+    levels: Sequence[Tensor], grid_hw: tuple[int, int], method: str, kept: NDArray[np.bool_] | None = None
+) -> Tensor:
+    """Features of a grid's cells, (rows * columns, C) float32, row by row, from feature maps (1, C_l, h_l, w_l).
+
+    kept: (rows, columns), of which cells; None: of all.
+    """
     columns = []
     for level in levels:
         on_grid = functional.interpolate(level, grid_hw, mode="bilinear", align_corners=False)
-        columns.append(normalize_level(on_grid[0].flatten(1).T, method))  # (rows * columns, C_l)
+        cells = on_grid[0].flatten(1).T  # (rows * columns, C_l)
+        if kept is not None:
+            cells = cells[torch.from_numpy(kept.ravel()).to(cells.device)]
+        columns.append(normalize_level(cells, method))
     features = torch.cat(columns, 1)
     return functional.normalize(features, dim=1) if method in ("rms", "l2_joint") else features
 

@@ -14,8 +14,8 @@ def merge_clusters(
 ) -> NDArray[np.int64]:
     """Merge clusters, the two nearest at a time, until num_clusters are left.
 
-    labels: (rows, columns), from 0, every label taken. points: (rows * columns, D), row by row.
-    Returns (rows, columns), labels from 0 in the order in which they first appear.
+    labels: (rows, columns), from 0, every label taken; -1 where there is no point. points: (N, D), of the other cells,
+    row by row. Returns (rows, columns), labels from 0 in the order in which they first appear, and -1 as before.
 
     Two clusters are as far apart as the root of their points' mean squared distance, over all pairs of one point of
     each, times 1 - border_weight * b. b is the share of the common border in the border of the one whose border is
@@ -31,7 +31,9 @@ def merge_clusters(
         root[root == gone] = kept
         distances[gone] = distances[:, gone] = np.inf
         distances[kept] = distances[:, kept] = np.where(np.isinf(distances[kept]), np.inf, parts.distances_to(kept))
-    return relabel_by_appearance(root[labels.ravel()]).reshape(labels.shape)
+    merged: NDArray[np.int64] = labels.copy()
+    merged[labels >= 0] = relabel_by_appearance(root[labels[labels >= 0]])
+    return merged
 
 
 class _Parts:
@@ -40,7 +42,8 @@ class _Parts:
     def __init__(self, labels: NDArray[np.int64], points: NDArray[np.float64], border_weight: float) -> None:
         self.num_parts = int(labels.max()) + 1
         self._border_weight = border_weight
-        members = coo_matrix((np.ones(labels.size), (labels.ravel(), np.arange(labels.size)))).tocsr()
+        of_point = labels[labels >= 0]
+        members = coo_matrix((np.ones(of_point.size), (of_point, np.arange(of_point.size)))).tocsr()
         self._counts = np.asarray(members.sum(1)).ravel()
         self._means = (members @ points) / self._counts[:, None]
         self._squares = (members @ np.square(points).sum(1)) / self._counts
@@ -71,6 +74,9 @@ def _common_borders(labels: NDArray[np.int64], num_parts: int) -> NDArray[np.flo
     across, down = labels[:, 1:] != labels[:, :-1], labels[1:] != labels[:-1]
     ones = np.concatenate((labels[:, :-1][across], labels[:-1][down]))
     others = np.concatenate((labels[:, 1:][across], labels[1:][down]))
+    if labels.min() < 0:
+        between = np.minimum(ones, others) >= 0
+        ones, others = ones[between], others[between]
     counts = np.bincount(ones * num_parts + others, minlength=num_parts**2).reshape(num_parts, num_parts)
     borders: NDArray[np.float64] = (counts + counts.T).astype(np.float64)
     return borders

@@ -10,9 +10,13 @@ import torch
 from numpy.typing import NDArray
 
 from ovsr_ros.backends.contract import Regions
+from ovsr_ros.backends.ovsr.ignored import is_ignored, spread
 from ovsr_ros.ops import masks
 from ovsr_ros.ops.evidence import upsample_labels
 from ovsr_ros.options import option
+
+_HIDDEN = -1
+"""The cluster of cells that belong to none."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +33,35 @@ class RegionOptions:
 
 
 def find_regions(
-    clusters: NDArray[np.int64], size_hw: tuple[int, int], device: torch.device, options: RegionOptions
+    clusters: NDArray[np.int64],
+    size_hw: tuple[int, int],
+    device: torch.device,
+    options: RegionOptions,
+    ignored: NDArray[np.bool_] | None = None,
 ) -> Regions:
-    """Segments of an image of size_hw from cluster labels of its grid, or of any finer one (rows, columns)."""
-    parts, cluster_of_part = split_into_parts(clusters, options)
-    labels = torch.from_numpy((1 + parts).astype(np.int32)).to(device)
-    return Regions.from_labels(upsample_labels(labels, size_hw), cluster_of_part)
+    """Segments of an image of size_hw from cluster labels of its grid, or of any finer one (rows, columns).
+
+    ignored: (H, W), True where the image belongs to no segment; what it parts is not joined behind it.
+    """
+    if ignored is None:
+        parts, cluster_of_part = split_into_parts(clusters, options)
+    else:
+        parts, cluster_of_part = _split_around(clusters, is_ignored(ignored, clusters.shape), options)
+    labels = upsample_labels(torch.from_numpy((1 + parts).astype(np.int32)).to(device), size_hw)
+    if ignored is not None:
+        labels[torch.from_numpy(is_ignored(ignored, size_hw)).to(device)] = 0
+    return Regions.from_labels(labels, cluster_of_part)
+
+
+def _split_around(
+    clusters: NDArray[np.int64], hidden: NDArray[np.bool_], options: RegionOptions
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """As `split_into_parts`, of what is not hidden; hidden cells get the part of the nearest that is not."""
+    parts, cluster_of_part = split_into_parts(np.where(hidden, _HIDDEN, clusters), options)
+    known = cluster_of_part[parts] != _HIDDEN
+    if known.any():
+        return spread(parts, known), cluster_of_part
+    return split_into_parts(clusters, options)  # what is not hidden is too small to be a part
 
 
 def split_into_parts(

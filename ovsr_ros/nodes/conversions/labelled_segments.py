@@ -12,15 +12,23 @@ from ovsr_ros.nodes.labelled_frame import LabelledFrame
 from ovsr_ros.results import UNLABELED_ID
 from ovsr_ros.vocabulary.category import Category
 
+_UP = np.array([0.0, -1.0, 0.0])
+"""In the camera's optical frame."""
+
 
 @dataclass(frozen=True)
 class Place:
-    """Where a segment is, in the camera's optical frame, (3,) each, metres: mean, smallest and largest x, y, z."""
+    """Where a segment is, in the frame of `LabelledFrame.places_header`, (3,) each, metres: mean, smallest and largest
+    x, y, z.
+
+    distance: from the camera, metres. up: (3,) of length 1, what is up in the image.
+    """
 
     position: NDArray[np.float64]
     box_min: NDArray[np.float64]
     box_max: NDArray[np.float64]
     distance: float
+    up: NDArray[np.float64]
 
     @property
     def center(self) -> NDArray[np.float64]:
@@ -51,7 +59,9 @@ class LabelledSegment:
 
 def labelled_segments(frame: LabelledFrame, with_places: bool) -> Iterator[LabelledSegment]:
     """Those of a frame, in ascending order of id. with_places: only those whose place is known, with it."""
-    segments, locations = frame.segmentation.segments, frame.locations if with_places else None
+    segments, locations = frame.segmentation.segments, frame.places if with_places else None
+    transform = None if frame.target is None else frame.target.transform
+    origin, up = (np.zeros(3), _UP) if transform is None else (transform.translation, transform.rotation @ _UP)
     names = {category.id: category.name for category in frame.vocabulary.categories}
     for index in np.flatnonzero(segments.class_ids != UNLABELED_ID):
         place = None
@@ -59,10 +69,9 @@ def labelled_segments(frame: LabelledFrame, with_places: bool) -> Iterator[Label
             if locations is None or not locations.depth_counts[index]:
                 continue
             position, box_min, box_max = (
-                values[index].astype(np.float64)
-                for values in (locations.positions_m, locations.box_min_m, locations.box_max_m)
+                origin + values[index] for values in (locations.positions_m, locations.box_min_m, locations.box_max_m)
             )
-            place = Place(position, box_min, box_max, float(locations.distances_m[index]))
+            place = Place(position, box_min, box_max, float(locations.distances_m[index]), up)
         category = frame.vocabulary.by_id(int(segments.class_ids[index]))
         others = zip(segments.runner_up_ids[index], segments.runner_up_scores[index], strict=True)
         x_min, y_min, x_max, y_max = (int(edge) for edge in segments.boxes_xyxy[index])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
 from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
@@ -21,11 +22,11 @@ _GAP = 0.7
 
 
 def to_markers(frame: LabelledFrame) -> MarkerArray:
-    """Boxes and words of this frame and no other: what was shown before goes. In the camera's optical frame."""
-    markers = [Marker(header=frame.header, action=Marker.DELETEALL)]
+    """Boxes and words of this frame and no other: what was shown before goes. In the frame of `places_header`."""
+    markers = [Marker(header=frame.places_header, action=Marker.DELETEALL)]
     for segment in labelled_segments(frame, with_places=True):
         assert segment.place is not None
-        markers += _markers_of(segment, segment.place, frame.header)
+        markers += _markers_of(segment, segment.place, frame.places_header)
     return MarkerArray(markers=markers)
 
 
@@ -43,14 +44,15 @@ def _markers_of(segment: LabelledSegment, place: Place, header: Header) -> Itera
         color=ColorRGBA(r=red, g=green, b=blue, a=_BOX_ALPHA),
     )
     height = _LETTERS_PER_DISTANCE * place.distance
-    above = float(place.box_min[1]) - _GAP * height  # y points down
+    half = float(np.abs(place.up) @ place.size) / 2
+    word_x, word_y, word_z = (float(value) for value in place.center + (half + _GAP * height) * place.up)
     yield Marker(
         header=header,
         ns="words",
         id=segment.id,
         type=Marker.TEXT_VIEW_FACING,
         action=Marker.ADD,
-        pose=Pose(position=Point(x=x, y=above, z=z), orientation=Quaternion(w=1.0)),
+        pose=Pose(position=Point(x=word_x, y=word_y, z=word_z), orientation=Quaternion(w=1.0)),
         scale=Vector3(z=height),
         color=ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0),
         text=f"{segment.category.name} {segment.scores[0][1]:.2f}",

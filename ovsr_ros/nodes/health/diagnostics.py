@@ -11,6 +11,8 @@ from rclpy.time import Time
 
 from ovsr_ros.nodes.health.monitor import StreamStatistics
 from ovsr_ros.nodes.input.depth_source import DepthHealth
+from ovsr_ros.nodes.input.mask_source import MaskHealth
+from ovsr_ros.nodes.target_frame import TargetHealth
 from ovsr_ros.nodes.worker import WorkerCounts
 from ovsr_ros.vocabulary.category import Vocabulary
 
@@ -31,7 +33,7 @@ class NodeHealth:
     vocabulary_file_problem: what is wrong with that file and what to do, or empty.
     unused_examples: which examples count for nothing, why and what to do, or empty.
     memory_bytes: what the models and buffers occupy on the device; 0 when nothing is loaded.
-    depth: None while the node is not active.
+    depth, masks: None while the node is not active. target: None without a target frame.
     unserved: who subscribes and gets nothing and what to do, or empty.
     starved: why nearly none of the images that arrive are labelled and what to do, or empty.
     namesakes: that other nodes have this one's name and what to do, or empty.
@@ -56,6 +58,8 @@ class NodeHealth:
     unused_examples: str = ""
     paused: bool = False
     depth: DepthHealth | None = None
+    masks: MaskHealth | None = None
+    target: TargetHealth | None = None
     oddity: str = ""
     unserved: str = ""
     starved: str = ""
@@ -86,7 +90,7 @@ def to_diagnostics(node_name: str, health: NodeHealth, now: Time) -> DiagnosticA
 
 
 def _input_status(health: NodeHealth) -> DiagnosticStatus:
-    statistics, counts = health.statistics, health.counts
+    statistics, counts, masks = health.statistics, health.counts, health.masks
     if health.state != "active":
         level, message = DiagnosticStatus.OK, f"not subscribed: the node is {health.state}"
     elif health.silence:
@@ -97,6 +101,8 @@ def _input_status(health: NodeHealth) -> DiagnosticStatus:
         message = f"{arrive} of {_number(statistics.sent_rate_hz)} Hz arrive on {health.topic}: {health.losses}"
     elif health.oddity:
         level, message = DiagnosticStatus.WARN, f"used all the same: {health.oddity}"
+    elif masks is not None and masks.problem:
+        level, message = DiagnosticStatus.WARN, masks.problem
     else:
         level, message = DiagnosticStatus.OK, f"{_number(statistics.input_rate_hz)} Hz on {health.topic}"
     values = [
@@ -109,18 +115,22 @@ def _input_status(health: NodeHealth) -> DiagnosticStatus:
         ("dropped for a newer one", str(counts.dropped)),
         ("not processed, at rest", str(counts.rested)),
         ("skipped, same stamp", str(counts.repeated)),
+        ("ignore_mask", "" if masks is None else masks.topic),
+        ("since last mask [s]", _number(math.nan if masks is None else masks.since_last_s)),
     ]
     return _status("image input", level, message, values)
 
 
 def _depth_status(health: NodeHealth) -> DiagnosticStatus:
-    depth = health.depth
+    depth, target = health.depth, health.target
     if depth is None:
         return _status("depth", DiagnosticStatus.OK, f"not subscribed: the node is {health.state}", [])
     if depth.sync == "none":
         level, message = DiagnosticStatus.OK, "off: depth.sync is none"
     elif depth.problem:
         level, message = DiagnosticStatus.WARN, depth.problem
+    elif target is not None and target.problem:
+        level, message = DiagnosticStatus.WARN, target.problem
     elif not depth.asked:
         level, message = DiagnosticStatus.OK, f"{depth.topic} has 0 publishers: no 3D"
     else:
@@ -132,6 +142,8 @@ def _depth_status(health: NodeHealth) -> DiagnosticStatus:
         ("frames with depth", str(depth.matched)),
         ("frames without", str(depth.missed)),
         ("stamp, depth minus image [ms]", _milliseconds(depth.offset_s)),
+        ("target_frame", "" if target is None else target.frame),
+        ("frames without a transform", "0" if target is None else str(target.missed)),
     ]
     return _status("depth", level, message, values)
 

@@ -1,1 +1,1 @@
-"""Images, depth and camera_info on their way in: subscribed to, put together by their stamps, let through at a rate."""
+"""Images, depth, camera_info, masks on their way in: subscribed to, put together by stamps, let through at a rate."""

@@ -19,7 +19,6 @@ from ovsr_ros.nodes.health.throttle import ThrottledLog
 from ovsr_ros.nodes.input.inputs import Inputs
 from ovsr_ros.nodes.input.matched_subscription import MatchedSubscription
 from ovsr_ros.nodes.input.stamp_buffer import Match, StampBuffer, Wanted
-from ovsr_ros.nodes.qos import describe_endpoints
 from ovsr_ros.ops.spatial import RegisteredDepth
 
 if TYPE_CHECKING:
@@ -247,16 +246,10 @@ class DepthSource:
 
     def _explain_silence(self, subscription: MatchedSubscription, name: str) -> str:
         """Why nothing may arrive, and what to do. name: of the input, as it is remapped."""
-        topic, type_name = subscription.topic, subscription.type_name
-        matching = subscription.publishers()
-        if matching:
-            return f"{topic}, published by {describe_endpoints(matching)}, has sent nothing: check the camera"
-        others = self._node.get_publishers_info_by_topic(topic)
-        if others:
-            return f"{topic} is no {type_name}, but {describe_endpoints(others)}: remap {name} to another topic"
-        if name == "depth" and self._node.count_publishers(topic + _COMPRESSED):
+        topic, count = subscription.topic, self._node.count_publishers
+        if name == "depth" and not count(topic) and count(topic + _COMPRESSED):
             return f"{topic} has 0 publishers, but {topic}{_COMPRESSED} has: remap depth to that"
-        return f"{topic} has 0 publishers: start the camera's, or remap it ({self._inputs.how_to_remap(name)})"
+        return self._inputs.explain_silence(name, subscription)
 
     def _tell_of_distortion(self, info: CameraInfo) -> None:
         if self._told_distortion or "rect" in self._image_topic.rpartition("/")[2] or not has_distortion(info):

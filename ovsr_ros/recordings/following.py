@@ -56,10 +56,10 @@ class _Ids:
 
 
 def frames_in_flight(pipeline: Pipeline) -> int:
-    """How many images are in work at once: as many as in a node."""
+    """How many images are in work at once: as many as in a node, one where PyTorch may have one thread only."""
     on_gpu = pipeline.device.type == "cuda"
-    several = not on_gpu and not backend_type(pipeline.options.backend).fills_cpu and len(os.sched_getaffinity(0)) > 1
-    return 2 if several else 1
+    num_cores = min(len(os.sched_getaffinity(0)), torch.get_num_threads())
+    return 2 if num_cores > 1 and not on_gpu and not backend_type(pipeline.options.backend).fills_cpu else 1
 
 
 def follow_images(

@@ -111,7 +111,7 @@ def test_a_short_rest_is_part_of_the_piece_before_it(small_bag: Path) -> None:
 
 
 def test_a_lead_in_is_as_long_as_the_tracker_remembers() -> None:
-    assert lead_in_s(TrackingOptions()) == 6.0
+    assert lead_in_s(TrackingOptions()) == 12.0
     assert lead_in_s(TrackingOptions(lost_s=20.0)) == 20.0
     assert lead_in_s(TrackingOptions(enabled=False)) == 0.0
 

@@ -84,7 +84,10 @@ def test_an_arm_that_moves_is_ignored_where_it_is(start_arm):
     for pixels in (ARM, MOVED, np.zeros_like(ARM), (ARM // 255).astype(np.uint8)):
         arm.publish(pixels)
         arm.expect(pixels)
-    assert arm.ovsr.diagnostic("image input", "ignore_mask").startswith("/arm/mask (reliable, volatile)")
+    arm.ovsr.client.wait(
+        lambda: arm.ovsr.diagnostic("image input", "ignore_mask").startswith("/arm/mask (reliable, volatile)"),
+        "the topic in /diagnostics",
+    )
     assert float(arm.ovsr.diagnostic("image input", "since last mask [s]")) >= 0
     assert not [log.msg for log in arm.ovsr.logs if "ignore_mask:" in log.msg]
 

@@ -154,6 +154,7 @@ class WordEditor:
             )
             if edit == edits.Edit(category.name, was=category):
                 self._dialog.close()
+                self._tell(Answer(True, f"'{category.name}' is as it was: nothing was changed"))
                 return
             answer = await self._viewer.services.change(
                 self._viewer.node, self._viewer.who, lambda vocabulary: edits.change(vocabulary, edit)

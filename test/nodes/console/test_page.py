@@ -49,10 +49,15 @@ def test_a_refusal_stands_beside_the_field_and_what_was_written_stays(open_page)
 
 
 def test_a_word_is_renamed_with_synonyms_and_undone(open_page):
-    page = open_page()
-    at(page, "word").filter(has_text="book").locator("[data-test=edit]").click()
-    at(page, "name").fill("wall")
-    at(page, "save").click()
+    for _ in range(4):  # NiceGUI does not hear what is written at the very moment at which it fills the field itself
+        page = open_page()
+        at(page, "word").filter(has_text="book").locator("[data-test=edit]").click()
+        at(page, "name").fill("wall")
+        at(page, "save").click()
+        unheard = at(page, "answer").filter(has_text="'book' is as it was: nothing was changed")
+        expect(at(page, "editor-problem").or_(unheard)).to_be_visible()
+        if at(page, "editor-problem").is_visible():
+            break
     expect(at(page, "editor-problem")).to_contain_text("Refused: ")
     at(page, "name").fill("atlas")
     at(page, "synonyms").fill("book; volume")

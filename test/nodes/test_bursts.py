@@ -35,6 +35,8 @@ def test_of_a_burst_the_newest_are_labelled_and_the_others_counted(active_node, 
     for _ in range(3):
         ovsr.label()
     client.wait(lambda: not _in_work(active_node), "the worker's rest")  # a frame is counted after it is published
+    burst(ovsr, 0.5)  # what is taken the first time stays
+    client.wait(lambda: not _in_work(active_node), "the worker's rest")
     before, memory = active_node._worker.counts, resident_mib()
     headers = burst(ovsr, BURST_S)
     ended = time.monotonic()
@@ -54,7 +56,7 @@ def test_of_a_burst_the_newest_are_labelled_and_the_others_counted(active_node, 
     assert dropped > processed > 3
     assert (counts.failed, counts.repeated) == (0, 0)
     # Kept, the burst's images alone would be 33 MiB.
-    assert resident_mib() - memory < 25.0
+    assert resident_mib() - memory < 30.0
 
 
 def test_latency_stays_bounded_during_a_burst(active_node, ovsr, client):

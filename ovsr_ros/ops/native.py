@@ -26,7 +26,7 @@ METHODS = ("ward", "average", "average_squared")
 ANY_VECTORS = 99
 """The widest vectors that the machine has."""
 
-_OUT_OF_MEMORY = 1
+OUT_OF_MEMORY = 1
 _REMEDY = "build the package again (make setup, colcon build or pip install): until then clustering is slower"
 _log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ def linkage(
         ctypes.c_void_p(merges.ctypes.data),
         ctypes.c_void_p(heights.ctypes.data),
     )
-    if status == _OUT_OF_MEMORY:
+    if status == OUT_OF_MEMORY:
         raise MemoryError(f"clustering {num_points} points of {num_dims} dimensions: not enough memory")
     if status != 0:
         raise ValueError(f"points: expected 1 to 2^31 - 1 of them, got {num_points}")
@@ -121,7 +121,7 @@ def guided_labels(
         ctypes.c_int32(vector_level),
         ctypes.c_void_p(winners.ctypes.data),
     )
-    if status == _OUT_OF_MEMORY:
+    if status == OUT_OF_MEMORY:
         raise MemoryError(f"refining {num_labels} clusters at {target.shape[1]} rows: not enough memory")
     if status != 0:
         raise ValueError(

@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ovsr_ros.ops import native
+
 MOST_MAPS = 8
 """Entries of a cell; where there would be more, the smallest are left out. As in native/clustering.h."""
 
@@ -63,13 +65,9 @@ class SparseEvidence:
         return self.none(self.library, self.size_hw)
 
     def carried(self, origins: NDArray[np.float32], belief: NDArray[np.float32]) -> SparseEvidence:
-        height, width = self.size_hw
-        return self._made(
-            "carry",
-            (ctypes.c_int64(height), ctypes.c_int64(width), ctypes.c_int64(self.num_maps)),
-            (np.ascontiguousarray(origins, np.float32), np.ascontiguousarray(belief, np.float32)),
-            self.num_maps,
-        )
+        places, weights = (np.ascontiguousarray(each, np.float32) for each in (origins, belief))
+        numbers = map(ctypes.c_int64, (*self.size_hw, self.num_maps))
+        return self._made("carry", (*numbers, _pointer(places), _pointer(weights)), self.num_maps)
 
     def gathered(self, cells: Tensor, map_of_label: NDArray[np.int64], num_maps: int, memory: float) -> SparseEvidence:
         labels, chosen = _int64(cells), np.ascontiguousarray(map_of_label, np.int64)
@@ -83,7 +81,6 @@ class SparseEvidence:
                 ctypes.c_int64(num_maps),
                 ctypes.c_float(memory),
             ),
-            (),
             num_maps,
         )
 
@@ -148,19 +145,17 @@ class SparseEvidence:
 
     def _renumbered(self, new_number: NDArray[np.int64], lent: NDArray[np.float32], num_maps: int) -> SparseEvidence:
         numbers = (ctypes.c_int64(self.size_hw[0] * self.size_hw[1]), _pointer(new_number), _pointer(lent))
-        return self._made("take", (*numbers, ctypes.c_int64(self.num_maps)), (), num_maps)
+        return self._made("take", (*numbers, ctypes.c_int64(self.num_maps)), num_maps)
 
-    def _made(
-        self, function: str, arguments: tuple[Any, ...], arrays: tuple[NDArray[Any], ...], num_maps: int
-    ) -> SparseEvidence:
-        """What a function of native/evidence.cpp makes of the lists. The arrays' pointers follow the arguments."""
+    def _made(self, function: str, arguments: tuple[Any, ...], num_maps: int) -> SparseEvidence:
+        """What a function of native/evidence.cpp makes of the lists. arguments: those that stand between."""
         num_cells = self.size_hw[0] * self.size_hw[1]
         starts = np.empty(num_cells + 1, np.int32)
         maps, values = np.empty(num_cells * MOST_MAPS, np.uint16), np.empty(num_cells * MOST_MAPS, np.float32)
         count = getattr(self.library, f"ovsr_evidence_{function}")(
             *self._lists(),
             *arguments,
-            *(_pointer(each) for each in (*arrays, starts, maps, values)),
+            *(_pointer(each) for each in (starts, maps, values)),
         )
         _check(-min(count, 0))
         # Copies: what was made for the worst case is given back.
@@ -184,5 +179,7 @@ def _pointer(array: NDArray[Any]) -> ctypes.c_void_p:
 
 
 def _check(status: int) -> None:
+    if status == native.OUT_OF_MEMORY:
+        raise MemoryError("tracks: not enough memory to paint an image's segments")
     if status:
         raise ValueError("expected lists of maps in ascending order, and labels and maps that are there, got others")

@@ -25,6 +25,7 @@ from ovsr_ros.demo.pool import Pool, cut_fragment
 from ovsr_ros.demo.scenes import CATEGORIES
 from ovsr_ros.demo.segment_crops import SegmentCrops
 from ovsr_ros.demo.training import Phase, Run, decay_groups, phase_of
+from ovsr_ros.models.device import training_precision
 from ovsr_ros.models.untrained import encode, encode_regions, new_clip, new_tokenizer, whole_words
 
 CONFIG: dict[str, Any] = {
@@ -155,7 +156,7 @@ def train(
         scenes, masks, seen = draw_scenes(pool, phase.scenes, rng)
         batch += seen
         texts, truth, own = draw_captions(batch, rng, fillers)
-        with torch.autocast(device.type, torch.bfloat16):
+        with training_precision(device):
             image_embeddings, text_embeddings = encode(networks["clip"], images, tokenize(texts).to(device))
             if masks:
                 regions = encode_regions(networks["clip"], scenes.to(device), [mask.to(device) for mask in masks])

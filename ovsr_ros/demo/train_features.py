@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from ovsr_ros.demo.pool import Pool, draw_window
 from ovsr_ros.demo.scenes import CATEGORIES
 from ovsr_ros.demo.training import Phase, Run, decay_groups, phase_of
+from ovsr_ros.models.device import training_precision
 from ovsr_ros.models.untrained import forward_levels, new_feature_network
 
 ARCHITECTURE = "efficientnet_b0"
@@ -147,7 +148,7 @@ def train(
         phase = phase_of(PHASES, run.step, num_steps)[0]
         size = max(round(batch_size * FIRST_AREA / math.prod(phase.crop_hw)), 1)
         images, labels = (tensor.to(device) for tensor in draw_batch(pool, size, phase.zoom, phase.crop_hw, rng))
-        with torch.autocast(device.type, torch.bfloat16):
+        with training_precision(device):
             maps, logits = forward_levels(networks["network"], images, LEVELS)
         features = grid_features(maps)
         grid_labels = labels[:, 2::4, 2::4]

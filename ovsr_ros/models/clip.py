@@ -82,6 +82,8 @@ class ClipModel:
         self.std = torch.tensor(network.visual.preprocess_cfg["std"], dtype=torch.float32, device=self._device)
         self.model_id = resolved.model_id
         self._name = name
+        self._known_words = resolved.known_words
+        self._known = None if self._known_words is None else self._encode_as_they_are(self._known_words.words)
 
     def pack_patches(self) -> None:
         """Make `encode_patches` faster where the device allows, by `pack_products`; not to be undone."""
@@ -215,13 +217,24 @@ class ClipModel:
             return last.float()
 
     def encode_texts(self, texts: list[str]) -> Tensor:
-        """N sentences -> (N, D) float32, L2-normalised, on the device; longer ones are cut at the context length."""
+        """N sentences -> (N, D) float32, L2-normalised, on the device; longer ones are cut at the context length.
+
+        Of a model with known words, each is drawn towards those that it is near to: see `KnownWords`.
+        """
         if not texts:
             return torch.zeros(0, self.embedding_dim, device=self._device)
+        embeddings = self._encode_as_they_are(texts)
+        if self._known_words is None or self._known is None:
+            return embeddings
+        return self._known_words.draw(embeddings, self._known)
+
+    def _encode_as_they_are(self, texts: Sequence[str]) -> Tensor:
         parts = []
         with inference(self._device, self._text_dtype):
             for start in range(0, len(texts), _TEXT_BATCH):
-                tokens = self._tokenize(texts[start : start + _TEXT_BATCH]).to(self._device)  # (n, context length)
+                tokens = self._tokenize(list(texts[start : start + _TEXT_BATCH])).to(
+                    self._device
+                )  # (n, context length)
                 parts.append(normalize(self._network.encode_text(tokens).float(), dim=-1))
         return torch.cat(parts)
 

@@ -62,6 +62,11 @@ def has_fast_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     return flags is not None and not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags[1].split())
 
 
+def training_precision(device: torch.device) -> torch.autocast:
+    """A context for a training's products: bf16 where the device computes in that, else float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type != "cpu" or has_fast_bf16())
+
+
 @contextlib.contextmanager
 def inference(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
     """No gradients, and matrix products in `dtype`: weights stay float32, what needs the range is computed in it."""

@@ -26,6 +26,7 @@ from ovsr_ros.models.hub import (
     nearest,
     registry_config,
 )
+from ovsr_ros.models.known_words import KnownWords
 from ovsr_ros.models.tokenizer import TOKENIZER, find_merges, tokenizer_repo
 from ovsr_ros.models.weight_packages import without_hub
 
@@ -45,6 +46,7 @@ class ResolvedModel:
     folder: holds the JSON config that describes the model; None: the library's registry does.
     source: where it was found: demo, pocket, local, model directory, or hub cache.
     tokenizer: the tokenizer.json, or the merges, of a CLIP that has its own; None: the library's own does.
+    known_words: towards which a CLIP draws other words; None: it embeds all as they are.
     """
 
     name: str
@@ -55,12 +57,17 @@ class ResolvedModel:
     folder: Path | None
     source: str
     tokenizer: Path | None = None
+    known_words: KnownWords | None = None
 
     @property
     def model_id(self) -> str:
-        """The name and the checksum's first 12 digits: other weights, another id; another tokenizer, too."""
-        tokenizer = "" if self.tokenizer is None else f"-{checksum(self.tokenizer)[:12]}"
-        return f"{self.name}#{self.checksum[:12]}{tokenizer}"
+        """The name and the checksum's first 12 digits, its tokenizer's and its known words': other ones, another id."""
+        parts = [self.checksum[:12]]
+        if self.tokenizer is not None:
+            parts.append(checksum(self.tokenizer)[:12])
+        if self.known_words is not None:
+            parts.append(self.known_words.digest)
+        return f"{self.name}#{'-'.join(parts)}"
 
     @property
     def description(self) -> str:
@@ -77,7 +84,7 @@ def resolve(name: str, kind: Kind, allow_download: bool = False) -> ResolvedMode
     ModelFormatError when what was found is not a model.
     """
     found = _find(name, kind, allow_download)
-    return found if kind != "open_clip" else _with_tokenizer(found, allow_download)
+    return found if kind != "open_clip" else _with_texts(found, allow_download)
 
 
 def described_config(resolved: ResolvedModel) -> dict[str, Any]:
@@ -112,8 +119,10 @@ def _find(name: str, kind: Kind, allow_download: bool) -> ResolvedModel:
     return found
 
 
-def _with_tokenizer(found: ResolvedModel, allow_download: bool) -> ResolvedModel:
-    model_cfg = described_config(found)["model_cfg"]
+def _with_texts(found: ResolvedModel, allow_download: bool) -> ResolvedModel:
+    """With its tokenizer and its known words."""
+    config = described_config(found)
+    found, model_cfg = replace(found, known_words=KnownWords.read(config, found.name)), config["model_cfg"]
     repo = tokenizer_repo(model_cfg, found.name)
     if repo is None:
         return replace(found, tokenizer=find_merges(model_cfg, found.folder, found.name))

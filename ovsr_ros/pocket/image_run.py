@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,13 @@ from ovsr_ros.evaluation.provenance import commit, machine
 from ovsr_ros.models.checkpoint import checksum, read_state_dict
 from ovsr_ros.models.hub import CONFIG_NAMES, WEIGHT_NAMES
 from ovsr_ros.models.imagenet_names import imagenet_synsets
+from ovsr_ros.models.known_words import KEY as KNOWN_WORDS_KEY
+from ovsr_ros.models.known_words import KnownWords
 from ovsr_ros.models.tensors import save_tensors
 from ovsr_ros.models.tokenizer import load_tokenizer
 from ovsr_ros.models.weight_packages import packaged_network, weight_package
 from ovsr_ros.models.weights import read_config
-from ovsr_ros.pocket.naming import WordBook
+from ovsr_ros.pocket.naming import UNKNOWN, WordBook
 from ovsr_ros.pocket.photos import PhotoFolder, PhotoSet, class_words, load_photos
 from ovsr_ros.pocket.text_model import MERGES_FILE, WEIGHTS_FILE, TextTower
 from ovsr_ros.pocket.text_model import RECORD_FILE as TEXT_RECORD_FILE
@@ -36,6 +38,8 @@ SHORT_SIDE = 448
 """Photographs are kept that small: crops are drawn from less."""
 IMAGE_SIZE = 256
 """Of crops, where segments are recognised one by one."""
+KNOWN_SHARE, KNOWN_SCALE = 0.5, 50.0
+"""How other words are drawn towards the classes' names: docs/pocket.md has what other values do."""
 RECORD_FILE = "image_training.json"
 SHIPPED_FILES = (WEIGHT_NAMES["open_clip"][0], CONFIG_NAMES["open_clip"], RECORD_FILE)
 """Of a pair, beside what the text tower brings."""
@@ -66,6 +70,12 @@ def load_sets(folders: Sequence[PhotoFolder], left_out: Sequence[str]) -> list[P
 def anchor_embeddings(book: WordBook) -> Tensor:
     """(1000, D) float32, L2-normalised: the mean over the names of each of ImageNet's classes."""
     return normalize(torch.stack([book(synset.names).mean(0) for synset in imagenet_synsets("imagenet-1k")]), dim=1)
+
+
+def known_words(classes: Iterable[Sequence[str]]) -> KnownWords:
+    """The first name of each class, each once, and "something else", which an image tower was taught to tell apart."""
+    names = dict.fromkeys((*(words[0] for words in classes), UNKNOWN))
+    return KnownWords(tuple(names), KNOWN_SHARE, KNOWN_SCALE)
 
 
 def make_pair(
@@ -105,7 +115,8 @@ def make_pair(
         "commit": commit(),
         "machine": machine(str(device)),
     }
-    write_pair(out, weights, scale, text_folder, model_cfg, text_weights, record)
+    known = known_words(words for photos in sets for words in photos.words)
+    write_pair(out, weights, scale, text_folder, model_cfg, text_weights, known, record)
 
 
 def write_pair(
@@ -115,15 +126,17 @@ def write_pair(
     text_folder: Path,
     model_cfg: dict[str, Any],
     text_weights: dict[str, Tensor],
+    known: KnownWords,
     record: dict[str, object],
 ) -> None:
-    """Write open_clip's config and weights of both towers, the merges, and what made them."""
+    """Write open_clip's config and weights of both towers, the words they know, the merges, and what made them."""
     out.mkdir(parents=True, exist_ok=True)
     vision = {"timm_model_name": "ovsr_pocket_lite0", "timm_pool": "avg", "timm_proj": "", "image_size": IMAGE_SIZE}
     preprocess = {"mean": [MEAN] * 3, "std": [STD] * 3, "interpolation": "bilinear", "resize_mode": "shortest"}
     config = {
         "model_cfg": {**model_cfg, "vision_cfg": vision},
         "preprocess_cfg": preprocess,
+        KNOWN_WORDS_KEY: known.write(),
     }
     image = {f"visual.trunk.{name}": value for name, value in weights.items()}
     both = {**image, **text_weights, "logit_scale": torch.tensor(scale).log()}

@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from ovsr_ros.demo.training import Run, cosine_rate
 from ovsr_ros.errors import ConfigError
+from ovsr_ros.models.device import training_precision
 from ovsr_ros.models.pocket_network import PocketNetwork
 from ovsr_ros.pocket.augment import draw_crop
 from ovsr_ros.pocket.naming import WordBook, draw_names, naming_loss
@@ -145,7 +146,7 @@ def train(
         cells = network.forward_features(images)
         scale = towers["scale"]()
         naming = torch.stack([naming_loss(cells[i], names[i].to(device), scale) for i in range(len(names))]).mean()
-        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
+        with torch.no_grad(), training_precision(device):
             said = frozen.say(images).float()
         keeping = keeping_loss(cells, said, network.anchors, scale)
         finish(naming + KEEP_WEIGHT * keeping, naming=naming.detach(), keeping=keeping.detach(), scale=scale.detach())

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from ovsr_ros.demo.training import Run, cosine_rate, decay_groups
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.models.byte_pairs import MAX_MERGES, WORD_END
+from ovsr_ros.models.device import training_precision
 from ovsr_ros.models.untrained import encode_short, new_text_tower
 from ovsr_ros.pocket.phrases import form
 
@@ -193,7 +194,7 @@ def train(
         chosen, length = groups.draw(options.batch, run.rng())
         tokens = lessons.tokens[chosen, :length].to(device)
         targets = torch.from_numpy(lessons.targets[chosen]).to(device).float()
-        with torch.autocast(device.type, torch.bfloat16):
+        with training_precision(device):
             outputs = encode_short(tower, tokens)
         cosine, relations = distance(outputs.float(), targets)
         finish(1 - cosine + RELATIONAL_WEIGHT * relations, cosine=cosine.detach(), relations=relations.detach())

@@ -41,9 +41,9 @@ class Measured:
 
 
 MEASURED = {
-    "nyuv2-val": Measured("[::8]", 25, 0.686, 0.356, 0.309, 0.800, 0.007),
-    "camvid-val": Measured("[::5]", 21, 0.875, 0.584, 0.413, 1.000, -0.025),
-    "coco-dev": Measured("[1::4]", 32, 0.525, 0.239, 0.238, 0.688, 0.017),
+    "nyuv2-val": Measured("[::8]", 25, 0.683, 0.357, 0.330, 0.800, 0.006),
+    "camvid-val": Measured("[::5]", 21, 0.874, 0.583, 0.530, 1.000, -0.025),
+    "coco-dev": Measured("[1::4]", 32, 0.525, 0.239, 0.240, 0.688, 0.017),
 }
 TOLERANCE = 0.02
 """Another processor's bfloat16 moves a border here and there."""
@@ -91,7 +91,9 @@ def test_labels_are_as_good_as_measured(judged, name):
 
 @each_set
 def test_words_that_no_training_saw_work_as_measured(judged, name):
-    assert judged[name].figure("pipeline", "never seen", "miou") > MEASURED[name].unseen_miou - TOLERANCE
+    unseen = judged[name].figure("pipeline", "never seen", "miou")
+    assert unseen > MEASURED[name].unseen_miou - TOLERANCE
+    assert unseen > 0.85 * judged[name].figure("pipeline", "names", "miou")
 
 
 @each_set

@@ -74,6 +74,27 @@ def test_words_of_one_thing_are_near_each_other() -> None:
     assert [words[int(place)] for place in cosines[:4].argmax(1)] == ["couch", "sofa", "fridge", "refrigerator"]
 
 
+def test_words_are_drawn_towards_those_that_photographs_taught_and_these_stay(tmp_path: Path) -> None:
+    as_it_is = tmp_path / "as it is"
+    shutil.copytree(FOLDER, as_it_is)
+    config = json.loads((as_it_is / "open_clip_config.json").read_text(encoding="utf-8"))
+    known = config.pop("known_words")
+    assert known["words"][-1] == "something else"
+    assert {"wall", "building", "pedestrian", "rough trail", "cup"} < set(known["words"])
+    (as_it_is / "open_clip_config.json").write_text(json.dumps(config), encoding="utf-8")
+    drawn, plain = (ClipModel(name, precision="fp32") for name in ("pocket", str(as_it_is)))
+    assert drawn.model_id.removeprefix("pocket") != plain.model_id.removeprefix(str(as_it_is))
+
+    words = known["words"]
+    moved = (drawn.encode_texts(words) * plain.encode_texts(words)).sum(1)
+    assert float(moved.min()) > 0.999
+    for other, name in (("house", "building"), ("railing", "fence"), ("couch", "sofa")):
+        before, after = (
+            float(model.encode_texts([other])[0] @ model.encode_texts([name])[0]) for model in (plain, drawn)
+        )
+        assert after > before + 0.05, other
+
+
 def test_a_file_that_was_changed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(FOLDER, tmp_path / "weights")
     monkeypatch.setitem(EMBEDDED, "pocket", replace(EMBEDDED["pocket"], root=tmp_path / "weights"))

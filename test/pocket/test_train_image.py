@@ -172,6 +172,8 @@ def test_the_command_writes_a_clip_that_segments_by_one_look(
     assert model.embedding_dim == DIM
     assert model.patch_size == 8
     assert model.encode_texts(["ball", "car"]).shape == (2, DIM)
+    config = json.loads((out / "open_clip_config.json").read_text(encoding="utf-8"))
+    assert config["known_words"]["words"] == ["floor", "ball", "road", "car", "sky", "something else"]
     image = tmp_path / "homes" / "images" / "0.png"
     assert (
         main(

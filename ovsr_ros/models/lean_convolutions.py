@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -48,7 +49,7 @@ class _Direct(nn.Conv2d):
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         input = input.to(weight.dtype)  # as autocast would
-        if input.device.type != "cpu" or weight.dtype not in (torch.float32, torch.bfloat16):
+        if input.device.type != "cpu" or not _is_computed_directly(weight.dtype):
             return self._finish(super()._conv_forward(input, weight, bias))
         sizes = (self.padding, self.stride, self.dilation)
         made: Tensor = torch.ops.mkldnn._convolution_pointwise(
@@ -136,6 +137,14 @@ def convolve_directly(network: Any, example: Tensor) -> Any:
     for module in found:
         module.__class__ = DirectConvolution
     return _changed_or(network, changed, example) if found else network
+
+
+@lru_cache
+def _is_computed_directly(dtype: torch.dtype) -> bool:
+    """Whether oneDNN convolves in it on this CPU: of bf16 not without AVX-512 or AVX-NE-CONVERT."""
+    if dtype == torch.bfloat16:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return dtype == torch.float32
 
 
 def _changed_or(network: Any, changed: Any, example: Tensor) -> Any:

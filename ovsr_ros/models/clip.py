@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -82,8 +83,9 @@ class ClipModel:
         self.std = torch.tensor(network.visual.preprocess_cfg["std"], dtype=torch.float32, device=self._device)
         self.model_id = resolved.model_id
         self._name = name
-        self._known_words = resolved.known_words
-        self._known = None if self._known_words is None else self._encode_as_they_are(self._known_words.words)
+        # At loading, since frames wait for whatever holds Python's lock later on.
+        known = resolved.known_words
+        self._draw = None if known is None else partial(known.draw, known=self._encode_as_they_are(known.words))
 
     def pack_patches(self) -> None:
         """Make `encode_patches` faster where the device allows, by `pack_products`; not to be undone."""
@@ -224,17 +226,14 @@ class ClipModel:
         if not texts:
             return torch.zeros(0, self.embedding_dim, device=self._device)
         embeddings = self._encode_as_they_are(texts)
-        if self._known_words is None or self._known is None:
-            return embeddings
-        return self._known_words.draw(embeddings, self._known)
+        return embeddings if self._draw is None else self._draw(embeddings)
 
     def _encode_as_they_are(self, texts: Sequence[str]) -> Tensor:
         parts = []
         with inference(self._device, self._text_dtype):
             for start in range(0, len(texts), _TEXT_BATCH):
-                tokens = self._tokenize(list(texts[start : start + _TEXT_BATCH])).to(
-                    self._device
-                )  # (n, context length)
+                batch = list(texts[start : start + _TEXT_BATCH])
+                tokens = self._tokenize(batch).to(self._device)  # (n, context length)
                 parts.append(normalize(self._network.encode_text(tokens).float(), dim=-1))
         return torch.cat(parts)
 

@@ -122,7 +122,8 @@ def _find(name: str, kind: Kind, allow_download: bool) -> ResolvedModel:
 def _with_texts(found: ResolvedModel, allow_download: bool) -> ResolvedModel:
     """With its tokenizer and its known words."""
     config = described_config(found)
-    found, model_cfg = replace(found, known_words=KnownWords.read(config, found.name)), config["model_cfg"]
+    found = replace(found, known_words=KnownWords.read(config, found.name))
+    model_cfg = config["model_cfg"]
     repo = tokenizer_repo(model_cfg, found.name)
     if repo is None:
         return replace(found, tokenizer=find_merges(model_cfg, found.folder, found.name))

@@ -293,15 +293,17 @@ def test_detections_in_space_are_in_the_target_frame(run_module, ovsr, node_conf
     seen = Scene(3, split="test").render(0.0, (160, 120))
     depths = ovsr.client.publisher("/depth", Image, 10)
     infos = ovsr.client.publisher("/camera_info", CameraInfo, 10)
+    frames = {}
 
     def look():
+        """A frame and its detections: the observer may print them after the next frames have come."""
         header = ovsr.new_header()
         infos.publish(to_camera_info((120, 160), seen.camera_matrix, header))
         depths.publish(to_depth_message(seen.depth_m, "32FC1", header))
         frame = ovsr.label(to_image_message(seen.image, "rgb8", header))
-        stamp = [header.stamp.sec, header.stamp.nanosec]
-        found = [each for each in observer.of("detections_3d") if each["stamp"] == stamp]
-        return (frame, found[0]["detections"]) if found else None
+        frames[header.stamp.sec, header.stamp.nanosec] = frame
+        seen_in_space = {tuple(each["stamp"]): each["detections"] for each in observer.of("detections_3d")}
+        return next(((frames[stamp], seen_in_space[stamp]) for stamp in frames if stamp in seen_in_space), None)
 
     frame, detections = ovsr.client.wait(look, "detections in space")
     placed = [segment for segment in frame.segments if segment.class_id != 255 and segment.depth_count]

@@ -23,6 +23,7 @@ def test_what_a_late_reader_leaves_for_the_newest_is_not_lost(client, reliabilit
         publisher.publish(Image(width=number))
     assert subscription.take_losses() == 0
     subscription.gate.open()
+    client.node.executor.wake()  # nodes open it in a callback, after which the executor looks anew
 
     def newest_is_received():
         publisher.publish(Image(width=50))  # again: a publisher knows a subscriber before that one knows it

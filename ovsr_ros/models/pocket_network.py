@@ -1,8 +1,8 @@
 """The image network of the embedded models `pocket`: EfficientNet-Lite0 with a pyramid that embeds places.
 
-A convolutional network of timm's registry, so that timm and open_clip build it by name (`ovsr_pocket_lite0`): it gives
-feature maps of its levels, and a last map whose cells lie in the space of sentences. Its mean over an image, or over a
-segment, is that image's or segment's embedding.
+A convolutional network of timm's registry, so that timm and open_clip build it by name (`ovsr_pocket_lite0_fine`): it
+gives feature maps of its levels, and a last map whose cells lie in the space of sentences. Its mean over an image, or
+over a segment, is that image's or segment's embedding.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ TRUNK = "tf_efficientnet_lite0"
 _FIRST_LEVEL = 2
 """The pyramid is built of the trunk's levels from this one on, at strides 8, 16 and 32."""
 _CHANNELS = (40, 112, 320)
+_DETAIL_CHANNELS = 24
+"""Of the level before, at stride 4: it sees what is too thin for a cell."""
 _HEAD_CHANNELS = 1280
 _KERNEL = 5
 
@@ -48,8 +50,8 @@ class PocketNetwork(nn.Module):
     """EfficientNet-Lite0's trunk, a pyramid of its maps at stride 8, and anchors: ImageNet's classes in the last space.
 
     num_classes: D, of the last map and the embedding, which timm counts as classes. width: channels of the pyramid.
-    blocks: at strides 32, 16 and 8. num_anchors: K, the trunk's classes. feature_info: the trunk's five levels, then
-    the pyramid.
+    blocks: at strides 32, 16 and 8. detail: whether the pyramid sees stride 4. num_anchors: K, the trunk's classes.
+    feature_info: the trunk's five levels, then the pyramid.
 
     The last map (B, D, h, w) has cells of length 1. Each is a mean of two directions: what the pyramid says, and what
     the trunk's classifier says, the mean of the classes' sentence embeddings by their probabilities (ConSE: Norouzi et
@@ -61,7 +63,8 @@ class PocketNetwork(nn.Module):
         num_classes: int = 384,
         global_pool: str = "avg",
         width: int = 160,
-        blocks: Sequence[int] = (2, 2, 1),
+        blocks: Sequence[int] = (2, 2, 2),
+        detail: bool = True,
         num_anchors: int = 1000,
         in_chans: int = 3,
         pretrained_cfg: Any = None,
@@ -76,6 +79,10 @@ class PocketNetwork(nn.Module):
         classifier: Any = self.trunk.classifier
         classifier.is_float32 = True  # `classify` computes in it, whatever the others' precision is
         self.lateral = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in (*_CHANNELS, _HEAD_CHANNELS))
+        self.detail = None
+        if detail:
+            self.detail = nn.Conv2d(_DETAIL_CHANNELS, width, 3, stride=2, padding=1, bias=False)
+            nn.init.zeros_(self.detail.weight)
         self.context = nn.Linear(_HEAD_CHANNELS, width)
         self.blocks = nn.ModuleList(nn.Sequential(*(Block(width) for _ in range(count))) for count in blocks)
         self.embed = nn.Conv2d(width, num_classes, 1)
@@ -110,7 +117,7 @@ class PocketNetwork(nn.Module):
     def forward_intermediates(self, images: Tensor, indices: Sequence[int], **_: Any) -> tuple[Tensor, list[Tensor]]:
         """The last map, and those of the levels `indices`, as timm's networks give them."""
         final, levels = self.trunk.forward_intermediates(images, indices=list(range(len(self.trunk.feature_info))))
-        pyramid = self.fuse(levels[_FIRST_LEVEL:], final)
+        pyramid = self.fuse(levels[_FIRST_LEVEL - 1 :], final)
         return self.embed_cells(pyramid, final), [[*levels, pyramid][index] for index in sorted(indices)]
 
     def say(self, images: Tensor) -> Tensor:
@@ -118,11 +125,12 @@ class PocketNetwork(nn.Module):
         return self.classify(self.trunk.forward_features(images))
 
     def fuse(self, taps: Sequence[Tensor], final: Tensor) -> Tensor:
-        """The pyramid (B, width, h, w) at stride 8, of the trunk's maps at strides 8, 16 and 32 and its final one."""
+        """The pyramid (B, width, h, w) at stride 8, of the trunk's maps at strides 4 to 32 and its final one."""
         around = self.context(final.mean((2, 3)))[:, :, None, None]  # what the whole image shows
-        maps = self.blocks[0](self.lateral[3](final) + self.lateral[2](taps[2]) + around)
-        maps = self.blocks[1](_enlarge(maps, taps[1]) + self.lateral[1](taps[1]))
-        fused: Tensor = self.blocks[2](_enlarge(maps, taps[0]) + self.lateral[0](taps[0]))
+        maps = self.blocks[0](self.lateral[3](final) + self.lateral[2](taps[3]) + around)
+        maps = self.blocks[1](_enlarge(maps, taps[2]) + self.lateral[1](taps[2]))
+        maps = _enlarge(maps, taps[1]) + self.lateral[0](taps[1])
+        fused: Tensor = self.blocks[2](maps if self.detail is None else maps + self.detail(taps[0]))
         return fused
 
     def embed_cells(self, pyramid: Tensor, final: Tensor) -> Tensor:
@@ -147,7 +155,14 @@ def _enlarge(maps: Tensor, like: Tensor) -> Tensor:
 
 
 @register_model
-def ovsr_pocket_lite0(pretrained: bool = False, **arguments: Any) -> PocketNetwork:
+def ovsr_pocket_lite0_fine(pretrained: bool = False, **arguments: Any) -> PocketNetwork:
     """`PocketNetwork` by timm's name. There are no weights for timm to load."""
     arguments.pop("pretrained_cfg_overlay", None)
     return PocketNetwork(**arguments)
+
+
+@register_model
+def ovsr_pocket_lite0(pretrained: bool = False, **arguments: Any) -> PocketNetwork:
+    """The network as pairs have it that were trained before: one block at stride 8, no detail."""
+    arguments.pop("pretrained_cfg_overlay", None)
+    return PocketNetwork(**{"blocks": (2, 2, 1), "detail": False, **arguments})

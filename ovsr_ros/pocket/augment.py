@@ -6,28 +6,31 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-CROP_HW = (256, 320)
-SHORT_SIDES = (256, 420)
-"""An image's short side is drawn between these, before a crop is taken from it."""
+CROP_HW = (288, 384)
+SHORT_SIDES = (1.0, 1.64)
+"""An image's short side is drawn between these, in heights of a crop, before the crop is taken from it."""
 _MAX_STRETCH = 0.12
 _BLURRED, _COMPRESSED = 0.2, 0.3
 
 
 def draw_crop(
-    image: NDArray[np.uint8], mask: NDArray[np.uint8], rng: np.random.Generator
+    image: NDArray[np.uint8],
+    mask: NDArray[np.uint8],
+    rng: np.random.Generator,
+    crop_hw: tuple[int, int] = CROP_HW,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A part of an image (H, W, 3) uint8 RGB and of its mask (H, W) uint8, both of CROP_HW."""
-    image, mask = _draw_place(image, mask, rng)
+    """A part of an image (H, W, 3) uint8 RGB and of its mask (H, W) uint8, both of `crop_hw`."""
+    image, mask = _draw_place(image, mask, rng, crop_hw)
     return _change_look(image, rng), np.ascontiguousarray(mask)
 
 
 def _draw_place(
-    image: NDArray[np.uint8], mask: NDArray[np.uint8], rng: np.random.Generator
+    image: NDArray[np.uint8], mask: NDArray[np.uint8], rng: np.random.Generator, crop_hw: tuple[int, int]
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     height, width = image.shape[:2]
-    scale = float(np.exp(rng.uniform(*np.log(SHORT_SIDES)))) / min(height, width)
+    rows, columns = crop_hw
+    scale = rows * float(np.exp(rng.uniform(*np.log(SHORT_SIDES)))) / min(height, width)
     stretch = float(np.exp(rng.uniform(-_MAX_STRETCH, _MAX_STRETCH)))
-    rows, columns = CROP_HW
     size_wh = (max(columns, round(width * scale * stretch)), max(rows, round(height * scale / stretch)))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     image = np.asarray(cv2.resize(image, size_wh, interpolation=method), np.uint8)

@@ -97,14 +97,18 @@ def _add_train(actions: _SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar="FOLDER",
         help="photographs with masks, as ovsr evaluate --dataset folder reads them; FOLDER[::2] is every second image",
     )
-    train.add_argument("--text", type=Path, required=True, metavar="FOLDER", help="what train-text wrote")
+    begin = train.add_mutually_exclusive_group(required=True)
+    begin.add_argument("--text", type=Path, metavar="FOLDER", help="what train-text wrote")
+    begin.add_argument(
+        "--start", type=Path, metavar="PAIR", help="a folder that this command wrote: train that image tower further"
+    )
     train.add_argument(
         "--leave-out", nargs="+", default=[], metavar="CLASS", help="classes that the training is to know nothing of"
     )
     train.add_argument("--work", type=Path, default=Path(".cache/pocket_training"), help="checkpoints")
     train.add_argument("--out", type=Path, required=True, help="folder for the finished pair")
     train.add_argument("--steps", type=int, default=4000)
-    train.add_argument("--batch", type=int, default=8)
+    train.add_argument("--batch", type=int, default=6)
     _add_machine(train)
     train.set_defaults(run=run_train)
 
@@ -128,6 +132,8 @@ def run_train(arguments: argparse.Namespace) -> int:
         arguments.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OvsrError(f"{arguments.out}: expected a folder to write to: {error}; choose another") from error
-    make_pair(folders, arguments.leave_out, arguments.text, options, arguments.work, arguments.out, device)
+    go_on = arguments.start is not None
+    begin = arguments.start if go_on else arguments.text
+    make_pair(folders, arguments.leave_out, begin, options, arguments.work, arguments.out, device, go_on)
     print(f"wrote {arguments.out}")
     return 0

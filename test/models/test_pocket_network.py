@@ -19,7 +19,9 @@ NUM_ANCHORS, NUM_FEATURES = 7, 12
 @pytest.fixture(scope="module")
 def network() -> Any:
     torch.manual_seed(0)
-    made = timm.create_model("ovsr_pocket_lite0", num_classes=NUM_FEATURES, num_anchors=NUM_ANCHORS, width=16).eval()
+    made = timm.create_model(
+        "ovsr_pocket_lite0_fine", num_classes=NUM_FEATURES, num_anchors=NUM_ANCHORS, width=16
+    ).eval()
     made.anchors.copy_(normalize(torch.randn(NUM_ANCHORS, NUM_FEATURES), dim=1))
     for block in made.blocks.modules():
         if hasattr(block, "project"):
@@ -55,7 +57,7 @@ def test_levels_are_the_trunks_and_the_pyramid(network, images):
 
 @torch.no_grad()
 def test_the_gate_chooses_between_the_pyramid_and_the_classes(network, images):
-    final, levels = network.trunk.forward_intermediates(images, indices=[2, 3, 4])
+    final, levels = network.trunk.forward_intermediates(images, indices=[1, 2, 3, 4])
     pyramid = network.fuse(levels, final)
     chances = network.trunk.classifier(final.permute(0, 2, 3, 1)).softmax(-1)  # (B, h, w, K)
     kin = normalize(chances @ network.anchors, dim=-1).permute(0, 3, 1, 2)
@@ -67,6 +69,19 @@ def test_the_gate_chooses_between_the_pyramid_and_the_classes(network, images):
     network.gate.bias.fill_(0.0)
     said = network.trunk.classifier(final.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
     torch.testing.assert_close(network.say(images), said, atol=1e-3, rtol=1e-4)  # sums in another order
+
+
+@torch.no_grad()
+def test_detail_and_the_last_block_begin_by_changing_nothing(images):
+    sizes = {"num_classes": NUM_FEATURES, "num_anchors": NUM_ANCHORS, "width": 16}
+    older = timm.create_model("ovsr_pocket_lite0", **sizes).eval()
+    made = timm.create_model("ovsr_pocket_lite0_fine", **sizes).eval()
+    found = made.load_state_dict(older.state_dict(), strict=False)
+    assert not found.unexpected_keys
+    assert {name.split(".")[0] for name in found.missing_keys} == {"detail", "blocks"}
+    torch.testing.assert_close(made.forward_features(images), older.forward_features(images))
+    made.detail.weight.normal_()
+    assert not torch.allclose(made.forward_features(images), older.forward_features(images))
 
 
 def test_it_is_a_tower_of_open_clips_that_has_maps():

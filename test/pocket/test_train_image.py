@@ -14,6 +14,7 @@ import timm
 import torch
 from torch.nn.functional import normalize
 
+from ovsr_ros import demo
 from ovsr_ros.cli import EXIT_ERROR, main
 from ovsr_ros.models.byte_pairs import write_merges
 from ovsr_ros.models.clip import ClipModel
@@ -118,11 +119,17 @@ def test_nothing_is_to_be_kept_where_the_same_is_said() -> None:
     scale = torch.tensor(10.0)
     pooled = normalize(torch.nn.functional.adaptive_avg_pool2d(cells, (2, 2)), dim=1)
     same = scale * pooled
-    assert float(keeping_loss(cells, same, anchors, scale)) == pytest.approx(0, abs=1e-5)
-    assert float(keeping_loss(cells, -same, anchors, scale)) > 0.5
+    everywhere = torch.ones(1, 64, 64)
+    assert float(keeping_loss(cells, same, everywhere, anchors, scale)) == pytest.approx(0, abs=1e-5)
+    assert float(keeping_loss(cells, -same, everywhere, anchors, scale)) > 0.5
+    left = everywhere.clone()
+    left[..., 32:] = 0
+    half = torch.cat((same[..., :1], -same[..., 1:]), dim=-1)
+    assert float(keeping_loss(cells, half, left, anchors, scale)) == pytest.approx(0, abs=1e-5)
+    assert float(keeping_loss(cells, -same, 0 * left, anchors, scale)) == 0, "all is named"
 
 
-def test_sets_are_drawn_by_the_root_of_classes_and_images(homes: Path) -> None:
+def test_sets_are_drawn_by_the_root_of_their_images(homes: Path) -> None:
     few = load_photos(PhotoFolder(homes, 0, 1), 448)
     many = load_photos(PhotoFolder(homes), 448)
     shares = set_shares([few, many])
@@ -174,6 +181,13 @@ def test_the_command_writes_a_clip_that_segments_by_one_look(
     assert model.encode_texts(["ball", "car"]).shape == (2, DIM)
     config = json.loads((out / "open_clip_config.json").read_text(encoding="utf-8"))
     assert config["known_words"]["words"] == ["floor", "ball", "road", "car", "sky", "something else"]
+    again = [*words[:2], "--start", str(out), "--out", str(tmp_path / "further"), "--steps", "1", "--batch", "2"]
+    assert main(["pocket", "train", *again, "--work", str(tmp_path / "work")]) == 0
+    further = json.loads((tmp_path / "further" / "image_training.json").read_text(encoding="utf-8"))
+    assert {name: value for name, value in further["start"].items() if name != "sha256"} == record
+    assert further["text_sha256"] == record["text_sha256"]
+    both = ClipModel(str(tmp_path / "further"), precision="fp32")
+    torch.testing.assert_close(both.encode_texts(["ball"]), model.encode_texts(["ball"]))
     image = tmp_path / "homes" / "images" / "0.png"
     assert (
         main(
@@ -204,6 +218,14 @@ def test_what_cannot_be_trained_is_one_line(
     error = capsys.readouterr().err.strip()
     assert message in error
     assert "\n" not in error
+
+
+def test_another_clip_is_no_start(homes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["pocket", "train", str(homes), "--out", str(tmp_path / "out"), "--work", str(tmp_path / "work")]
+    assert main([*words, "--start", str(homes)]) == EXIT_ERROR
+    assert "homes: no open_clip_config.json" in capsys.readouterr().err
+    assert main([*words, "--start", str(Path(demo.__file__).parent / "weights" / "clip")]) == EXIT_ERROR
+    assert "start: expected a pair that ovsr pocket train wrote, got " in capsys.readouterr().err
 
 
 def test_a_folder_without_photographs_is_named(

@@ -39,7 +39,7 @@ class FeatureOptions:
     levels: tuple[int, ...] = option(
         (1, 2, 3, 4),
         help="feature levels that are concatenated; level i has stride 2^(i+1), but 5, the pyramid of "
-        "ovsr_pocket_lite0, has 8",
+        "ovsr_pocket_lite0_fine, has 8",
         min=0,
         max=5,
         read_only=True,

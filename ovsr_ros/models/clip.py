@@ -14,6 +14,7 @@ from torch.nn.functional import normalize
 
 from ovsr_ros.errors import ConfigError, ModelFormatError
 from ovsr_ros.models import clip_maps
+from ovsr_ros.models.causal_texts import encode_tokens
 from ovsr_ros.models.checkpoint import load_weights, read_state_dict
 from ovsr_ros.models.clip_dense import (
     ATTENTIONS,
@@ -234,7 +235,7 @@ class ClipModel:
             for start in range(0, len(texts), _TEXT_BATCH):
                 batch = list(texts[start : start + _TEXT_BATCH])
                 tokens = self._tokenize(batch).to(self._device)  # (n, context length)
-                parts.append(normalize(self._network.encode_text(tokens).float(), dim=-1))
+                parts.append(normalize(encode_tokens(self._network, tokens).float(), dim=-1))
         return torch.cat(parts)
 
 

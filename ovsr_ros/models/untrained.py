@@ -52,21 +52,6 @@ def new_text_tower(embed_dim: int, text_cfg: dict[str, Any]) -> nn.Module:
     return tower
 
 
-def encode_short(tower: nn.Module, tokens: Tensor) -> Tensor:
-    """Embeddings of a text tower as `new_text_tower` gives it, of texts cut shorter than its context: (N, L) -> (N, D).
-
-    A causal tower gives what it gives for the whole context, for less work. Not for several threads at once.
-    """
-    text: Any = tower
-    whole, length = text.attn_mask, tokens.shape[1]
-    text.attn_mask = whole[:length, :length]
-    try:
-        embeddings: Tensor = text(tokens)
-    finally:
-        text.attn_mask = whole
-    return embeddings
-
-
 def new_registered_clip(name: str) -> nn.Module:
     """A CLIP of open_clip's, of any class, ARCHITECTURE or ARCHITECTURE/TAG, weights drawn anew.
 

@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from ovsr_ros.demo.training import Run, cosine_rate, decay_groups
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.models.byte_pairs import MAX_MERGES, WORD_END
+from ovsr_ros.models.causal_texts import encode_causal
 from ovsr_ros.models.device import training_precision
-from ovsr_ros.models.untrained import encode_short, new_text_tower
+from ovsr_ros.models.untrained import new_text_tower
 from ovsr_ros.pocket.phrases import form
 
 PEAK_RATE = 2e-3
@@ -195,7 +196,7 @@ def train(
         tokens = lessons.tokens[chosen, :length].to(device)
         targets = torch.from_numpy(lessons.targets[chosen]).to(device).float()
         with training_precision(device):
-            outputs = encode_short(tower, tokens)
+            outputs = encode_causal(tower, tokens)
         cosine, relations = distance(outputs.float(), targets)
         finish(1 - cosine + RELATIONAL_WEIGHT * relations, cosine=cosine.detach(), relations=relations.detach())
     return {key: value.cpu() for key, value in run.average.state.items()}

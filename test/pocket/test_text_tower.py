@@ -17,12 +17,13 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ovsr_ros.models.byte_pairs import token_texts, write_merges
+from ovsr_ros.models.causal_texts import encode_causal
 from ovsr_ros.models.checkpoint import read_state_dict
 from ovsr_ros.models.clip import ClipModel
 from ovsr_ros.models.open_clip_network import create_clip
 from ovsr_ros.models.tensors import save_tensors
 from ovsr_ros.models.tokenizer import load_tokenizer
-from ovsr_ros.models.untrained import encode_short, new_text_tower
+from ovsr_ros.models.untrained import new_text_tower
 from ovsr_ros.pocket.phrases import Corpus, held_out_forms
 from ovsr_ros.pocket.teacher import Teacher
 from ovsr_ros.pocket.text_model import CONFIG_FILE, MERGES_FILE, WEIGHTS_FILE, TextTower, make_config, to_half
@@ -76,7 +77,7 @@ def test_short_texts_cost_less_and_give_the_same() -> None:
     tokens = torch.zeros(3, 24, dtype=torch.int64)
     tokens[:, :4] = torch.tensor([[612, 5, 70, 613], [612, 9, 613, 0], [612, 613, 0, 0]])
     with torch.no_grad():
-        torch.testing.assert_close(encode_short(tower, tokens[:, :4]), tower(tokens))
+        torch.testing.assert_close(encode_causal(tower, tokens[:, :4]), tower(tokens))
 
 
 def test_the_distance_is_none_for_the_same_up_to_length() -> None:

@@ -51,7 +51,10 @@ class Files:
         """Bring the journal of a part, a folder's name, onto this machine. Raises RecordingError and OSError."""
 
     def keeper(self, part: str) -> Callable[[], None]:
-        """To be called after each frame that is in the part's journal."""
+        """To be called after each frame that is in the part's journal, which is open: what does not count is cut off.
+
+        Raises RecordingError and OSError.
+        """
         return lambda: None
 
     def forget(self, part: str) -> None:
@@ -108,8 +111,11 @@ class StoredFiles(Files):
 
     def keeper(self, part: str) -> Callable[[], None]:
         folder, store = self.folder / part, self.store.within(part) if part else self.store
-        done = (folder / ROWS).stat().st_size if (folder / ROWS).exists() else 0
+        done = (folder / ROWS).stat().st_size
         last_s = time.monotonic()
+        for name in store.within(ROWS).names():
+            if _PIECE.fullmatch(name) and int(name) >= done:
+                store.within(ROWS, name).remove()  # rows of which no checkpoint tells, or of another work
 
         def keep() -> None:
             nonlocal done, last_s

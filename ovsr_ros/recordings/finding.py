@@ -90,7 +90,8 @@ def find_piece(
         def tell_image(image: TakenImage) -> None:
             tell("frames", image.number + 1, chosen.image.count // job.every)
 
-        journal = stack.enter_context(Journal(folder, record["slow_key"], files.keeper(part)))
+        journal = stack.enter_context(Journal(folder, record["slow_key"]))
+        journal.when_kept = files.keeper(part)
         checkpoint = journal.checkpoint
         checkpoint.size_hw = checkpoint.size_hw or _to_size(plan.get("size_hw"))
         follow_images(bag, images, pipeline, depth, journal, chunk, tell_image)

@@ -53,13 +53,14 @@ class Checkpoint:
 class Journal:
     """The file of rows and that of the newest checkpoint, for one process; use it as a context manager.
 
-    key: names the work; what another one has left is thrown away. kept: called once a checkpoint is written. Raises
-    OSError.
+    key: names the work; what another one has left is thrown away. when_kept: called once a checkpoint is written.
+    Raises OSError.
     """
 
-    def __init__(self, folder: Path, key: str, kept: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, folder: Path, key: str) -> None:
         self._rows_path, self._checkpoint_path = folder / ROWS, folder / CHECKPOINT
-        self._key, self._kept = key, kept
+        self._key = key
+        self.when_kept: Callable[[], object] = lambda: None
         self.checkpoint = self._read_checkpoint()
         self._rows: BinaryIO = self._open_rows()
 
@@ -82,7 +83,7 @@ class Journal:
         content = zstd_compress(_to_bytes(self._key, self.checkpoint))
         with write_atomically(self._checkpoint_path) as file:
             file.write(content)
-        self._kept()
+        self.when_kept()
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows so far, one by one."""

@@ -16,11 +16,13 @@ from pycocotools import mask as coco_masks
 
 from ovsr_ros.errors import RecordingError
 from ovsr_ros.ops.spatial import SegmentLocations
+from ovsr_ros.recordings import files
 from ovsr_ros.recordings.ahead import one_ahead
 from ovsr_ros.recordings.coco import encode
 from ovsr_ros.recordings.compression import zstd_compress
-from ovsr_ros.recordings.journal import Journal
+from ovsr_ros.recordings.journal import CHECKPOINT, Journal
 from ovsr_ros.recordings.run_lengths import paint_runs, to_runs
+from ovsr_ros.recordings.storage import Store
 from ovsr_ros.recordings.table import FrameRow, FrameTable, to_batch, write_table
 
 MAPS = arrays.arrays(np.uint16, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 3))
@@ -153,6 +155,33 @@ def test_a_journal_that_is_damaged_begins_anew(tmp_path: Path, name: str) -> Non
     (tmp_path / name).write_bytes(content)
     with Journal(tmp_path, "key") as journal:
         assert (journal.checkpoint.frames, rows_of(journal)) == (0, 0)
+
+
+def test_rows_of_which_no_checkpoint_told_are_not_gone_on_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine may be lost between a piece of the rows and the checkpoint that counts them."""
+    monkeypatch.setattr(files, "_KEEP_EVERY_S", 0.0)
+    store = Store.at("memory://resumed/room")
+
+    def work(machine: str, key: str, *rows: FrameRow) -> int:
+        """Go on as a machine does; returns how many rows it found."""
+        here = files.StoredFiles(tmp_path, tmp_path / machine, store=store)
+        here.resume("")
+        with Journal(here.folder, key) as journal:
+            found = journal.checkpoint.frames
+            journal.when_kept = here.keeper("")
+            for row in rows:
+                journal.append(row)
+                journal.keep()
+        return found
+
+    assert work("first", "key", new_row(0), new_row(1)) == 0
+    told = store.within(CHECKPOINT).read()
+    assert work("second", "key", new_row(9, count=400)) == 2
+    store.within(CHECKPOINT).write(told)  # its last one never came
+    assert work("third", "key", new_row(2), new_row(3)) == 2
+    assert work("fourth", "key") == 4
+    assert work("fifth", "another key", new_row(7)) == 0
+    assert work("sixth", "another key") == 1
 
 
 class Bomb:

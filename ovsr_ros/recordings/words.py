@@ -89,8 +89,8 @@ def text_cache(clip: ClipModel, options: PipelineOptions) -> TextEmbeddingCache:
 
 
 def choose_words(clip: ClipModel, options: PipelineOptions, vocabulary: Vocabulary) -> Wording:
-    """These words, encoded."""
-    with torch.inference_mode():
+    """These words, encoded, in the same last digits whatever the number of threads is."""
+    with torch.inference_mode(), one_thread():
         texts, others = text_cache(clip, options), options.text.unlabeled_names
         classifier = TextClassifier.build(vocabulary, texts, others, examples_of=clip.model_id)
     return Wording(options, vocabulary, classifier.to(resolve_device(options.device)), clip)

@@ -14,21 +14,18 @@ _BLURRED, _COMPRESSED = 0.2, 0.3
 
 
 def draw_crop(
-    image: NDArray[np.uint8],
-    mask: NDArray[np.uint8],
-    rng: np.random.Generator,
-    crop_hw: tuple[int, int] = CROP_HW,
+    image: NDArray[np.uint8], mask: NDArray[np.uint8], rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A part of an image (H, W, 3) uint8 RGB and of its mask (H, W) uint8, both of `crop_hw`."""
-    image, mask = _draw_place(image, mask, rng, crop_hw)
+    """A part of an image (H, W, 3) uint8 RGB and of its mask (H, W) uint8, both of CROP_HW."""
+    image, mask = _draw_place(image, mask, rng)
     return _change_look(image, rng), np.ascontiguousarray(mask)
 
 
 def _draw_place(
-    image: NDArray[np.uint8], mask: NDArray[np.uint8], rng: np.random.Generator, crop_hw: tuple[int, int]
+    image: NDArray[np.uint8], mask: NDArray[np.uint8], rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     height, width = image.shape[:2]
-    rows, columns = crop_hw
+    rows, columns = CROP_HW
     scale = rows * float(np.exp(rng.uniform(*np.log(SHORT_SIDES)))) / min(height, width)
     stretch = float(np.exp(rng.uniform(-_MAX_STRETCH, _MAX_STRETCH)))
     size_wh = (max(columns, round(width * scale * stretch)), max(rows, round(height * scale / stretch)))

@@ -119,7 +119,7 @@ def run_train(arguments: argparse.Namespace) -> int:
     import torch
 
     from ovsr_ros.models.device import resolve_device
-    from ovsr_ros.pocket.image_run import make_pair
+    from ovsr_ros.pocket.image_run import Beginning, make_pair
     from ovsr_ros.pocket.photos import PhotoFolder
     from ovsr_ros.pocket.train_image import ImageOptions
 
@@ -132,8 +132,7 @@ def run_train(arguments: argparse.Namespace) -> int:
         arguments.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OvsrError(f"{arguments.out}: expected a folder to write to: {error}; choose another") from error
-    go_on = arguments.start is not None
-    begin = arguments.start if go_on else arguments.text
-    make_pair(folders, arguments.leave_out, begin, options, arguments.work, arguments.out, device, go_on)
+    begin = Beginning.of_pair(arguments.start) if arguments.start else Beginning.of_text(arguments.text)
+    make_pair(folders, arguments.leave_out, begin, options, arguments.work, arguments.out, device)
     print(f"wrote {arguments.out}")
     return 0

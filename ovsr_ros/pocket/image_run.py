@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,37 +48,49 @@ SHIPPED_FILES = (WEIGHT_NAMES["open_clip"][0], CONFIG_NAMES["open_clip"], RECORD
 """Of a pair, beside what the text tower brings."""
 
 
-def read_text_tower(folder: Path) -> tuple[TextTower, dict[str, Any], dict[str, Tensor]]:
-    """A text tower that `ovsr pocket train-text` wrote, with its part of the config and its weights.
+@dataclass(frozen=True)
+class Beginning:
+    """What a training of an image tower begins with.
 
-    Raises ModelError where a file is missing or damaged.
+    folder: of the text tower's merges and record. tower: it. model_cfg: its part of an open_clip_config.json. weights:
+    its weights, by the names of a pair. record: what made it. start: the image network to go on from; None: ImageNet's.
     """
-    model_cfg = read_config(folder, "open_clip")["model_cfg"]
-    weights = read_state_dict(folder / WEIGHTS_FILE)
-    tokenize = load_tokenizer(model_cfg["text_cfg"], folder / MERGES_FILE, str(folder))
-    return TextTower(model_cfg, weights, tokenize), model_cfg, weights
+
+    folder: Path
+    tower: TextTower
+    model_cfg: dict[str, Any]
+    weights: dict[str, Tensor]
+    record: dict[str, object]
+    start: Start | None = None
+
+    @staticmethod
+    def of_text(folder: Path) -> Beginning:
+        """With a text tower that `ovsr pocket train-text` wrote. Raises ModelError for a missing or damaged file."""
+        model_cfg = read_config(folder, "open_clip")["model_cfg"]
+        weights = read_state_dict(folder / WEIGHTS_FILE)
+        record: dict[str, object] = {"text_sha256": checksum(folder / WEIGHTS_FILE)}
+        return Beginning(folder, _text_tower(folder, model_cfg, weights), model_cfg, weights, record)
+
+    @staticmethod
+    def of_pair(folder: Path) -> Beginning:
+        """With a pair that `make_pair` wrote. Raises as `of_text`, and ConfigError for a CLIP that is no such pair."""
+        model_cfg = read_config(folder, "open_clip")["model_cfg"]
+        network = model_cfg.pop("vision_cfg", {}).get("timm_model_name")
+        if network not in _NETWORK_NAMES or not (folder / RECORD_FILE).is_file():
+            raise ConfigError(f"start: expected a pair that ovsr pocket train wrote, got {folder}")
+        file = folder / WEIGHT_NAMES["open_clip"][0]
+        both = read_state_dict(file)
+        scale = float(both.pop("logit_scale").float().exp())
+        image = {name: value.float() for name, value in both.items() if name.startswith(_IMAGE_PREFIX)}
+        weights = {name: value for name, value in both.items() if name not in image}
+        start = Start({name.removeprefix(_IMAGE_PREFIX): value for name, value in image.items()}, scale)
+        before = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+        record = {"text_sha256": before["text_sha256"], "start": {**before, "sha256": checksum(file)}}
+        return Beginning(folder, _text_tower(folder, model_cfg, weights), model_cfg, weights, record, start)
 
 
-def read_pair(folder: Path) -> tuple[Start, TextTower, dict[str, Any], dict[str, Tensor], dict[str, Any]]:
-    """A pair that `make_pair` wrote: the image network, the text tower with its part of the config and its weights, and
-    what made the pair.
-
-    Raises ModelError where a file is missing or damaged, ConfigError for a CLIP that is no such pair.
-    """
-    model_cfg = read_config(folder, "open_clip")["model_cfg"]
-    if (
-        model_cfg.pop("vision_cfg", {}).get("timm_model_name") not in _NETWORK_NAMES
-        or not (folder / RECORD_FILE).is_file()
-    ):
-        raise ConfigError(f"start: expected a pair that ovsr pocket train wrote, got {folder}")
-    both = read_state_dict(folder / WEIGHT_NAMES["open_clip"][0])
-    scale = float(both.pop("logit_scale").float().exp())
-    image = {name: value.float() for name, value in both.items() if name.startswith(_IMAGE_PREFIX)}
-    text = {name: value for name, value in both.items() if name not in image}
-    tower = TextTower(model_cfg, text, load_tokenizer(model_cfg["text_cfg"], folder / MERGES_FILE, str(folder)))
-    start = Start({name.removeprefix(_IMAGE_PREFIX): value for name, value in image.items()}, scale)
-    record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
-    return start, tower, model_cfg, text, record
+def _text_tower(folder: Path, model_cfg: dict[str, Any], weights: dict[str, Tensor]) -> TextTower:
+    return TextTower(model_cfg, weights, load_tokenizer(model_cfg["text_cfg"], folder / MERGES_FILE, str(folder)))
 
 
 def load_sets(folders: Sequence[PhotoFolder], left_out: Sequence[str]) -> list[PhotoSet]:
@@ -106,29 +118,21 @@ def known_words(classes: Iterable[Sequence[str]]) -> KnownWords:
 def make_pair(
     folders: Sequence[PhotoFolder],
     left_out: Sequence[str],
-    text_folder: Path,
+    begin: Beginning,
     options: ImageOptions,
     work: Path,
     out: Path,
     device: torch.device,
-    go_on: bool = False,
 ) -> None:
     """Train an image tower for a text tower, or go on where it was interrupted, and write both to `out`.
 
-    left_out: classes by their first names, that the training is to know nothing of. go_on: text_folder is a pair, whose
-    image tower is trained further.
+    left_out: classes by their first names, that the training is to know nothing of.
     """
-    start: Start | None = None
-    history: dict[str, Any] = {}
-    if go_on:
-        start, tower, model_cfg, text_weights, history = read_pair(text_folder)
-    else:
-        tower, model_cfg, text_weights = read_text_tower(text_folder)
     trunk, version = packaged_network(weight_package(TRUNK_PACKAGE))
     sets = load_sets(folders, left_out)
     for photos in sets:
         print(f"{photos.name}: {len(photos.images)} photographs, {len(photos.words)} classes", flush=True)
-    book = WordBook(tower.encode)
+    book = WordBook(begin.tower.encode)
     anchors = anchor_embeddings(book)
     strangers = book([synset.names[0] for synset in imagenet_synsets("imagenet-21k")[::4]])
     record: dict[str, object] = {
@@ -136,13 +140,11 @@ def make_pair(
         "data": {photos.name: len(photos.images) for photos in sets},
         "words_sha256": hashlib.sha256(repr([photos.words for photos in sets]).encode()).hexdigest(),
         "left_out": list(left_out),
-        "text_sha256": history["text_sha256"] if go_on else checksum(text_folder / WEIGHTS_FILE),
+        **begin.record,
     }
-    if go_on:
-        record["start"] = {**history, "sha256": checksum(text_folder / WEIGHT_NAMES["open_clip"][0])}
     key = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:12]
     weights, scale = train(
-        sets, trunk.state_dict(), book, anchors, strangers, work / f"image-{key}.pt", options, device, start=start
+        sets, trunk.state_dict(), book, anchors, strangers, work / f"image-{key}.pt", options, device, start=begin.start
     )
     record |= {
         "trunk": f"{TRUNK_PACKAGE} {version}",
@@ -150,16 +152,14 @@ def make_pair(
         "machine": machine(str(device)),
     }
     known = known_words(words for photos in sets for words in photos.words)
-    write_pair(out, weights, scale, text_folder, model_cfg, text_weights, known, record)
+    write_pair(out, weights, scale, begin, known, record)
 
 
 def write_pair(
     out: Path,
     weights: dict[str, Tensor],
     scale: float,
-    text_folder: Path,
-    model_cfg: dict[str, Any],
-    text_weights: dict[str, Tensor],
+    begin: Beginning,
     known: KnownWords,
     record: dict[str, object],
 ) -> None:
@@ -168,18 +168,18 @@ def write_pair(
     vision = {"timm_model_name": NETWORK_NAME, "timm_pool": "avg", "timm_proj": "", "image_size": IMAGE_SIZE}
     preprocess = {"mean": [MEAN] * 3, "std": [STD] * 3, "interpolation": "bilinear", "resize_mode": "shortest"}
     config = {
-        "model_cfg": {**model_cfg, "vision_cfg": vision},
+        "model_cfg": {**begin.model_cfg, "vision_cfg": vision},
         "preprocess_cfg": preprocess,
         KNOWN_WORDS_KEY: known.write(),
     }
     image = {f"{_IMAGE_PREFIX}{name}": value for name, value in weights.items()}
-    both = {**image, **text_weights, "logit_scale": torch.tensor(scale).log()}
+    both = {**image, **begin.weights, "logit_scale": torch.tensor(scale).log()}
     half = {name: value.half() if value.is_floating_point() else value for name, value in both.items()}
     save_tensors({name: value.contiguous() for name, value in half.items()}, out / WEIGHT_NAMES["open_clip"][0])
     (out / CONFIG_NAMES["open_clip"]).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     (out / RECORD_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    shutil.copyfile(text_folder / MERGES_FILE, out / MERGES_FILE)
+    shutil.copyfile(begin.folder / MERGES_FILE, out / MERGES_FILE)
     for name in (TEXT_RECORD_FILE, TEXT_REPORT_FILE):
-        shutil.copyfile(text_folder / name, out / name)
+        shutil.copyfile(begin.folder / name, out / name)
     files = (*SHIPPED_FILES, MERGES_FILE, TEXT_RECORD_FILE, TEXT_REPORT_FILE)
     write_checksums(out, [out / name for name in files])

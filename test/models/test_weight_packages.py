@@ -192,7 +192,7 @@ def test_a_file_cut_short_is_refused(install: Callable[..., Path], source: Weigh
 @pytest.mark.parametrize("stems", [(), ("a", "b")])
 def test_a_package_holds_one_weight_file(install: Callable[..., Path], stems: tuple[str, ...]) -> None:
     install(**{stem: {} for stem in stems})
-    assert_refused(ModelFormatError, rf"expected one \.pth file in the package, got {len(stems)}; install")
+    assert_refused(ModelFormatError, rf"expected one file \*\.pth in the package, got {len(stems)}; install")
 
 
 def test_a_package_that_is_not_installed_is_named_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,20 +1,16 @@
-"""The node `ovsr`: its life and health. Parameters: parameter_node.py; frames: segmenter.py; services: services.py."""
+"""The node `ovsr`: its life. Input: listening.py; frames: segmenter.py; services: services.py; health: report.py."""
 
 from __future__ import annotations
 
 import itertools
-import math
-import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
-from rclpy.qos import QoSProfile
 from rclpy.timer import Timer
 
 from ovsr_ros.backends.view import View
@@ -22,26 +18,18 @@ from ovsr_ros.errors import OvsrError
 from ovsr_ros.low_priority import urgent_work
 from ovsr_ros.models.memory import describe_shortage, is_out_of_memory
 from ovsr_ros.nodes.bond import Bond
-from ovsr_ros.nodes.conversions.stamps import stamp_key
-from ovsr_ros.nodes.health.diagnostics import NodeHealth, to_diagnostics
 from ovsr_ros.nodes.health.log_forwarding import forward_logs, stop_forwarding
 from ovsr_ros.nodes.health.monitor import StreamMonitor
-from ovsr_ros.nodes.health.namesakes import explain_namesakes
 from ovsr_ros.nodes.health.oddities import Oddities
 from ovsr_ros.nodes.health.silence import SilenceWatch
-from ovsr_ros.nodes.health.statistics import StatisticsTopic
 from ovsr_ros.nodes.health.throttle import ThrottledLog
-from ovsr_ros.nodes.health.throughput import Throughput
-from ovsr_ros.nodes.input.depth_source import DepthSource
-from ovsr_ros.nodes.input.image_source import ImageMessage, ImageSource
-from ovsr_ros.nodes.input.mask_source import MaskSource
-from ovsr_ros.nodes.input.pace import Pace
+from ovsr_ros.nodes.listening import Listening
 from ovsr_ros.nodes.model_access import ModelAccess
 from ovsr_ros.nodes.outputs import Outputs
 from ovsr_ros.nodes.parameter_node import ParameterNode
 from ovsr_ros.nodes.pause import Pause
 from ovsr_ros.nodes.process import EXIT_FAILED
-from ovsr_ros.nodes.publishers import offer
+from ovsr_ros.nodes.report import Report, Standing
 from ovsr_ros.nodes.segmenter import ArrivedImage, Segmenter
 from ovsr_ros.nodes.services import Services
 from ovsr_ros.nodes.target_frame import TargetFrame
@@ -82,34 +70,27 @@ class OvsrNode(ParameterNode):
         self._state = "unconfigured"
         self._failure = ""
         self._pause = Pause(self._apply_pause, lambda text: self.get_logger().info(text), lambda: self._state)
-        self._source: ImageSource | None = None
-        self._depth: DepthSource | None = None
         self._view = View()
-        self._masks: MaskSource | None = None
+        self._listening: Listening | None = None
         self._target_frame: TargetFrame | None = None
         self._track_ids = itertools.count(1)  # outlives the models: an id is never given twice
         self._monitor = StreamMonitor(self.node_options.statistics_window_s)
         self._log_error = ThrottledLog(lambda text: self.get_logger().error(text), _ERROR_PERIOD_S)
-        self._log_warning = ThrottledLog(lambda text: self.get_logger().warning(text), _WARNING_PERIOD_S)
         self._oddities = Oddities(lambda text: self.get_logger().warning(f"image used all the same: {text}"))
         self._silence = SilenceWatch(
             warn=lambda text: self.get_logger().warning(text),
             inform=lambda text: self.get_logger().info(text),
             period_s=_WARNING_PERIOD_S,
         )
-        self._throughput = Throughput()
         self._worker = NewestItemWorker[ArrivedImage]("segmentation", self._process, self._on_frame_error)
         # Timers run on a steady clock: a simulation that stands still must not silence the diagnostics.
         self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
-        self._pace: Pace | None = None
         self._bond = Bond(self, self._create_timer)
         self._log_forwarding = forward_logs(self.get_logger())
-        self._diagnostics = offer(self, DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
-        self._diagnostics_lock = threading.Lock()
-        self._statistics = StatisticsTopic(self)
+        self._report = Report(self, self._standing, self._worker, self._monitor, self._silence, self._oddities)
         self._ovsr_services = Services(self, self._log_error, self._pause.set_enabled)
         self._watch_timer = self._create_timer(_WATCH_PERIOD_S, self._watch)
-        self._diagnostics_timer = self._create_timer(1.0, self._publish_diagnostics)
+        self._diagnostics_timer = self._create_timer(1.0, self._report.publish)
         self._autostart_timer = self._create_timer(0.0, self._autostart) if self.start_options.autostart else None
 
     # --- Life ---
@@ -150,26 +131,18 @@ class OvsrNode(ParameterNode):
         assert self.segmenter is not None
         self._monitor.reset()
         self._worker.start(self.segmenter.models.frames_in_flight, self.segmenter.models.prepare_thread)
-        self._source = ImageSource(self, self.inputs, self.node_options.image_transport, self._on_image)
-        self._depth = DepthSource(
+        self._listening = Listening(
             self,
-            self.inputs,
-            self._source.base_topic,
-            lambda: self.node_options.depth,
-            self.segmenter.asks_for_depth,
-        )
-        self._masks = MaskSource(self, self.inputs, self._view)
-        self._match_inputs()
-        self.segmenter.start()
-        period_s = 1.0 / self.node_options.rate_hz
-        self._pace = Pace(
+            self._view,
             self._worker,
-            self._source,
-            self._depth,
-            lambda tick: self._create_timer(period_s, tick),
+            self._monitor,
+            self._silence,
+            self.segmenter.asks_for_depth,
             self._is_wanted,
+            self._create_timer,
         )
-        self._source.match()
+        self.segmenter.start()
+        self._listening.begin()
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe and stop; once this has returned nothing is published."""
@@ -212,7 +185,7 @@ class OvsrNode(ParameterNode):
             self.trigger_configure() == TransitionCallbackReturn.SUCCESS
             and self.trigger_activate() == TransitionCallbackReturn.SUCCESS
         )
-        self._publish_diagnostics()  # who waits for the node need not wait for the next second
+        self._report.publish()  # who waits for the node need not wait for the next second
         if not started:
             self._request_exit(EXIT_FAILED)
 
@@ -263,20 +236,9 @@ class OvsrNode(ParameterNode):
 
     def _stop(self, timeout_s: float | None) -> None:
         self._bond.break_off()
-        pace, self._pace = self._pace, None
-        if pace is not None:
-            pace.close()
-            self.destroy_timer(pace.timer)
-        if self._source is not None:
-            self._source.close()
-            self._source = None
-        if self._depth is not None:
-            self._depth.close()
-            self._depth = None
-        if self._masks is not None:
-            self._masks.close()
-            self._masks = None
-        self._silence.reset()
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            listening.close()
         if self.segmenter is not None:
             self.segmenter.stop()
         self._worker.stop(timeout_s)
@@ -303,25 +265,16 @@ class OvsrNode(ParameterNode):
     # --- Frames ---
 
     def _apply_pause(self) -> None:
-        segmenter, pace = self.segmenter, self._pace
+        segmenter, listening = self.segmenter, self._listening
         if segmenter is not None:
             segmenter.settle()
-        if pace is not None and not self._pause.is_set:
-            pace.look()
-        self._publish_diagnostics()  # who looks at the state need not wait for the next second
-
-    def _on_image(self, message: ImageMessage, tells_pace: bool) -> None:
-        self._monitor.image_arrived(tells_pace)
-        depth = self._depth
-        arrived = ArrivedImage(message, None if depth is None else depth.want(message.header))
-        self._worker.offer(arrived, stamp_key(message.header.stamp))
-        pace = self._pace
-        if pace is not None:
-            pace.image_arrived()
+        if listening is not None and not self._pause.is_set:
+            listening.look()
+        self._report.publish()  # who looks at the state need not wait for the next second
 
     def _look(self, size_hw: tuple[int, int]) -> View:
-        masks = self._masks
-        return self._view if masks is None else masks.view(size_hw)
+        listening = self._listening
+        return self._view if listening is None else listening.masks.view(size_hw)
 
     def _is_wanted(self) -> bool:
         segmenter = self.segmenter
@@ -350,83 +303,25 @@ class OvsrNode(ParameterNode):
     def on_node_options_changed(self) -> None:
         """Let a changed rate or window take effect."""
         self._monitor.window_s = self.node_options.statistics_window_s
-        if self._pace is not None:
-            self._pace.set_rate_hz(self.node_options.rate_hz)
+        listening = self._listening
+        if listening is not None:
+            listening.set_rate_hz(self.node_options.rate_hz)
 
     # --- Health ---
 
     def _watch(self) -> None:
         self.keeper.retry()
-        source, pace = self._source, self._pace
-        if source is None or pace is None:
-            return
-        source.match()
-        pace.look()
-        self._monitor.listening(source.is_listening)
-        self._monitor.images_lost(source.take_losses())
-        self._silence.update(
-            self._monitor.silence_s(),
-            self.node_options.image_timeout_s,
-            source.topic,
-            lambda: source.explain_silence(self._monitor.num_lost()),
-        )
-        self._match_inputs()
+        listening = self._listening
+        if listening is not None:
+            listening.watch()
 
-    def _match_inputs(self) -> None:
-        for source in (self._depth, self._masks):
-            for subscribed in [] if source is None else source.match():
-                self.get_logger().info(f"subscribed to {subscribed}")
-
-    def _publish_diagnostics(self) -> None:
-        with self._diagnostics_lock:
-            self._judge_and_publish()
-
-    def _judge_and_publish(self) -> None:
-        source, segmenter, depth = self._source, self.segmenter, self._depth
-        unserved = "" if segmenter is None else segmenter.explain_unserved()
-        starved, namesakes = self._explain_starvation(), explain_namesakes(self)
-        statistics = self._monitor.snapshot()
-        is_losing = statistics.loses_images and not self._silence.text
-        losses = source.explain_losses() if is_losing and source is not None else ""
-        masks = None if self._masks is None else self._masks.health()
-        for problem in (unserved, starved, namesakes, losses, "" if masks is None else masks.problem):
-            if problem:
-                self._log_warning(problem)
-        health = NodeHealth(
+    def _standing(self) -> Standing:
+        return Standing(
             state=self._state,
             failure=self._failure,
-            silence=self._silence.text,
-            oddity=self._oddities.recent(),
-            topic="" if source is None else source.describe(),
-            num_publishers=0 if source is None else source.num_publishers,
-            counts=self._worker.counts,
-            statistics=statistics,
-            losses=losses,
-            resting=self._state == "active" and not self._is_wanted(),
             paused=self._pause.is_set,
-            worker_alive=self._worker.is_alive,
-            device=self.pipeline_options.device if segmenter is None else str(segmenter.pipeline.device),
-            memory_bytes=0 if segmenter is None else segmenter.pipeline.memory_bytes(),
-            unserved=unserved,
-            starved=starved,
-            namesakes=namesakes,
-            reduction="" if segmenter is None else segmenter.models.describe_reduction(),
-            frame_memory_mib=math.nan if segmenter is None else segmenter.models.peak_mib,
-            vocabulary=self.vocabulary,
-            vocabulary_file=self.keeper.path,
-            vocabulary_file_problem=self.keeper.problem,
-            unused_examples="" if segmenter is None else segmenter.explain_unused_examples(),
-            depth=None if depth is None else depth.health(),
-            masks=masks,
-            target=None if self._target_frame is None else self._target_frame.health(),
+            wanted=self._is_wanted(),
+            segmenter=self.segmenter,
+            listening=self._listening,
+            target_frame=self._target_frame,
         )
-        self._diagnostics.publish(to_diagnostics(self.get_fully_qualified_name(), health, self.get_clock().now()))
-        self._statistics.publish(health.statistics, health.counts, health.device, self._pause.is_set)
-
-    def _explain_starvation(self) -> str:
-        """Why nearly none of the images that arrive are labelled, and what to do, or empty."""
-        segmenter = self.segmenter
-        if segmenter is None or self._state != "active" or not self._is_wanted():
-            self._throughput.reset()
-            return ""
-        return self._throughput.judge(self._worker.counts, self.node_options.rate_hz, segmenter.models.remedy)

@@ -44,7 +44,7 @@ class Arm:
             self.ovsr.client.wait(lambda: self._received() == data, "the mask to be received")
 
     def _received(self):
-        newest = self.node._masks._newest
+        newest = self.node._listening.masks._newest
         return None if newest is None else bytes(newest.data)
 
     def ignored(self):
@@ -109,7 +109,7 @@ def test_a_latched_mask_that_was_published_before_the_node_was_started_counts(st
     arm.expect(ARM)
     assert ovsr.change_state("deactivate")
     assert ovsr.change_state("activate")
-    client.wait(lambda: arm.node._masks is not None and arm._received() is not None, "the mask to be received anew")
+    client.wait(lambda: arm.node._listening is not None and arm._received() is not None, "the mask to be received anew")
     arm.expect(ARM)
 
 

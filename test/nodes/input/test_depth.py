@@ -100,7 +100,7 @@ class Rig:
 
     def wait_until_arrived(self):
         """Until the node has the depth and the camera_info sent last: three topics have no order among each other."""
-        source, stamp_ns = self.node._depth, self.last_depth_ns
+        source, stamp_ns = self.node._listening.depth, self.last_depth_ns
 
         def arrived():
             return all(buffer.newest_ns == stamp for buffer, stamp in wanted)

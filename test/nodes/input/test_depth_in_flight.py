@@ -67,7 +67,7 @@ def start(start_node, ovsr):
         node = start_node(rate_hz=100.0, depth__queue=200, depth__wait_s=1.0, **parameters)
         ovsr.wait_until_active()
         walls = Walls(ovsr)
-        ovsr.client.wait(lambda: node._depth._info.is_subscribed, "the subscription of camera_info")
+        ovsr.client.wait(lambda: node._listening.depth._info.is_subscribed, "the subscription of camera_info")
         return walls
 
     return start

@@ -23,6 +23,7 @@ from ray_cluster import (
     worker_of,
 )
 from room_bags import images_of, room_images, write_ros2
+from taught_words import teach_words
 
 from ovsr_ros.cli import main
 from ovsr_ros.recordings.table import FrameTable
@@ -55,8 +56,8 @@ def cluster() -> Iterator[Cluster]:
         yield cluster
 
 
-def label(bags: list[Path], out: Path, *arguments: str) -> int:
-    return main(["bags", "label", *map(str, bags), "--out", str(out), *OPTIONS, *WORDS, *arguments])
+def label(bags: list[Path], out: Path, *arguments: str, words: list[str] = WORDS) -> int:
+    return main(["bags", "label", *map(str, bags), "--out", str(out), *OPTIONS, *words, *arguments])
 
 
 def test_a_bag_that_kills_its_workers_is_given_up_and_the_others_are_as_one_machine_makes_them(
@@ -86,14 +87,18 @@ def test_a_bag_that_kills_its_workers_is_given_up_and_the_others_are_as_one_mach
     assert contents(tmp_path / "second") == contents(alone / "second")
 
 
-def test_the_pieces_of_a_long_bag_are_found_by_several_workers_and_joined(bags, cluster, tmp_path) -> None:
+def test_the_pieces_of_a_long_bag_are_found_by_several_workers_and_joined_by_words_that_were_taught(
+    bags, alone, cluster, tmp_path
+) -> None:
+    taught = ["--vocabulary", str(teach_words(alone / "fourth", tmp_path / "vocabulary.json"))]
     memories = {"lost_s": 0.3, "border_memory_s": 0.05, "score_memory_s": 0.05, "refresh_s": 0.1}
     short = [word for name, value in memories.items() for word in ("--set", f"tracking.{name}={value}")]
-    assert label(bags[3:], tmp_path / "alone", "--chunk", "0.8", *short) == 0
-    assert label(bags[3:], tmp_path / "cluster", "--chunk", "0.8", *short, *options_for(cluster)) == 0
+    assert label(bags[3:], tmp_path / "alone", "--chunk", "0.8", *short, words=taught) == 0
+    assert label(bags[3:], tmp_path / "cluster", "--chunk", "0.8", *short, *options_for(cluster), words=taught) == 0
     found = contents(tmp_path / "cluster" / "fourth")
     assert set(found) == {"frames.parquet", "labels/labels.mcap", "labels/metadata.yaml"}
     assert found == contents(tmp_path / "alone" / "fourth")
+    assert found["labels/labels.mcap"] != contents(alone / "fourth")["labels/labels.mcap"], "the words count"
 
 
 def test_when_driver_and_node_are_killed_every_bag_is_labelled_once(bags, alone, cluster, tmp_path, capsys) -> None:

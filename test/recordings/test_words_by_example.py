@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from room_bags import images_of, room_images, write_ros2
 from rosbags.highlevel import AnyReader
+from taught_words import teach_words
 
 from ovsr_ros.cli import main
 from ovsr_ros.demo.scenes import CATEGORIES
@@ -19,16 +20,12 @@ from ovsr_ros.recordings.cluster import Worker
 from ovsr_ros.recordings.job import LabelJob, Outcome, to_job
 from ovsr_ros.recordings.job_words import read_words, to_words
 from ovsr_ros.recordings.record import key_of_fast_half
-from ovsr_ros.recordings.table import FrameTable
-from ovsr_ros.vocabulary.category import Operation, parse_category
-from ovsr_ros.vocabulary.change import Teaching
-from ovsr_ros.vocabulary.example import Example
+from ovsr_ros.vocabulary.category import Operation
 from ovsr_ros.vocabulary.file import VocabularyFile
 from ovsr_ros.vocabulary.registry import VocabularyRegistry
 
 OPTIONS = ["--config", "demo", "--set", "text.cache_directory=none", "--device", "cpu"]
 PICTURES = ["--masks", "--coco", "--sheet"]
-JPEG = b"\xff\xd8 a picture"
 
 
 @pytest.fixture(scope="module")
@@ -53,20 +50,7 @@ def relabel(folder: Path, *arguments: object) -> int:
 
 @pytest.fixture(scope="module")
 def vocabulary_file(labelled, tmp_path_factory) -> Path:
-    """A node's: words with ids and a colour, of which one has been taught the largest segment of the first frame."""
-    with FrameTable(labelled / "room" / "frames.parquet") as table:
-        row, model_id = next(table.rows()), table.about["clip"]
-    registry = VocabularyRegistry()
-    words = ["wall=40; ceiling", "floor", "thing; #ff8000"]
-    registry.commit(registry.propose(Operation.REPLACE, [parse_category(word) for word in (*words, "gone")]))
-    registry.commit(registry.propose(Operation.REMOVE, [parse_category("gone")]))
-    for embedding, model in ((row.embeddings[int(row.areas_px.argmax())], model_id), (row.embeddings[0], "clip/other")):
-        vector = embedding.astype(np.float32)
-        example = Example(vector / np.linalg.norm(vector), model, thumbnail=JPEG)
-        registry.commit(registry.propose_change(Teaching(parse_category("thing"), example)))
-    path = tmp_path_factory.mktemp("node") / "vocabulary.json"
-    assert VocabularyFile(path).save(registry) == ""
-    return path
+    return teach_words(labelled / "room", tmp_path_factory.mktemp("node") / "vocabulary.json")
 
 
 @pytest.fixture(scope="module")

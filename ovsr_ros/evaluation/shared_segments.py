@@ -74,6 +74,12 @@ class StoredMaps:
     def look(self, images: Tensor) -> ImageMaps:
         return self.store.find_or_add(images, self.network.look)
 
+    def check_known_words(self) -> None:
+        self.network.check_known_words()
+
+    def name_places(self, last: Tensor) -> Tensor:
+        return self.network.name_places(last)
+
 
 class SharedSegmenter:
     """One loaded segmenter for many runs: its options are changed where that is possible, otherwise it is loaded anew.

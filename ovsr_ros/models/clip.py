@@ -86,7 +86,10 @@ class ClipModel:
         self._name = name
         # At loading, since frames wait for whatever holds Python's lock later on.
         known = resolved.known_words
-        self._draw = None if known is None else partial(known.draw, known=self._encode_as_they_are(known.words))
+        self._known = self._draw = None
+        if known is not None:
+            self._known = self._encode_as_they_are(known.words)  # (K, D)
+            self._draw = partial(known.draw, known=self._known)
 
     def pack_patches(self) -> None:
         """Make `encode_patches` faster where the device allows, by `pack_products`; not to be undone."""
@@ -152,6 +155,30 @@ class ClipModel:
         with inference(self._device, self._dtype):
             pooled = (shares / shares.sum(1, keepdim=True)) @ last[0].flatten(1).T  # (N, C)
             return clip_maps.embed_pooled(self._network.visual, pooled)
+
+    def check_known_words(self) -> None:
+        """Raise ConfigError unless `name_places` can be used with this model."""
+        self._texts_of_known_words()
+
+    def name_places(self, last: Tensor) -> Tensor:
+        """Which of its known words a look's last map (1, C, h, w) shows at each place: (1, K, h, w) float32.
+
+        The softmax over the words, at the model's own scale: 1 in sum at each place. Raises ConfigError as
+        `check_known_words`.
+        """
+        known = self._texts_of_known_words()
+        with inference(self._device, self._dtype):
+            cells = clip_maps.embed_pooled(self._network.visual, last[0].flatten(1).T)  # (h * w, D)
+        chances = (cells @ (self.logit_scale * known).T).softmax(1)
+        return chances.T.reshape(1, -1, *last.shape[2:])
+
+    def _texts_of_known_words(self) -> Tensor:
+        if self._known is None:
+            raise ConfigError(
+                "features.known_words: expected 0, or a clip.model with known_words in its open_clip_config.json, such "
+                f"as pocket; {self._name} has none"
+            )
+        return self._known
 
     def encode_dense(self, images: Tensor, attention: str = "value") -> Tensor:
         """Embeddings of patches: (B, 3, H, W) float, normalised by mean and std -> (B, D, h, w) float32, L2-normalised.

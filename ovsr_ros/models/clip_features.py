@@ -41,3 +41,11 @@ class ClipFeatures:
     def look(self, images: Tensor) -> ImageMaps:
         """(1, 3, H, W) float, normalised by mean and std -> maps, with the last one, on the device."""
         return self.clip.look(images, self.levels)
+
+    def check_known_words(self) -> None:
+        """Raise ConfigError unless `name_places` can be used with this model."""
+        self.clip.check_known_words()
+
+    def name_places(self, last: Tensor) -> Tensor:
+        """See `ClipModel.name_places`."""
+        return self.clip.name_places(last)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ovsr_ros.errors import ModelFormatError
+from ovsr_ros.errors import ConfigError, ModelFormatError
 from ovsr_ros.models.checkpoint import load_weights, read_state_dict
 from ovsr_ros.models.clip_maps import ImageMaps
 from ovsr_ros.models.device import inference, resolve_precision
@@ -82,6 +82,18 @@ class FeatureExtractor:
     def look(self, images: Tensor) -> ImageMaps:
         """The same, as what a look at an image gives; this network embeds nothing."""
         return ImageMaps(tuple(self(images)))
+
+    def check_known_words(self) -> None:
+        """Raise ConfigError: this network knows no words."""
+        raise ConfigError(
+            "features.known_words: expected 0 where features.model names a timm network, which knows no words; or "
+            "features.model: clip with a clip.model that does, such as pocket"
+        )
+
+    def name_places(self, last: Tensor) -> Tensor:
+        """Raises ConfigError as `check_known_words`."""
+        self.check_known_words()
+        return last
 
 
 def _build(resolved: ResolvedModel) -> Any:

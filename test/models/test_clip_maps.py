@@ -111,3 +111,25 @@ def test_what_cannot_be_looked_at_is_refused_with_the_alternative(write_tower, s
         model.encode_dense(images(100, 128))
     with pytest.raises(ValueError, match="attention: expected one of"):
         model.encode_dense(images(), "other")
+
+
+def test_known_words_are_named_place_by_place_at_the_models_own_scale(write_tower):
+    folder = write_tower(TOWERS["EfficientNet"])
+    path = folder / "open_clip_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    words = ["road", "sky", "a tree"]
+    path.write_text(json.dumps(config | {"known_words": {"words": words, "share": 0.0, "scale": 40.0}}), "utf-8")
+    model = ClipModel(str(folder), precision="fp32")
+    (last,) = [model.look(images(), (1,)).last]
+    chances = model.name_places(last)
+    cosines = torch.einsum("kd,bdhw->bkhw", model.encode_texts(words), model.encode_dense(images()))
+    torch.testing.assert_close(chances, (model.logit_scale * cosines).softmax(1), atol=1e-4, rtol=0)
+    assert chances.shape == (1, 3, *last.shape[2:])
+
+
+def test_a_model_without_known_words_says_so(write_tower):
+    model = ClipModel(str(write_tower(TOWERS["EfficientNet"])), precision="fp32")
+    features = ClipFeatures(model, (1,))
+    for call in (model.check_known_words, features.check_known_words, lambda: features.name_places(images())):
+        with pytest.raises(ConfigError, match=r"features.known_words: expected 0, or a clip.model with known_words"):
+            call()

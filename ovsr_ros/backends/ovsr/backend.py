@@ -18,7 +18,14 @@ from ovsr_ros.backends.ovsr.clustering import ClusterOptions, cluster, count_clu
 from ovsr_ros.backends.ovsr.crops import CropOptions, cut_crops
 from ovsr_ros.backends.ovsr.embedding import EmbeddingOptions, embed_crops, embed_dense, is_dense
 from ovsr_ros.backends.ovsr.examples import ExampleOptions
-from ovsr_ros.backends.ovsr.features import FeatureMaps, FeatureOptions, GridFeatures, compute_features, look_at
+from ovsr_ros.backends.ovsr.features import (
+    FeatureMaps,
+    FeatureOptions,
+    GridFeatures,
+    check_features,
+    compute_features,
+    look_at,
+)
 from ovsr_ros.backends.ovsr.latent import LatentOptions, compute_latents
 from ovsr_ros.backends.ovsr.refinement import RefinementOptions, refine_clusters
 from ovsr_ros.backends.ovsr.regions import RegionOptions, find_regions
@@ -60,6 +67,9 @@ class OvsrSegmenter:
     extractor: FeatureMaps
     device: torch.device
 
+    def __post_init__(self) -> None:
+        check_features(self.options.features, self.extractor)
+
     def with_options(self, options: OvsrOptions) -> OvsrSegmenter:
         return dataclasses.replace(self, options=options)
 
@@ -82,7 +92,9 @@ class OvsrBackend:
     device: torch.device
 
     def __post_init__(self) -> None:
-        is_dense(self.options.clip, self.clip, self.device)  # refuses what this model cannot do, before any image
+        # These refuse what the models cannot do, before any image.
+        check_features(self.options.features, self.extractor)
+        is_dense(self.options.clip, self.clip, self.device)
 
     @property
     def text_encoder(self) -> ClipModel:

@@ -21,6 +21,9 @@ from ovsr_ros.options import option
 _MAX_ASPECT = 2.5
 """Images longer than this get a coarser grid instead of a longer one: clustering costs the square of its cells."""
 
+_MOST_WORDS = 32
+"""Of the known words, those that an image shows most of describe its cells: what others say is next to nothing."""
+
 _STRIDE = 32
 """The network's coarsest stride. A side that is no multiple of it is padded on one end only, deep inside the network,
 and the padding stands out as a cluster of its own along that border."""
@@ -61,6 +64,13 @@ class FeatureOptions:
         "level's channels; l2_joint: each cell, all levels together, to length 1; none",
         choices=("rms", "standardize", "l2_joint", "none"),
     )
+    known_words: float = option(
+        0.0,
+        help="how much counts, beside the levels, which of the words that clip.model was taught a cell shows; 0: "
+        "nothing; more with features.model: clip and a model that has known words, such as pocket",
+        min=0.0,
+        max=10.0,
+    )
 
     def __post_init__(self) -> None:
         if not self.levels or len(set(self.levels)) != len(self.levels):
@@ -79,6 +89,20 @@ class FeatureMaps(Protocol):
     def look(self, images: Tensor) -> ImageMaps:
         """(1, 3, H, W) float -> maps on the same device."""
         ...
+
+    def check_known_words(self) -> None:
+        """Raise ConfigError unless `name_places` can be used."""
+        ...
+
+    def name_places(self, last: Tensor) -> Tensor:
+        """A look's last map (1, C, h, w) -> how likely each place shows each word that it was taught, (1, K, h, w)."""
+        ...
+
+
+def check_features(options: FeatureOptions, extractor: FeatureMaps) -> None:
+    """Raise ConfigError for options that the network cannot follow."""
+    if options.known_words > 0:
+        extractor.check_known_words()
 
 
 @dataclass(frozen=True)
@@ -119,6 +143,9 @@ def compute_features(
     small, maps = look_at(image, extractor, options)
     kept = None if ignored is None else find_kept(ignored, grid_hw)
     features = describe_cells(maps.levels, grid_hw, options.normalization, kept)
+    if options.known_words > 0 and maps.last is not None:
+        chances = describe_cells([extractor.name_places(maps.last)], grid_hw, "none", kept)
+        features = torch.cat((features, options.known_words * strongest_columns(chances, _MOST_WORDS)), 1)
     seen = small
     if ignored is not None and kept is not None:
         untouched = find_untouched(ignored, (small.shape[2], small.shape[3]))
@@ -145,13 +172,22 @@ def describe_cells(
     """
     columns = []
     for level in levels:
-        on_grid = functional.interpolate(level, grid_hw, mode="bilinear", align_corners=False)
-        cells = on_grid[0].flatten(1).T  # (rows * columns, C_l)
+        if level.shape[2:] != grid_hw:
+            level = functional.interpolate(level, grid_hw, mode="bilinear", align_corners=False)
+        cells = level[0].flatten(1).T  # (rows * columns, C_l)
         if kept is not None:
             cells = cells[torch.from_numpy(kept.ravel()).to(cells.device)]
         columns.append(normalize_level(cells, method))
     features = torch.cat(columns, 1)
     return functional.normalize(features, dim=1) if method in ("rms", "l2_joint") else features
+
+
+def strongest_columns(matrix: Tensor, most: int) -> Tensor:
+    """Of a matrix (N, K) the columns with the largest sums of squares, at most that many, in their order."""
+    if matrix.shape[1] <= most:
+        return matrix
+    chosen: Tensor = matrix.square().sum(0).topk(most).indices.sort().values
+    return matrix[:, chosen]
 
 
 def normalize_level(features: Tensor, method: str) -> Tensor:

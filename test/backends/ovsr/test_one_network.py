@@ -2,14 +2,17 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import open_clip
 import pytest
 import torch
+from torch.nn import functional
 
 from ovsr_ros.backends.contract import StageClock
 from ovsr_ros.backends.ovsr.backend import OvsrOptions, load, load_segmenter, models_of, segmenter_models_of
+from ovsr_ros.backends.ovsr.features import compute_features, look_at
 from ovsr_ros.errors import ConfigError
 from ovsr_ros.models.tensors import save_tensors
 from ovsr_ros.ops.image import to_tensor
@@ -108,6 +111,66 @@ def test_one_model_is_named_and_loaded(options, backend):
     assert models_of(options) == segmenter_models_of(options) == {"clip": ("open_clip", options.clip.model)}
     assert backend.extractor.clip is backend.clip
     assert load(options, CPU, "auto", False).clip is backend.clip
+
+
+@pytest.fixture(scope="module")
+def taught(options, tmp_path_factory):
+    """The same model, with words that it was taught."""
+    folder = tmp_path_factory.mktemp("taught")
+    shutil.copytree(options.clip.model, folder, dirs_exist_ok=True)
+    path = folder / "open_clip_config.json"
+    words = {"words": [f"word {number}" for number in range(40)], "share": 0.5, "scale": 40.0}
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"known_words": words}), "utf-8")
+    return load(replace_flat(options, {"clip.model": str(folder), "features.known_words": 2.0}), CPU, "auto", False)
+
+
+def features_of(backend, image, ignored=None):
+    return compute_features(to_tensor(image, CPU), backend.extractor, backend.options.features, ignored).features
+
+
+def test_known_words_are_features_beside_the_levels_the_strongest_32(taught, image):
+    plain = features_of(taught.with_options(replace_flat(taught.options, {"features.known_words": 0.0})), image)
+    features = features_of(taught, image)
+    assert features.shape == (len(plain), plain.shape[1] + 32)
+    assert torch.equal(features[:, : plain.shape[1]], plain)
+    last = look_at(to_tensor(image, CPU), taught.extractor, taught.options.features)[1].last
+    chances = functional.interpolate(taught.clip.name_places(last), (24, 32), mode="bilinear")[0].flatten(1).T
+    strongest = torch.argsort(chances.square().sum(0), descending=True)[:32]
+    torch.testing.assert_close(features[:, plain.shape[1] :], 2 * chances[:, strongest.sort().values])
+
+
+def test_known_words_are_features_of_the_cells_that_are_kept(taught, image):
+    ignored = np.zeros(image.shape[:2], bool)
+    ignored[:, :80] = True
+    assert len(features_of(taught, image, ignored)) == 24 * 16
+    assert len(taught.find(image, ignored).embed_all()) >= 1
+
+
+def test_known_words_move_borders_and_all_segments_are_embedded(taught, image):
+    without = taught.with_options(replace_flat(taught.options, {"features.known_words": 0.0}))
+    frame = taught.embed(image)
+    assert len(frame) >= 2
+    assert not torch.equal(frame.regions.segment_map, without.embed(image).regions.segment_map)
+    torch.testing.assert_close(frame.embeddings.norm(dim=1), torch.ones(len(frame)))
+
+
+def test_known_words_of_a_model_that_has_none_are_refused_before_any_image(options, backend):
+    asked = replace_flat(backend.options, {"features.known_words": 1.0})
+    message = r"features.known_words: expected 0, or a clip.model with known_words"
+    for call in (
+        lambda: load(asked, CPU, "auto", False),
+        lambda: load_segmenter(asked, CPU, "auto", False),
+        lambda: backend.with_options(asked),
+        lambda: load_segmenter(options, CPU, "auto", False).with_options(asked),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            call()
+
+
+def test_known_words_of_a_timm_network_are_refused(options, seeded_models):
+    changes = {"features.model": seeded_models.features, "features.known_words": 1.0}
+    with pytest.raises(ConfigError, match=r"features.known_words: expected 0 where features.model names a timm netw"):
+        load(replace_flat(options, changes), CPU, "auto", False)
 
 
 def test_a_tower_of_patches_is_refused(options, seeded_models):

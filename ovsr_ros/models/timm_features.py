@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -83,17 +83,16 @@ class FeatureExtractor:
         """The same, as what a look at an image gives; this network embeds nothing."""
         return ImageMaps(tuple(self(images)))
 
-    def check_known_words(self) -> None:
+    def check_known_words(self) -> NoReturn:
         """Raise ConfigError: this network knows no words."""
         raise ConfigError(
             "features.known_words: expected 0 where features.model names a timm network, which knows no words; or "
             "features.model: clip with a clip.model that does, such as pocket"
         )
 
-    def name_places(self, last: Tensor) -> Tensor:
+    def name_places(self, last: Tensor) -> NoReturn:
         """Raises ConfigError as `check_known_words`."""
         self.check_known_words()
-        return last
 
 
 def _build(resolved: ResolvedModel) -> Any:

@@ -90,7 +90,9 @@ class Report:
     def _judge(self, standing: Standing) -> NodeHealth:
         segmenter, listening, statistics = standing.segmenter, standing.listening, self._monitor.snapshot()
         images = None if listening is None else listening.images
-        loses = images is not None and statistics.loses_images and not self._silence.text
+        losses = ""
+        if images is not None and statistics.loses_images and not self._silence.text:
+            losses = images.explain_losses()
         return NodeHealth(
             state=standing.state,
             failure=standing.failure,
@@ -100,7 +102,7 @@ class Report:
             num_publishers=0 if images is None else images.num_publishers,
             counts=self._worker.counts,
             statistics=statistics,
-            losses=images.explain_losses() if loses and images is not None else "",
+            losses=losses,
             resting=standing.state == "active" and not standing.wanted,
             paused=standing.paused,
             worker_alive=self._worker.is_alive,

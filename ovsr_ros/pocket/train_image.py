@@ -154,6 +154,7 @@ def train(
     optimizer = torch.optim.AdamW(_groups(towers), betas=(0.9, 0.98), weight_decay=0.02)
     run = Run(checkpoint, towers, optimizer, shipped="image", seed=options.seed)
     shares = set_shares(sets)
+    mean, std = torch.full((3,), MEAN), torch.full((3,), STD)
     towers.train()
 
     def rate(step: int) -> float:
@@ -169,7 +170,7 @@ def train(
             crops.append(torch.from_numpy(image))
             names.append(draw_names(photos, mask, book, strangers, rng))
             unnamed.append(torch.from_numpy(mask == IGNORED).float())
-        images = normalize(torch.stack(crops).permute(0, 3, 1, 2), torch.full((3,), MEAN), torch.full((3,), STD))
+        images = normalize(torch.stack(crops).permute(0, 3, 1, 2), mean, std)
         images = images.to(device, memory_format=torch.channels_last)
         cells = network.forward_features(images)
         factor = scale()

@@ -143,7 +143,8 @@ def compute_features(
     small, maps = look_at(image, extractor, options)
     kept = None if ignored is None else find_kept(ignored, grid_hw)
     features = describe_cells(maps.levels, grid_hw, options.normalization, kept)
-    if options.known_words > 0 and maps.last is not None:
+    if options.known_words > 0:
+        assert maps.last is not None, "`check_features` lets only networks through that embed places"
         chances = describe_cells([extractor.name_places(maps.last)], grid_hw, "none", kept)
         features = torch.cat((features, options.known_words * strongest_columns(chances, _MOST_WORDS)), 1)
     seen = small
